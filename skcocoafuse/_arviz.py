@@ -1,0 +1,27 @@
+"""The only file that knows ArviZ (0.23 and 1.x share the calls made here)."""
+
+import numpy as np
+
+
+def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rank-normalised split R-hat and bulk effective sample size of many quantities.
+
+    Parameters
+    ----------
+    draws : ndarray of shape (chains, draws, quantities)
+
+    Returns
+    -------
+    rhat, ess : ndarray of shape (quantities,)
+        NaN where a quantity does not vary, or there are fewer than 4 draws.
+    """
+    if draws.shape[1] < 4:
+        return np.full(draws.shape[2], np.nan), np.full(draws.shape[2], np.nan)
+    import arviz
+    import xarray
+
+    dataset = xarray.Dataset({"q": (("chain", "draw", "quantity"), draws)})
+    rhat = np.asarray(arviz.rhat(dataset)["q"].values, dtype=np.float64)
+    ess = np.asarray(arviz.ess(dataset)["q"].values, dtype=np.float64)
+    constant = np.ptp(draws, axis=(0, 1)) == 0
+    return np.where(constant, np.nan, rhat), np.where(constant, np.nan, ess)

@@ -1,0 +1,273 @@
+"""The three estimators: what each is for, and what differs."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skcocoafuse._base import BaseExpertsRegressor
+from skcocoafuse.model import forward
+
+_PARAMETERS = """\
+n_experts : int, default=2
+        Number of linear experts.
+    expert_features, gate_features : None, list or transformer, default=None
+        The inputs each part of the model sees: None for all columns, a list of column
+        names or indices (``[]`` means a constant), or a scikit-learn transformer, which is
+        cloned and fitted inside.
+{behavior}    priors : dict of str to Prior, optional
+        Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
+        ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``,
+        ``"behavior_intercept"``, ``"behavior_coef"``. What is left out keeps its default.
+    inference : {{"nuts", "pymc", "map"}}, default="nuts"
+        How the posterior is found. ``"nuts"`` samples a compiled kernel of the model with
+        nutpie; ``"pymc"`` runs ``pm.sample`` on ``build_model`` (slower, same posterior);
+        ``"map"`` takes the best mode as the only draw, which is fast and ignores
+        parameter uncertainty.
+    draws, tune, chains : int, default=1000, 600, 4
+        Kept draws and warm-up draws per chain, and the number of chains.
+    target_accept : float, default=0.9
+        Acceptance rate the step size aims at; raise it if there are divergences.
+    inference_options : dict, optional
+        Further options of the engine: ``maxdepth`` for ``"nuts"``; anything ``pm.sample``
+        takes for ``"pymc"``.
+    standardize : bool, default=True
+        Whether inputs and target are standardised inside ``fit``, so that priors of unit
+        scale mean something. Attributes are in original units in any case.
+    n_jobs : int, optional
+        Chains that run at once. None means all cores, or one inside a worker process of
+        joblib (so that a parallel grid search does not oversubscribe).
+    random_state : int, RandomState instance or None, default=None
+        Seed; the same seed gives the same draws.
+    progress_bar : bool, default=False
+        Whether the sampler shows its progress."""
+
+_BEHAVIOR_FEATURES = """\
+    behavior_features : None, list or transformer, default=None
+        The inputs of the behavior gate, as above.
+"""
+
+_ATTRIBUTES = """\
+coef_ : ndarray of shape (n_experts, n_expert_features)
+        Posterior mean slopes of the experts, in original units.
+    intercept_ : ndarray of shape (n_experts,)
+        Posterior mean intercepts of the experts.
+    sigma_ : ndarray of shape (n_experts,)
+        Posterior mean residual standard deviations.
+    gate_coef_ : ndarray of shape (n_experts, n_gate_features)
+        Posterior mean slopes of the gate's log weights; they sum to zero over experts.
+    gate_intercept_ : ndarray of shape (n_experts,)
+        Posterior mean intercepts of the gate's log weights.
+{behavior}    posterior_ : Posterior
+        All draws as numpy arrays, experts consistently labelled.
+    diagnostics_ : dict
+        R-hat, effective sample size, divergences, use of the experts, seconds per phase.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only if X had string column names."""
+
+_BEHAVIOR_ATTRIBUTES = """\
+    behavior_coef_ : ndarray of shape (n_behavior_features,)
+        Posterior mean slopes of the logit of beta.
+    behavior_intercept_ : float
+        Posterior mean intercept of the logit of beta.
+"""
+
+
+def _documented(cls):
+    """Fill in what the three docstrings share."""
+    learned = cls._behavior is None
+    cls.__doc__ = cls.__doc__.replace(
+        "%(parameters)s", _PARAMETERS.format(behavior=_BEHAVIOR_FEATURES if learned else "")
+    ).replace("%(attributes)s", _ATTRIBUTES.format(behavior=_BEHAVIOR_ATTRIBUTES if learned else ""))
+    return cls
+
+
+@_documented
+class MoERegressor(BaseExpertsRegressor):
+    r"""Mixture of Experts: linear regressions whose densities are superposed.
+
+    .. math:: p(y \mid x) = \sum_i a_i(x)\, N(y;\, b_i + w_i^T x,\, s_i^2)
+
+    with softmax gates :math:`a(x)`. Right for hard switches and for several regimes at the
+    same inputs; across a smooth transition it invents modes and widens intervals.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    See Also
+    --------
+    CoCoAFusERegressor : Learns where to mix and where to blend.
+    BoERegressor : Averages parameters instead of densities.
+
+    References
+    ----------
+    Jordan and Jacobs (1994), "Hierarchical mixtures of experts and the EM algorithm",
+    Neural Computation 6(2).
+
+    Examples
+    --------
+    >>> from skcocoafuse import MoERegressor
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(200, random_state=0)
+    >>> model = MoERegressor(inference="map", random_state=0).fit(X, y)
+    >>> model.predict_gate(X[:4]).shape
+    (4, 2)
+    """
+
+    _behavior = 1.0
+
+
+@_documented
+class BoERegressor(BaseExpertsRegressor):
+    r"""Blend of Experts: one Normal whose parameters are averaged over linear experts.
+
+    .. math:: p(y \mid x) = N\left(y;\, \sum_i a_i \mu_i,\, \sum_i a_i s_i^2\right)
+
+    Right for smooth transitions; it fails at hard switches and cannot have two modes.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    See Also
+    --------
+    CoCoAFusERegressor : Learns where to mix and where to blend.
+    MoERegressor : Superposes densities instead of averaging parameters.
+
+    References
+    ----------
+    Raffa Ugolini, Tanelli and Breschi, "CoCoAFusE: Beyond Mixtures of Experts via Model
+    Fusion", arXiv 2505.01105.
+
+    Examples
+    --------
+    >>> from skcocoafuse import BoERegressor
+    >>> from skcocoafuse.datasets import make_transition
+    >>> X, y = make_transition(200, random_state=0)
+    >>> BoERegressor(inference="map", random_state=0).fit(X, y).predict(X[:4]).shape
+    (4,)
+    """
+
+    _behavior = 0.0
+
+
+@_documented
+class CoCoAFusERegressor(BaseExpertsRegressor):
+    r"""Competitive and collaborative experts: learns per input how much to mix or blend.
+
+    A behavior gate :math:`\beta(x) \in (0, 1)` moves every expert between itself
+    (:math:`\beta = 1`, a Mixture of Experts) and the blend of all (:math:`\beta = 0`, a
+    Blend of Experts):
+
+    .. math::
+
+        p(y \mid x) = \sum_i a_i\, N(y;\, \beta \mu_i + (1 - \beta) \bar\mu,\,
+                                     \beta s_i^2 + (1 - \beta) \bar v),
+
+    with :math:`\bar\mu = \sum_j a_j \mu_j` and :math:`\bar v = \sum_j a_j s_j^2`.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    See Also
+    --------
+    MoERegressor : The same model with beta fixed at 1.
+    BoERegressor : The same model with beta fixed at 0.
+
+    Notes
+    -----
+    Where the experts agree, or one of them has all the weight, beta makes no difference
+    and the data say nothing about it: read it together with the gate.
+
+    References
+    ----------
+    Raffa Ugolini, Tanelli and Breschi, "CoCoAFusE: Beyond Mixtures of Experts via Model
+    Fusion", arXiv 2505.01105. That the blend is linear in means and variances is this
+    project's reading.
+
+    Examples
+    --------
+    >>> from skcocoafuse import CoCoAFusERegressor
+    >>> from skcocoafuse.datasets import make_transition
+    >>> X, y = make_transition(200, random_state=0)
+    >>> model = CoCoAFusERegressor(inference="map", random_state=0).fit(X, y)
+    >>> model.predict_interval(X[:4], coverage=0.9).shape
+    (4, 2)
+    """
+
+    _behavior = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseExpertsRegressor._parameter_constraints,
+        "behavior_features": "no_validation",
+    }
+
+    def __init__(
+        self,
+        n_experts=2,
+        *,
+        expert_features=None,
+        gate_features=None,
+        behavior_features=None,
+        priors=None,
+        inference="nuts",
+        draws=1000,
+        tune=600,
+        chains=4,
+        target_accept=0.9,
+        inference_options=None,
+        standardize=True,
+        n_jobs=None,
+        random_state=None,
+        progress_bar=False,
+    ):
+        super().__init__(
+            n_experts,
+            expert_features=expert_features,
+            gate_features=gate_features,
+            priors=priors,
+            inference=inference,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            target_accept=target_accept,
+            inference_options=inference_options,
+            standardize=standardize,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            progress_bar=progress_bar,
+        )
+        self.behavior_features = behavior_features
+
+    def predict_behavior(self, X):
+        """Posterior mean of beta, how much the experts are mixed (1) or blended (0).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Says nothing where the experts agree or one gate weight is near 1.
+        """
+
+        def beta(flat, designs):
+            draws = forward.behavior(forward.NUMPY, flat, designs["behavior"])
+            return np.mean(draws, axis=0)[:, 0]
+
+        return self._in_blocks(X, beta)

@@ -1,0 +1,106 @@
+"""The only file that touches scikit-learn's validation internals."""
+
+import multiprocessing
+from contextlib import contextmanager
+
+import joblib
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+
+def validate_fit(estimator, X, y, sample_weight):
+    """Checked float arrays for ``fit``; sets ``n_features_in_`` and feature names.
+
+    Returns
+    -------
+    X : ndarray of shape (rows, features)
+    y : ndarray of shape (rows,)
+    weight : ndarray of shape (rows,)
+
+    Raises
+    ------
+    ValueError
+        As scikit-learn does; for NaN and infinity with the advice to impute, for a
+        constant target, and for weights that are negative or all zero.
+    """
+    with _advice_to_impute():
+        X, y = validate_data(
+            estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
+        )
+    y = np.asarray(y, dtype=np.float64)
+    weight = _check_sample_weight(
+        sample_weight,
+        X,
+        dtype=np.float64,
+        ensure_non_negative=True,
+        allow_all_zero_weights=False,
+    )
+    return X, y, weight
+
+
+def validate_predict(estimator, X):
+    """Checked float array with the features seen in ``fit``."""
+    with _advice_to_impute():
+        return validate_data(estimator, X, dtype=np.float64, reset=False)
+
+
+@contextmanager
+def _advice_to_impute():
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+        if "contains infinity" in message or "y contains NaN" in message:
+            raise ValueError(
+                f"{message}\nRemove those rows or impute the values first, for example with "
+                "sklearn.impute.SimpleImputer."
+            ) from error
+        raise
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Undo every change of the estimator's attributes if the block is left by an exception.
+
+    An interrupt counts as one: nothing stays half-fitted.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def seed_from(random_state) -> int:
+    """An integer seed from whatever scikit-learn takes as ``random_state``."""
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def chain_cores(n_jobs: int | None, chains: int) -> int:
+    """How many chains run at once.
+
+    None means every core, or one inside a worker process (a parallel grid search).
+    """
+    if n_jobs is None and multiprocessing.parent_process() is None:
+        n_jobs = -1
+    return max(1, min(chains, joblib.effective_n_jobs(n_jobs)))
+
+
+def check_probability(value, name: str) -> np.ndarray:
+    """An array of numbers strictly between 0 and 1, of the shape of ``value``.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim > 1 or array.size == 0 or not ((array > 0) & (array < 1)).all():
+        raise ValueError(
+            f"{name} must be a number, or a list of numbers, strictly between 0 and 1; "
+            f"got {value!r}."
+        )
+    return array

@@ -1,0 +1,26 @@
+"""Warnings that say what was seen and what to try."""
+
+from sklearn.exceptions import ConvergenceWarning
+
+__all__ = [
+    "ChainMixingWarning",
+    "CollapsedExpertWarning",
+    "DivergenceWarning",
+    "KernelFallbackWarning",
+]
+
+
+class DivergenceWarning(ConvergenceWarning):
+    """Trajectories of the sampler left the region where its arithmetic is accurate."""
+
+
+class ChainMixingWarning(ConvergenceWarning):
+    """Chains disagree, or moved too slowly, on quantities that do not depend on labels."""
+
+
+class CollapsedExpertWarning(ConvergenceWarning):
+    """An expert is responsible for practically none of the data."""
+
+
+class KernelFallbackWarning(RuntimeWarning):
+    """The sampler did not take the compiled kernel; the PyMC model was used instead."""

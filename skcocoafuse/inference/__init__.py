@@ -1,0 +1,25 @@
+"""How the posterior is found: a registry of engines with one signature.
+
+An engine takes a :class:`~skcocoafuse.model.problem.Problem` and
+:class:`~skcocoafuse.inference.engine.Settings` and returns an
+:class:`~skcocoafuse.inference.engine.EngineResult`. To add one, write a module with
+that function and name it in ``_ENGINES``.
+"""
+
+from importlib import import_module
+
+from skcocoafuse.inference.engine import Engine, EngineResult, Settings
+
+_ENGINES = {
+    "nuts": "skcocoafuse.inference.nuts",
+    "pymc": "skcocoafuse.inference.pymc_sampler",
+    "map": "skcocoafuse.inference.maximum",
+}
+ENGINE_NAMES = tuple(_ENGINES)
+
+__all__ = ["ENGINE_NAMES", "Engine", "EngineResult", "Settings", "get_engine"]
+
+
+def get_engine(name: str) -> Engine:
+    """The engine's function; its compiled parts load here, on first use."""
+    return import_module(_ENGINES[name]).sample

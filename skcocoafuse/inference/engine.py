@@ -1,0 +1,72 @@
+"""What every engine takes and gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skcocoafuse.model.problem import Problem
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to look for the posterior; what is not an engine's business it leaves alone.
+
+    Parameters
+    ----------
+    draws, tune, chains : int
+        Kept draws per chain, warm-up draws per chain, number of chains.
+    target_accept : float
+        Acceptance rate the step size aims at.
+    cores : int
+        Chains that run at the same time.
+    seed : int
+        The only source of randomness.
+    progress_bar : bool
+    options : dict
+        Options of the engine's own, from ``inference_options``.
+    """
+
+    draws: int
+    tune: int
+    chains: int
+    target_accept: float
+    cores: int
+    seed: int
+    progress_bar: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """Draws from (an approximation of) the posterior.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (chains, draws, n_parameters)
+        Unconstrained parameters in the order of ``ModelSpec.blocks``.
+    log_posterior : ndarray of shape (chains, draws)
+    stats : dict of str to ndarray of shape (chains, draws)
+        Sampler statistics: ``diverging``, ``tree_depth``, ``n_steps`` where they exist.
+    seconds : dict of str to float
+        Time of each phase.
+    """
+
+    theta: np.ndarray
+    log_posterior: np.ndarray
+    stats: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+Engine = Callable[[Problem, Settings], EngineResult]
+
+
+def check_options(engine: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Raise a ValueError that lists the known options if there is an unknown one."""
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(
+            f"inference_options has {unknown}, which inference={engine!r} does not know; "
+            f"known options: {sorted(known)}."
+        )

@@ -1,0 +1,502 @@
+"""The log posterior and its gradient as one compiled function.
+
+This is the density that :func:`skcocoafuse.model.pymc_model.build_model` defines,
+derived by hand so that nothing has to be compiled per data set: one machine-code
+function, cached on disk, serves every number of rows, features and experts and
+all three models. Tests hold it to the PyMC model's own value and gradient.
+
+Notation, per row: e_k log gate up to a shared shift, a_k gate, mu_k and s_k^2 the
+experts, b the behavior gate, mbar and vbar the gate-weighted averages,
+
+    m_k = b mu_k + (1 - b) mbar,  v_k = b s_k^2 + (1 - b) vbar,
+    log p = log sum_k a_k N(y; m_k, v_k),  r_k the responsibilities.
+
+With D_k = r_k dlogN/dm_k, V_k = r_k dlogN/dv_k, A = sum D_k, C = sum V_k:
+
+    d/dmu_k  = b D_k + (1 - b) A a_k
+    d/ds_k^2 = b V_k + (1 - b) C a_k
+    d/de_k   = r_k - a_k + a_k (q_k - sum_j a_j q_j),  q_k = (1 - b) (A mu_k + C s_k^2)
+    d/dlogit(b) = b (1 - b) sum_k [D_k (mu_k - mbar) + V_k (s_k^2 - vbar)]
+
+Rows are taken in blocks that stay in the first-level cache. Each block has a
+workspace ``c`` (one line per quantity shared by the experts) and one ``w[k]`` per
+expert; two base addresses per loop are few enough for the compiler to vectorise.
+"""
+
+import ctypes
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numba import carray, cfunc, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from skcocoafuse.inference import _vector_math
+from skcocoafuse.model.priors import DEFAULT_PRIORS, FAMILY_CODES, Prior
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.spec import ModelSpec
+
+_exp = _vector_math.exp
+_log = _vector_math.log
+
+ROWS = 64  # rows in a block; data are padded to a multiple with rows of weight 0
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+# Infinities and NaN keep their meaning (no "nnan", "ninf"): overflow must be seen.
+_OPTIONS = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+}
+
+# Lines of the shared workspace.
+_Y, _WEIGHT, _BETA, _INV_SUM, _MEAN, _VAR, _PEAK, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(
+    0, 11 * ROWS, ROWS
+)
+# Lines of each expert's workspace.
+_MU, _E, _GATE, _RESP, _D, _V, _Q = range(0, 7 * ROWS, ROWS)
+
+LEARNED, BLEND, MIXTURE = 2, 0, 1
+
+
+@njit(**_OPTIONS)
+def _affine(X, start, intercept, coef, out):
+    """out = intercept + coef . X over the rows of one block."""
+    for i in range(ROWS):
+        out[i] = intercept
+    for j in range(coef.size):
+        x = X[j, start : start + ROWS]
+        slope = coef[j]
+        for i in range(ROWS):
+            out[i] += slope * x[i]
+
+
+@njit(**_OPTIONS)
+def _affine_gradient(X, start, upstream, d_coef):
+    """Add X . upstream to the gradient of the coefficients; return that of the intercept."""
+    for j in range(d_coef.size):
+        x = X[j, start : start + ROWS]
+        total = 0.0
+        for i in range(ROWS):
+            total += x[i] * upstream[i]
+        d_coef[j] += total
+    total = 0.0
+    for i in range(ROWS):
+        total += upstream[i]
+    return total
+
+
+@njit(**_OPTIONS)
+def _gate_and_average(c, w, variance):
+    """Softmax of the gate logits, then the averages mbar and vbar."""
+    n_experts = variance.size
+    for i in range(ROWS):
+        c[_PEAK + i] = w[0, _E + i]
+    for k in range(1, n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            c[_PEAK + i] = max(c[_PEAK + i], u[_E + i])
+    for i in range(ROWS):
+        c[_INV_SUM + i] = 0.0
+        c[_MEAN + i] = 0.0
+        c[_VAR + i] = 0.0
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            u[_E + i] -= c[_PEAK + i]
+            u[_GATE + i] = _exp(u[_E + i])
+        for i in range(ROWS):
+            c[_INV_SUM + i] += u[_GATE + i]
+    for i in range(ROWS):
+        c[_INV_SUM + i] = 1.0 / c[_INV_SUM + i]
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            u[_GATE + i] *= c[_INV_SUM + i]
+            c[_MEAN + i] += u[_GATE + i] * u[_MU + i]
+            c[_VAR + i] += u[_GATE + i] * variance[k]
+
+
+@njit(**_OPTIONS)
+def _densities(c, w, variance):
+    """Weighted log density of the block; leaves a_k N_k in RESP, up to a row factor."""
+    n_experts = variance.size
+    for i in range(ROWS):
+        c[_PEAK + i] = -np.inf
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            b = c[_BETA + i]
+            precision = 1.0 / (b * variance[k] + (1.0 - b) * c[_VAR + i])
+            error = c[_Y + i] - (b * u[_MU + i] + (1.0 - b) * c[_MEAN + i])
+            u[_V + i] = precision
+            u[_D + i] = error
+            u[_RESP + i] = u[_E + i] - 0.5 * error * error * precision
+        for i in range(ROWS):
+            c[_PEAK + i] = max(c[_PEAK + i], u[_RESP + i])
+    for i in range(ROWS):
+        c[_SUM_D + i] = 0.0
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            u[_RESP + i] = _exp(u[_RESP + i] - c[_PEAK + i]) * math.sqrt(u[_V + i])
+        for i in range(ROWS):
+            c[_SUM_D + i] += u[_RESP + i]
+    total = 0.0
+    for i in range(ROWS):
+        density = _log(c[_SUM_D + i] * c[_INV_SUM + i])
+        total += c[_WEIGHT + i] * (density + c[_PEAK + i] - _HALF_LOG_2PI)
+    for i in range(ROWS):
+        c[_PEAK + i] = c[_WEIGHT + i] / c[_SUM_D + i]
+    return total
+
+
+@njit(**_OPTIONS)
+def _upstream(c, w, variance, learned):
+    """Derivatives by mu_k (into D), log gate (into E) and logit beta (into D_BETA).
+
+    Returns through ``variance``'s companion ``w[k, Q]`` the derivative by s_k^2.
+    """
+    n_experts = variance.size
+    for i in range(ROWS):
+        c[_SUM_D + i] = 0.0
+        c[_SUM_V + i] = 0.0
+        c[_D_BETA + i] = 0.0
+        c[_CENTRE + i] = 0.0
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            r = u[_RESP + i] * c[_PEAK + i]
+            z = u[_D + i] * u[_V + i]
+            u[_RESP + i] = r
+            u[_V + i] = 0.5 * r * (z * z - u[_V + i])
+            u[_D + i] = r * z
+        for i in range(ROWS):
+            c[_SUM_D + i] += u[_D + i]
+            c[_SUM_V + i] += u[_V + i]
+        if learned:
+            for i in range(ROWS):
+                c[_D_BETA + i] += u[_D + i] * (u[_MU + i] - c[_MEAN + i]) + u[_V + i] * (
+                    variance[k] - c[_VAR + i]
+                )
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            q = c[_SUM_D + i] * u[_MU + i] + c[_SUM_V + i] * variance[k]
+            u[_Q + i] = (1.0 - c[_BETA + i]) * q
+        for i in range(ROWS):
+            c[_CENTRE + i] += u[_GATE + i] * u[_Q + i]
+    if learned:
+        for i in range(ROWS):
+            c[_D_BETA + i] *= c[_BETA + i] * (1.0 - c[_BETA + i])
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            a = u[_GATE + i]
+            b = c[_BETA + i]
+            u[_E + i] = u[_RESP + i] + a * (u[_Q + i] - c[_CENTRE + i] - c[_WEIGHT + i])
+            u[_D + i] = b * u[_D + i] + (1.0 - b) * c[_SUM_D + i] * a
+            u[_Q + i] = b * u[_V + i] + (1.0 - b) * c[_SUM_V + i] * a
+
+
+@njit(**_OPTIONS)
+def _sum(line):
+    total = 0.0
+    for i in range(ROWS):
+        total += line[i]
+    return total
+
+
+@njit(**_OPTIONS)
+def _log_likelihood(
+    intercept, coef, variance, gate_intercept, gate_coef, behavior_intercept, behavior_coef,
+    X_expert, X_gate, X_behavior, y, weight, behavior,
+    d_intercept, d_coef, d_variance, d_gate_intercept, d_gate_coef, d_behavior_coef,
+):  # fmt: skip
+    """Sum of weighted row log densities; adds to the gradients, returns that of h too."""
+    n_experts = variance.size
+    c = np.empty(11 * ROWS)
+    w = np.empty((n_experts, 7 * ROWS))
+    learned = behavior == LEARNED
+    total = 0.0
+    d_behavior_intercept = 0.0
+    for start in range(0, y.size, ROWS):
+        y_block, weight_block = y[start : start + ROWS], weight[start : start + ROWS]
+        beta = c[_BETA : _BETA + ROWS]
+        for i in range(ROWS):
+            c[_Y + i] = y_block[i]
+            c[_WEIGHT + i] = weight_block[i]
+            beta[i] = behavior
+        if learned:
+            _affine(X_behavior, start, behavior_intercept, behavior_coef, beta)
+            for i in range(ROWS):
+                beta[i] = 1.0 / (1.0 + _exp(min(-beta[i], 700.0)))
+        for k in range(n_experts):
+            _affine(X_expert, start, intercept[k], coef[k], w[k, _MU : _MU + ROWS])
+            _affine(X_gate, start, gate_intercept[k], gate_coef[k], w[k, _E : _E + ROWS])
+        _gate_and_average(c, w, variance)
+        total += _densities(c, w, variance)
+        _upstream(c, w, variance, learned)
+        for k in range(n_experts):
+            u = w[k]
+            d_variance[k] += _sum(u[_Q : _Q + ROWS])
+            d_intercept[k] += _affine_gradient(X_expert, start, u[_D : _D + ROWS], d_coef[k])
+            d_gate_intercept[k] += _affine_gradient(
+                X_gate, start, u[_E : _E + ROWS], d_gate_coef[k]
+            )
+        if learned:
+            d_behavior_intercept += _affine_gradient(
+                X_behavior, start, c[_D_BETA : _D_BETA + ROWS], d_behavior_coef
+            )
+    return total, d_behavior_intercept
+
+
+_LAPLACE = FAMILY_CODES["laplace"]
+_NORMAL = FAMILY_CODES["normal"]
+_STUDENT_T = FAMILY_CODES["student_t"]
+_LOGNORMAL = FAMILY_CODES["lognormal"]
+_HALF_NORMAL = FAMILY_CODES["half_normal"]
+
+
+@njit(**_OPTIONS)
+def _prior(prior, x, softening, gradient):
+    """Log prior of every entry of x, without its constant; adds to the gradient.
+
+    ``prior`` is (family code, location, scale, degrees of freedom). For the families
+    of positive parameters x is the logarithm, and the Jacobian is included.
+    """
+    family, loc, scale, df = prior[0], prior[1], prior[2], prior[3]
+    total = 0.0
+    for i in range(x.size):
+        z = (x[i] - loc) / scale
+        if family == _LAPLACE:
+            r = math.sqrt(z * z + softening * softening)
+            total -= r
+            if r > 0.0:
+                gradient[i] -= z / (r * scale)
+        elif family == _NORMAL or family == _LOGNORMAL:
+            total -= 0.5 * z * z
+            gradient[i] -= z / scale
+        elif family == _STUDENT_T:
+            total -= 0.5 * (df + 1.0) * math.log1p(z * z / df)
+            gradient[i] -= (df + 1.0) * z / ((df + z * z) * scale)
+        elif family == _HALF_NORMAL:
+            q = math.exp(x[i]) / scale
+            total += x[i] - 0.5 * q * q
+            gradient[i] += 1.0 - q * q
+    return total
+
+
+@njit(**_OPTIONS)
+def log_posterior(
+    theta, X_expert, X_gate, X_behavior, y, weight, basis, priors, behavior, softening, gradient
+):
+    """Log posterior density at ``theta``, without the priors' constants; fills ``gradient``.
+
+    Design matrices are feature-major, (features, rows); rows are a multiple of ROWS.
+    ``basis`` is the (n_experts, n_experts - 1) sum-to-zero basis of the gates, ``priors``
+    has a row per parameter block in the order of ``theta`` (see ``ModelSpec.blocks``),
+    ``behavior`` is BLEND, MIXTURE or LEARNED. ``softening`` > 0 rounds the kink of
+    Laplace priors, for optimisers; 0 is the exact density.
+    """
+    M = basis.shape[0]
+    K = M - 1
+    d_e, d_g, d_b = X_expert.shape[0], X_gate.shape[0], X_behavior.shape[0]
+    at_coef = M
+    at_sigma = at_coef + M * d_e
+    at_gate = at_sigma + M
+    at_gate_coef = at_gate + K
+    at_behavior = at_gate_coef + K * d_g
+    at_behavior_coef = at_behavior + 1
+
+    gradient.fill(0.0)
+    variance = np.empty(M)
+    d_variance = np.zeros(M)
+    for k in range(M):
+        variance[k] = math.exp(2.0 * theta[at_sigma + k])
+    raw = theta[at_gate_coef:at_behavior].reshape((K, d_g))
+    gate = np.zeros(M)
+    gate_coef = np.zeros((M, d_g))
+    for k in range(M):
+        for m in range(K):
+            gate[k] += basis[k, m] * theta[at_gate + m]
+            for j in range(d_g):
+                gate_coef[k, j] += basis[k, m] * raw[m, j]
+    d_gate = np.zeros(M)
+    d_gate_coef = np.zeros((M, d_g))
+    learned = behavior == LEARNED
+    h = theta[at_behavior] if learned else 0.0
+
+    total, d_h = _log_likelihood(
+        theta[:M], theta[at_coef:at_sigma].reshape((M, d_e)), variance,
+        gate, gate_coef, h, theta[at_behavior_coef:],
+        X_expert, X_gate, X_behavior, y, weight, behavior,
+        gradient[:M], gradient[at_coef:at_sigma].reshape((M, d_e)), d_variance,
+        d_gate, d_gate_coef, gradient[at_behavior_coef:],
+    )  # fmt: skip
+
+    for k in range(M):
+        gradient[at_sigma + k] = 2.0 * variance[k] * d_variance[k]
+    total += _prior(priors[0], theta[:at_coef], softening, gradient[:at_coef])
+    total += _prior(priors[1], theta[at_coef:at_sigma], softening, gradient[at_coef:at_sigma])
+    total += _prior(priors[2], theta[at_sigma:at_gate], softening, gradient[at_sigma:at_gate])
+    total += _prior(priors[3], gate, softening, d_gate)
+    total += _prior(priors[4], gate_coef.ravel(), softening, d_gate_coef.ravel())
+    for m in range(K):
+        for k in range(M):
+            gradient[at_gate + m] += basis[k, m] * d_gate[k]
+            for j in range(d_g):
+                gradient[at_gate_coef + m * d_g + j] += basis[k, m] * d_gate_coef[k, j]
+    if learned:
+        gradient[at_behavior] = d_h
+        end = at_behavior_coef + d_b
+        total += _prior(
+            priors[5],
+            theta[at_behavior:at_behavior_coef],
+            softening,
+            gradient[at_behavior:at_behavior_coef],
+        )
+        total += _prior(
+            priors[6], theta[at_behavior_coef:end], softening, gradient[at_behavior_coef:end]
+        )
+    return total
+
+
+class Kernel:
+    """The log posterior of one problem, ready for machine code and for Python.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Attributes
+    ----------
+    n_parameters : int
+    constant : float
+        The constants of the priors, which the compiled function leaves out.
+    user_data : ndarray of int64
+        What :data:`log_posterior_callback` reads: addresses and sizes. Valid while this
+        object lives.
+    """
+
+    def __init__(self, problem: Problem):
+        spec = problem.spec
+        padding = -len(problem.y) % ROWS
+        self.n_parameters = spec.n_parameters
+        self.constant = _prior_constant(spec)
+        designs = [
+            np.ascontiguousarray(np.pad(problem.designs[part].T, ((0, 0), (0, padding))))
+            for part in ("expert", "gate", "behavior")
+        ]
+        y, weight = np.pad(problem.y, (0, padding)), np.pad(problem.weight, (0, padding))
+        # a row for every parameter, whether this model has it or not
+        priors = np.array([_prior_row(spec.priors[name]) for name in DEFAULT_PRIORS])
+        behavior = LEARNED if spec.behavior is None else int(spec.behavior)
+        sizes = [len(X) for X in designs] + [y.size, spec.n_experts, len(priors), behavior]
+        self._arrays = [*designs, y, weight, np.ascontiguousarray(spec.basis), priors]
+        self._sizes = sizes
+        self._arrays.append(np.zeros(1))  # no softening
+        self.user_data = self._user_data()
+
+    def _user_data(self) -> np.ndarray:
+        return np.array([a.ctypes.data for a in self._arrays] + self._sizes, dtype=np.int64)
+
+    def function(self, softening: float = 0.0) -> Callable:
+        """A function from unconstrained vectors, (n_parameters,), to (value, gradient).
+
+        ``softening`` > 0 replaces |z| by sqrt(z^2 + softening^2) in Laplace priors, for
+        optimisers. Each function has buffers of its own: share none between threads. The
+        interpreter lock is released while it computes.
+        """
+        soft = np.array([softening])
+        data = self.user_data.copy()
+        data[len(self._arrays) - 1] = soft.ctypes.data
+        theta, gradient, value = (np.empty(size) for size in (self.n_parameters,) * 2 + (1,))
+        arguments = [array.ctypes.data_as(_REAL_P) for array in (theta, gradient, value)]
+        address, callback = data.ctypes.data, log_posterior_callback.ctypes
+        keep = (self, soft, data)
+
+        def log_posterior_and_gradient(at, _keep=keep):
+            theta[:] = at
+            callback(theta.size, *arguments, address)
+            return float(value[0]) + self.constant, gradient.copy()
+
+        return log_posterior_and_gradient
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log posterior and gradient at one unconstrained vector."""
+        return self.function()(theta)
+
+
+def _prior_row(prior: Prior) -> list[float]:
+    return [FAMILY_CODES[prior.family], prior.loc, prior.scale, prior.df]
+
+
+def _prior_constant(spec: ModelSpec) -> float:
+    """What :func:`log_posterior` leaves out: the constants of all prior densities.
+
+    Found as the difference at a point where every entry of a parameter is 0 (1 for
+    positive ones), so that no formula has a second home.
+    """
+    total = 0.0
+    for block in spec.blocks:
+        prior = spec.priors[block.name]
+        count = block.size
+        if block.kind == "contrast":  # the density is over the M logits, not their coordinates
+            count = spec.n_experts * int(np.prod(block.shape[1:])) if block.size else 0
+        if block.kind == "positive":
+            full = prior.log_density(math.log, 1.0)
+        else:
+            full = prior.log_density(math.log, 0.0)
+        row = np.array(_prior_row(prior))
+        total += count * (full - _prior.py_func(row, np.zeros(1), 0.0, np.zeros(1)))
+    return total
+
+
+@intrinsic
+def _as_pointer(typingctx, address):
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), codegen
+
+
+_REALS = types.CPointer(types.double)
+_REAL_P = ctypes.POINTER(ctypes.c_double)
+
+
+@cfunc(types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr), cache=True)
+def log_posterior_callback(n, theta, gradient, value, user_data):
+    """C-callable :func:`log_posterior`; returns 0, or 1 where the density is not finite."""
+    u = carray(user_data, (15,), np.int64)
+    d_expert, d_gate, d_behavior, rows = u[8], u[9], u[10], u[11]
+    M, n_priors, behavior = u[12], u[13], u[14]
+    g = carray(gradient, (n,))
+    result = log_posterior(
+        carray(theta, (n,)),
+        carray(_as_pointer(u[0]), (d_expert, rows), np.float64),
+        carray(_as_pointer(u[1]), (d_gate, rows), np.float64),
+        carray(_as_pointer(u[2]), (d_behavior, rows), np.float64),
+        carray(_as_pointer(u[3]), (rows,), np.float64),
+        carray(_as_pointer(u[4]), (rows,), np.float64),
+        carray(_as_pointer(u[5]), (M, M - 1), np.float64),
+        carray(_as_pointer(u[6]), (n_priors, 4), np.float64),
+        behavior,
+        carray(_as_pointer(u[7]), (1,), np.float64)[0],
+        g,
+    )
+    carray(value, (1,))[0] = result
+    for i in range(n):
+        result += g[i]
+    return 0 if np.isfinite(result) else 1
+
+
+@cfunc(types.int64(types.uint64, types.uint64, _REALS, _REALS, types.voidptr), cache=True)
+def identity_callback(n, n_out, theta, out, user_data):
+    """C-callable copy: samplers ask how to expand the unconstrained vector."""
+    source, target = carray(theta, (n,)), carray(out, (n_out,))
+    for i in range(n):
+        target[i] = source[i]
+    return 0

@@ -1,0 +1,123 @@
+"""NUTS by nutpie on the compiled kernel: nothing is compiled for a fit."""
+
+import dataclasses
+import inspect
+import time
+import warnings
+
+import numpy as np
+
+from skcocoafuse.exceptions import KernelFallbackWarning
+from skcocoafuse.inference import pymc_sampler, starts
+from skcocoafuse.inference.engine import EngineResult, Settings, check_options
+from skcocoafuse.inference.kernel import Kernel, identity_callback, log_posterior_callback
+from skcocoafuse.model.problem import Problem
+
+_JITTER = 0.05  # standard deviation of a chain's start around the best mode
+_STATS = {"diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
+
+
+def sample(problem: Problem, settings: Settings) -> EngineResult:
+    """Chains of the No-U-Turn sampler, begun near the best mode.
+
+    If nutpie does not take the kernel (its interface for compiled models is not a
+    promise), the PyMC model is sampled instead, with a :class:`KernelFallbackWarning`.
+    """
+    check_options("nuts", settings.options, ("maxdepth",))
+    rng = np.random.default_rng(settings.seed)
+    begun = time.perf_counter()
+    modes = starts.find_modes(problem, rng)
+    optimised = time.perf_counter()
+    kernel = Kernel(problem)
+    try:
+        sampler = _start_sampler(kernel, modes[0].theta, settings, int(rng.integers(2**31)))
+    except (ImportError, AttributeError, TypeError) as error:
+        warnings.warn(
+            f"nutpie did not accept the compiled kernel ({type(error).__name__}: {error}); "
+            "sampling the PyMC model instead, which is slower and gives the same posterior. "
+            "Another nutpie release may help.",
+            KernelFallbackWarning,
+            stacklevel=2,
+        )
+        return pymc_sampler.sample(problem, dataclasses.replace(settings, options={}))
+    trace = _wait(sampler)
+    theta = np.asarray(trace.posterior["theta"].values)
+    statistics = trace.sample_stats
+    stats = {
+        ours: np.asarray(statistics[theirs].values)
+        for theirs, ours in _STATS.items()
+        if theirs in statistics
+    }
+    return EngineResult(
+        theta=theta,
+        log_posterior=np.asarray(statistics["logp"].values) + kernel.constant,
+        stats=stats,
+        seconds={
+            "optimisation": optimised - begun,
+            "sampling": time.perf_counter() - optimised,
+        },
+    )
+
+
+def _wait(sampler):
+    """The trace; on an interrupt the chains are stopped and the interrupt goes on."""
+    try:
+        return sampler.wait()
+    except BaseException:
+        sampler.cancel()
+        raise
+
+
+def _start_sampler(kernel: Kernel, start: np.ndarray, settings: Settings, seed: int):
+    import nutpie
+
+    new = "adaptation" in inspect.signature(nutpie.sample).parameters
+    low_rank = {"adaptation": "low_rank"} if new else {"low_rank_modified_mass_matrix": True}
+    return nutpie.sample(
+        _nutpie_model(kernel, start),
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        cores=settings.cores,
+        seed=seed,
+        target_accept=settings.target_accept,
+        progress_bar=settings.progress_bar,
+        save_warmup=False,
+        blocking=False,
+        **low_rank,
+        **settings.options,
+    )
+
+
+def _nutpie_model(kernel: Kernel, start: np.ndarray):
+    """nutpie's own class for compiled models, around the kernel.
+
+    Its fields differ between releases, so only those that exist are filled.
+    """
+    import pandas as pd
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+    def initial_point(seed):
+        return start + _JITTER * np.random.default_rng(seed).normal(size=start.size)
+
+    size = kernel.n_parameters
+    index = pd.RangeIndex(size)
+    values = {
+        "_n_dim": size,
+        "n_expanded": size,
+        "dims": {"theta": ("parameter",)},
+        "_coords": {"parameter": index, "unconstrained_parameter": index},
+        "_shapes": {"theta": (size,)},
+        "shape_info": (["theta"], [slice(0, size)], [(size,)]),
+        "compiled_logp_func": log_posterior_callback,
+        "compiled_expand_func": identity_callback,
+        "initial_point_func": initial_point,
+        "user_data": kernel.user_data,
+        "shared_data": {"kernel": kernel},  # keeps the arrays alive while chains run
+        "shared_var_keys": {},
+        "logp_func": None,
+        "expand_func": None,
+        "reparameterized_names": (),
+    }
+    known = {field.name for field in dataclasses.fields(CompiledPyMCModel)}
+    return CompiledPyMCModel(**{name: value for name, value in values.items() if name in known})

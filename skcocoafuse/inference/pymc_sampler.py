@@ -1,0 +1,78 @@
+"""``pm.sample`` on the PyMC model: slow to start, and open to everything PyMC offers."""
+
+import time
+
+import numpy as np
+
+from skcocoafuse.inference import starts
+from skcocoafuse.inference.engine import EngineResult, Settings
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.pymc_model import build_pymc_model
+
+_STATS = {"diverging": "diverging", "tree_depth": "tree_depth", "n_steps": "n_steps"}
+
+
+def sample(problem: Problem, settings: Settings) -> EngineResult:
+    """Chains of ``pm.sample``, begun at the best mode.
+
+    ``inference_options`` go to ``pm.sample`` as they are (``nuts_sampler`` for example).
+    """
+    import pymc as pm
+
+    rng = np.random.default_rng(settings.seed)
+    begun = time.perf_counter()
+    mode = starts.find_modes(problem, rng)[0]
+    optimised = time.perf_counter()
+    arguments = {
+        "draws": settings.draws,
+        "tune": settings.tune,
+        "chains": settings.chains,
+        "cores": settings.cores,
+        "target_accept": settings.target_accept,
+        "random_seed": int(rng.integers(2**31)),
+        "initvals": _initial_values(problem, mode.theta),
+        "progressbar": settings.progress_bar,
+        "compute_convergence_checks": False,
+        "nuts_sampler": "pymc",  # the one sampler of both PyMC lines that honours initvals
+    }
+    with build_pymc_model(problem):
+        trace = pm.sample(**{**arguments, **settings.options})
+    statistics = trace.sample_stats
+    return EngineResult(
+        theta=_unconstrained(problem, trace.posterior),
+        log_posterior=np.asarray(statistics["lp"].values),
+        stats={
+            ours: np.asarray(statistics[theirs].values)
+            for theirs, ours in _STATS.items()
+            if theirs in statistics
+        },
+        seconds={
+            "optimisation": optimised - begun,
+            "sampling": time.perf_counter() - optimised,
+        },
+    )
+
+
+def _variable_name(block) -> str:
+    return f"{block.name}_contrast" if block.kind == "contrast" else block.name
+
+
+def _initial_values(problem: Problem, theta: np.ndarray) -> dict[str, np.ndarray]:
+    values, start = {}, 0
+    for block in problem.spec.blocks:
+        part = theta[start : start + block.size].reshape(block.shape)
+        start += block.size
+        if block.size:
+            values[_variable_name(block)] = np.exp(part) if block.kind == "positive" else part
+    return values
+
+
+def _unconstrained(problem: Problem, posterior) -> np.ndarray:
+    """(chains, draws, n_parameters) from the variables of a trace."""
+    parts = []
+    for block in problem.spec.blocks:
+        if block.size:
+            part = np.asarray(posterior[_variable_name(block)].values)
+            part = part.reshape(*part.shape[:2], -1)
+            parts.append(np.log(part) if block.kind == "positive" else part)
+    return np.concatenate(parts, axis=-1)

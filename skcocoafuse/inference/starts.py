@@ -1,0 +1,177 @@
+"""Where to begin: many short optimisations from diverse starts find the modes.
+
+Nothing here depends on how rows are ordered or whether a row of weight 2 is written
+once or twice, so weights and repetitions lead to the same modes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize
+
+from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.spec import Parameters
+
+N_STARTS = 24
+N_KEPT = 8
+SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
+_SHORT = {"maxiter": 60, "maxcor": 20}
+_LONG = {"maxiter": 600, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-5}
+_RIDGE = 0.1
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A local maximum of the log posterior, found by optimisation."""
+
+    theta: np.ndarray
+    log_posterior: float
+
+
+def find_modes(problem: Problem, rng: np.random.Generator, report=None) -> list[Mode]:
+    """Local maxima of the log posterior, best first; at least one.
+
+    Parameters
+    ----------
+    problem : Problem
+    rng : numpy.random.Generator
+    report : callable, optional
+        Called with (done, total) after every optimisation.
+
+    Returns
+    -------
+    list of Mode
+        At most ``N_KEPT``, distinct in their log posterior.
+    """
+    objective = _negated(Kernel(problem).function(SOFTENING))
+    proposals = [_propose(problem, rng, kind) for kind in range(N_STARTS)]
+    total = N_STARTS + N_KEPT
+    found = []
+    for done, theta in enumerate(proposals):
+        found.append(_maximise(objective, theta, _SHORT))
+        if report is not None:
+            report(done + 1, total)
+    best = _distinct(found)[:N_KEPT]
+    polished = []
+    for done, mode in enumerate(best):
+        polished.append(_maximise(objective, mode.theta, _LONG))
+        if report is not None:
+            report(N_STARTS + done + 1, total)
+    return _distinct(polished)
+
+
+def _negated(function):
+    def objective(theta):
+        value, gradient = function(theta)
+        if not np.isfinite(value):
+            return 1e300, np.zeros_like(theta)
+        return -value, -gradient
+
+    return objective
+
+
+def _maximise(objective, theta, options) -> Mode:
+    result = optimize.minimize(objective, theta, jac=True, method="L-BFGS-B", options=options)
+    return Mode(result.x, -float(result.fun))
+
+
+def _distinct(modes: list[Mode], tolerance: float = 0.05) -> list[Mode]:
+    """Best first, dropping those with the log posterior of a better one.
+
+    Permuted copies of a mode share its log posterior exactly, so this also removes them.
+    """
+    kept: list[Mode] = []
+    for mode in sorted(modes, key=lambda m: -m.log_posterior):
+        if not kept or kept[-1].log_posterior - mode.log_posterior > tolerance:
+            kept.append(mode)
+    return kept
+
+
+def _propose(problem: Problem, rng: np.random.Generator, kind: int) -> np.ndarray:
+    """A start: rows are split among experts, each fits a ridge regression to its rows.
+
+    Three of four starts split the gate's inputs along a random direction, the fourth
+    splits along the residuals of one common regression (experts at the same inputs).
+    """
+    spec, M = problem.spec, problem.spec.n_experts
+    X_gate = problem.designs["gate"]
+    by_residual = kind % 4 == 3 or spec.n_gate_features == 0
+    direction = rng.normal(size=spec.n_gate_features)
+    direction /= np.linalg.norm(direction) + 1e-12
+    shares = rng.dirichlet(np.full(M, 5.0))
+    steepness = np.exp(rng.normal(1.0, 0.7))
+    behavior = rng.normal()
+    projection = X_gate @ direction
+    if by_residual:
+        intercept, coef, _ = _ridge(problem, np.ones(len(problem.y)))
+        projection = problem.y - intercept - problem.designs["expert"] @ coef
+    cuts = _weighted_quantiles(projection, problem.weight, np.cumsum(shares)[:-1])
+    belongs = np.searchsorted(cuts, projection)
+    fits = [_ridge(problem, (belongs == k).astype(float)) for k in range(M)]
+    slopes = np.zeros(M) if by_residual else steepness * np.arange(M)
+    levels = np.log(shares) if by_residual else -steepness * np.concatenate([[0], np.cumsum(cuts)])
+    learned = spec.behavior is None
+    return spec.pack(
+        Parameters(
+            expert_intercept=np.array([fit[0] for fit in fits]),
+            expert_coef=np.array([fit[1] for fit in fits]).reshape(M, -1),
+            sigma=np.array([fit[2] for fit in fits]),
+            gate_intercept=levels,
+            gate_coef=np.outer(slopes, direction),
+            behavior_intercept=np.asarray(behavior) if learned else None,
+            behavior_coef=np.zeros(spec.n_behavior_features) if learned else None,
+        )
+    )
+
+
+def _ridge(problem: Problem, belongs: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """Weighted ridge regression: intercept, coefficients, residual standard deviation."""
+    X = np.column_stack([np.ones(len(problem.y)), problem.designs["expert"]])
+    weight = problem.weight * belongs
+    solution = np.linalg.solve(
+        (X * weight[:, None]).T @ X + _RIDGE * np.eye(X.shape[1]), X.T @ (weight * problem.y)
+    )
+    error = problem.y - X @ solution
+    variance = (weight @ error**2 + 0.1) / (weight.sum() + 1.0)
+    return solution[0], solution[1:], max(np.sqrt(variance), 0.02)
+
+
+def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, q: np.ndarray) -> np.ndarray:
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weight[order])
+    index = np.searchsorted(cumulative, q * cumulative[-1] * (1 - 1e-9))
+    return values[order][np.minimum(index, len(values) - 1)]
+
+
+def polish(problem: Problem, theta: np.ndarray, n_steps: int = 30) -> np.ndarray:
+    """Newton's method from a nearly optimal point, until rounding stops the progress."""
+    function = Kernel(problem).function(SOFTENING)
+    value, gradient = function(theta)
+    for _ in range(n_steps):
+        eigenvalues, vectors = np.linalg.eigh(-hessian(function, theta))
+        # |curvature| turns saddles into directions of ascent; the floor bounds the step
+        scale = np.maximum(np.abs(eigenvalues), 1e-3)
+        step = vectors @ ((vectors.T @ gradient) / scale)
+        length = 1.0
+        while length > 1e-4:
+            new_value, new_gradient = function(theta + length * step)
+            smaller_slope = np.abs(new_gradient).max() < np.abs(gradient).max()
+            if new_value > value or (smaller_slope and new_value > value - 1e-9 * abs(value)):
+                break
+            length /= 2
+        else:
+            return theta
+        theta, value, gradient = theta + length * step, new_value, new_gradient
+    return theta
+
+
+def hessian(function, theta: np.ndarray) -> np.ndarray:
+    """Second derivatives by central differences of the gradient, symmetrised."""
+    width = 1e-5
+    rows = [
+        (function(theta + width * e)[1] - function(theta - width * e)[1]) / (2 * width)
+        for e in np.eye(theta.size)
+    ]
+    matrix = np.array(rows)
+    return 0.5 * (matrix + matrix.T)

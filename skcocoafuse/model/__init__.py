@@ -1,0 +1,1 @@
+"""What is assumed: parameters and priors as data, the forward mathematics, the PyMC model."""

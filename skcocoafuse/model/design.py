@@ -1,0 +1,164 @@
+"""Design matrices: which inputs a part of the model sees, and on what scale."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Location and scale that standardise columns, and the way back.
+
+    Constant columns get scale 1, so they stay finite (and become 0).
+    """
+
+    loc: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, values: np.ndarray, weight: np.ndarray, standardize: bool) -> "Scale":
+        """Weighted mean and standard deviation of the columns (or of a vector)."""
+        if not standardize:
+            return cls(np.zeros(values.shape[1:]), np.ones(values.shape[1:]))
+        share = weight / weight.sum()
+        loc = share @ values
+        spread = np.sqrt(share @ (values - loc) ** 2)
+        size = np.abs(values).max(axis=0)
+        constant = spread <= 10 * np.finfo(float).eps * size
+        return cls(loc, np.where(constant, 1.0, spread))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        return (values - self.loc) / self.scale
+
+
+@dataclass(frozen=True)
+class DesignPart:
+    """One part's view of the inputs: chosen columns, or a fitted transformer's output.
+
+    Parameters
+    ----------
+    columns : ndarray of int or None
+        Chosen columns; None where a transformer makes them.
+    transformer : fitted transformer or None
+    scale : Scale
+    names : list of str
+        Names of the columns of the design matrix.
+    """
+
+    columns: np.ndarray | None
+    transformer: Any
+    scale: Scale
+    names: list[str]
+
+    @classmethod
+    def fit(cls, selection, X, names, weight, standardize, argument) -> "DesignPart":
+        """Read ``selection``, fit what is to be fitted.
+
+        Parameters
+        ----------
+        selection : None, list of str or int, or transformer
+            The value of ``argument``, an estimator's ``expert_features`` or its siblings.
+        X : ndarray of shape (rows, features)
+        names : ndarray of str or None
+            Feature names, where X had any.
+        weight : ndarray of shape (rows,)
+        standardize : bool
+        argument : str
+            Name for error messages.
+
+        Raises
+        ------
+        ValueError
+            Unknown or repeated columns, or a transformer whose output is no finite matrix.
+        TypeError
+            ``selection`` is of another kind.
+        """
+        labels = _labels(names, X.shape[1])
+        if hasattr(selection, "fit") and hasattr(selection, "transform"):
+            transformer = clone(selection).fit(_frame(X, names))
+            matrix = _matrix(transformer, X, names, argument)
+            columns, labels = None, _output_names(transformer, labels, matrix.shape[1])
+        else:
+            transformer, columns = None, _columns(selection, names, X.shape[1], argument)
+            matrix, labels = X[:, columns], [labels[j] for j in columns]
+        return cls(columns, transformer, Scale.fit(matrix, weight, standardize), labels)
+
+    def transform(self, X: np.ndarray, names, argument: str) -> np.ndarray:
+        """The standardised design matrix of validated inputs, (rows, columns)."""
+        if self.transformer is None:
+            return self.scale.apply(X[:, self.columns])
+        return self.scale.apply(_matrix(self.transformer, X, names, argument))
+
+    def original_units(self, intercept, coef):
+        """Intercept and coefficients for unstandardised columns.
+
+        ``intercept`` (...,) and ``coef`` (..., columns) belong to standardised columns.
+        """
+        coef = coef / self.scale.scale
+        return intercept - coef @ self.scale.loc, coef
+
+
+def _labels(names, n_features: int) -> list[str]:
+    return [f"x{j}" for j in range(n_features)] if names is None else [str(s) for s in names]
+
+
+def _frame(X: np.ndarray, names):
+    """X as the user gave it, as far as a transformer can tell: with names if it had them."""
+    if names is None:
+        return X
+    import pandas as pd
+
+    return pd.DataFrame(X, columns=names)
+
+
+def _matrix(transformer, X: np.ndarray, names, argument: str) -> np.ndarray:
+    matrix = transformer.transform(_frame(X, names))
+    matrix = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != X.shape[0]:
+        raise ValueError(
+            f"The transformer given as {argument} must return a matrix with a row per sample, "
+            f"({X.shape[0]}, k); got shape {matrix.shape}."
+        )
+    matrix = matrix.astype(np.float64)
+    if not np.isfinite(matrix).all():
+        raise ValueError(
+            f"The transformer given as {argument} returned NaN or infinity; "
+            "let it impute or clip them."
+        )
+    return matrix
+
+
+def _output_names(transformer, labels: list[str], n_columns: int) -> list[str]:
+    if hasattr(transformer, "get_feature_names_out"):
+        return [str(s) for s in transformer.get_feature_names_out(labels)]
+    return [f"t{j}" for j in range(n_columns)]
+
+
+def _columns(selection, names, n_features: int, argument: str) -> np.ndarray:
+    if selection is None:
+        return np.arange(n_features)
+    if isinstance(selection, str) or not hasattr(selection, "__iter__"):
+        raise TypeError(
+            f"{argument} must be None, a list of column names or indices, or a transformer; "
+            f"got {selection!r}."
+        )
+    chosen = [_column(entry, names, n_features, argument) for entry in selection]
+    if len(set(chosen)) != len(chosen):
+        raise ValueError(f"{argument} names a column twice: {list(selection)!r}.")
+    return np.array(chosen, dtype=int)
+
+
+def _column(entry, names, n_features: int, argument: str) -> int:
+    if isinstance(entry, str):
+        known = [] if names is None else list(names)
+        if entry not in known:
+            have = f"X has {known}" if known else "X has no column names; use indices"
+            raise ValueError(f"{argument} has {entry!r}, which is no column of X: {have}.")
+        return known.index(entry)
+    if isinstance(entry, bool | np.bool_) or not isinstance(entry, int | np.integer):
+        raise TypeError(f"{argument} must hold column names or indices; got {entry!r}.")
+    if not -n_features <= entry < n_features:
+        raise ValueError(f"{argument} has column {entry}, but X has {n_features} columns.")
+    return int(entry) % n_features

@@ -1,0 +1,145 @@
+r"""The forward mathematics: gate, behavior, fusion, density. Their only home.
+
+Written once for numpy arrays with leading draw axes and for PyTensor variables: leading
+axes are draws, rows are axis -2, experts axis -1, and nothing squeezes. The model is
+
+.. math::
+
+    p(y \mid x) &= \sum_i a_i \, N(y;\, m_i, v_i), \\
+    m_i &= \beta \mu_i + (1 - \beta) \sum_j a_j \mu_j, \qquad
+    v_i = \beta s_i^2 + (1 - \beta) \sum_j a_j s_j^2,
+
+with everything but :math:`s` depending on x; see Raffa Ugolini, Tanelli and Breschi,
+"CoCoAFusE: Beyond Mixtures of Experts via Model Fusion", arXiv 2505.01105. That the
+blend is linear in means and variances is this project's reading of the paper.
+"""
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special
+
+from skcocoafuse.model.spec import Parameters
+
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+class Ops(NamedTuple):
+    """The few functions whose name depends on the array library."""
+
+    exp: Callable[[Any], Any]
+    log: Callable[[Any], Any]
+    expit: Callable[[Any], Any]
+    log_softmax: Callable[[Any], Any]  # over the last axis
+    logsumexp: Callable[[Any], Any]  # over the last axis
+
+
+def logsumexp(x: np.ndarray) -> np.ndarray:
+    """log sum exp over a short last axis, several times faster than the general function."""
+    peak = reduce(np.maximum, (x[..., k] for k in range(x.shape[-1])))
+    total = sum(np.exp(x[..., k] - peak) for k in range(x.shape[-1]))
+    return peak + np.log(total)
+
+
+NUMPY = Ops(
+    exp=np.exp,
+    log=np.log,
+    expit=special.expit,
+    log_softmax=lambda x: x - logsumexp(x)[..., None],
+    logsumexp=logsumexp,
+)
+
+
+class Components(NamedTuple):
+    """A Normal mixture per row: log weights, means and variances, (..., rows, experts)."""
+
+    log_weight: Any
+    mean: Any
+    variance: Any
+
+
+def affine(X, intercept, coef):
+    """intercept + coef . x for every row: (rows, d), (..., M), (..., M, d) -> (..., rows, M)."""
+    return X @ coef.mT + intercept[..., None, :]
+
+
+def expert_means(parameters: Parameters, X_expert):
+    """mu_i(x), shape (..., rows, M)."""
+    return affine(X_expert, parameters.expert_intercept, parameters.expert_coef)
+
+
+def log_gate(ops: Ops, parameters: Parameters, X_gate):
+    """log a_i(x), shape (..., rows, M)."""
+    return ops.log_softmax(affine(X_gate, parameters.gate_intercept, parameters.gate_coef))
+
+
+def behavior(ops: Ops, parameters: Parameters, X_behavior):
+    """Learned beta(x), shape (..., rows, 1)."""
+    logit = affine(
+        X_behavior,
+        parameters.behavior_intercept[..., None],
+        parameters.behavior_coef[..., None, :],
+    )
+    return ops.expit(logit)
+
+
+def fuse(ops: Ops, log_a, mu, sigma, beta) -> Components:
+    """Move every expert from itself (beta = 1) to the blend of all (beta = 0).
+
+    Parameters
+    ----------
+    log_a, mu : (..., rows, M)
+    sigma : (..., M)
+    beta : (..., rows, 1) or a number
+    """
+    a = ops.exp(log_a)
+    variance = (sigma**2)[..., None, :]
+    blend_mean = (a * mu).sum(axis=-1, keepdims=True)
+    blend_variance = (a * variance).sum(axis=-1, keepdims=True)
+    return Components(
+        log_a,
+        beta * mu + (1.0 - beta) * blend_mean,
+        beta * variance + (1.0 - beta) * blend_variance,
+    )
+
+
+def components(ops: Ops, parameters: Parameters, X_expert, X_gate, beta) -> Components:
+    """The predictive mixture of every row, given beta as :func:`behavior` returns it."""
+    return fuse(
+        ops,
+        log_gate(ops, parameters, X_gate),
+        expert_means(parameters, X_expert),
+        parameters.sigma,
+        beta,
+    )
+
+
+def component_log_density(ops: Ops, mixture: Components, y):
+    """log a_i + log N(y; m_i, v_i), shape (..., rows, M), for y of shape (rows,)."""
+    error = y[..., None] - mixture.mean
+    return (
+        mixture.log_weight
+        - 0.5 * error**2 / mixture.variance
+        - 0.5 * ops.log(mixture.variance)
+        - _HALF_LOG_2PI
+    )
+
+
+def log_density(ops: Ops, mixture: Components, y):
+    """log p(y | x) of every row, shape (..., rows)."""
+    return ops.logsumexp(component_log_density(ops, mixture, y))
+
+
+def mean_and_variance(mixture: Components):
+    """Mean and variance of every row's mixture, each (..., rows).
+
+    By the law of total variance, Var = sum a_i v_i + sum a_i (m_i - mean)^2, which is
+    vbar + beta^2 sum a_i (mu_i - mbar)^2 in terms of the unfused experts.
+    """
+    a = np.exp(mixture.log_weight)
+    mean = (a * mixture.mean).sum(axis=-1)
+    variance = (a * (mixture.variance + (mixture.mean - mean[..., None]) ** 2)).sum(axis=-1)
+    return mean, variance

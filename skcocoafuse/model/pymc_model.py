@@ -1,0 +1,165 @@
+"""The PyMC model: the definition of what ``fit`` infers."""
+
+import numpy as np
+
+from skcocoafuse.model import forward
+from skcocoafuse.model.priors import Prior, sample_sum_to_zero
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.spec import Parameters
+
+
+def pytensor_ops() -> forward.Ops:
+    """The function table of :mod:`forward` for PyTensor variables."""
+    import pytensor.tensor as pt
+
+    return forward.Ops(
+        exp=pt.exp,
+        log=pt.log,
+        expit=pt.sigmoid,
+        log_softmax=lambda x: pt.special.log_softmax(x, axis=-1),
+        logsumexp=lambda x: pt.logsumexp(x, axis=-1),
+    )
+
+
+def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | None = None):
+    """A ``pm.Model`` on the standardised scale with named parameters, dims and observed ``y``.
+
+    Gates are free in the sum-to-zero basis (``gate_intercept_contrast``,
+    ``gate_coef_contrast``), with the symmetric versions as deterministic variables.
+    Parameters without entries (no columns, one expert's gate) are left out.
+
+    Parameters
+    ----------
+    problem : Problem
+        Specification, design matrices, target and row weights.
+    feature_names : dict, optional
+        Coordinates for the dims ``expert_feature``, ``gate_feature``, ``behavior_feature``.
+
+    Returns
+    -------
+    pymc.Model
+    """
+    import pymc as pm
+
+    spec, names = problem.spec, feature_names or {}
+    coords = {"expert": np.arange(spec.n_experts), "row": np.arange(len(problem.y))}
+    for part, X in problem.designs.items():
+        coords[f"{part}_feature"] = names.get(part, [f"x{j}" for j in range(X.shape[1])])
+    coords["contrast"] = np.arange(spec.n_experts - 1)
+
+    with pm.Model(coords=coords) as model:
+        X = {
+            part: pm.Data(f"X_{part}", design, dims=("row", f"{part}_feature"))
+            for part, design in problem.designs.items()
+            if design.shape[1] > 0
+        }
+        y = pm.Data("y_data", problem.y, dims="row")
+        weight = pm.Data("sample_weight", problem.weight, dims="row")
+        parameters = _parameters(problem)
+        _observe(problem, parameters, X, y, weight)
+    return model
+
+
+def _parameters(problem: Problem) -> Parameters:
+    """Declare the random variables, in the order of ``ModelSpec.blocks``."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    spec, M = problem.spec, problem.spec.n_experts
+    values = {}
+    for block in spec.blocks:
+        prior = spec.priors[block.name]
+        feature_dims = tuple(f"{block.name.split('_')[0]}_feature" for _ in block.shape[1:])
+        if block.kind == "contrast":
+            shape, dims = (M, *block.shape[1:]), ("expert", *feature_dims)
+        elif block.name == "behavior_coef":
+            shape, dims = block.shape, ("behavior_feature",)
+        else:
+            shape, dims = block.shape, ("expert", *feature_dims)[: len(block.shape)]
+        if block.size == 0:
+            values[block.name] = pt.zeros(shape)
+        elif block.kind == "contrast":
+            free = _sum_to_zero(
+                f"{block.name}_contrast", prior, block.shape, spec.basis, ("contrast", *feature_dims)
+            )
+            values[block.name] = pm.Deterministic(block.name, spec.basis @ free, dims=dims)
+        else:
+            values[block.name] = _independent(block.name, prior, dims)
+    return Parameters(**values)
+
+
+def _independent(name: str, prior: Prior, dims):
+    import pymc as pm
+
+    scale, loc = prior.scale, prior.loc
+    if prior.family == "laplace":
+        return pm.Laplace(name, mu=loc, b=scale, dims=dims)
+    if prior.family == "normal":
+        return pm.Normal(name, mu=loc, sigma=scale, dims=dims)
+    if prior.family == "student_t":
+        return pm.StudentT(name, nu=prior.df, mu=loc, sigma=scale, dims=dims)
+    if prior.family == "lognormal":
+        return pm.LogNormal(name, mu=loc, sigma=scale, dims=dims)
+    return pm.HalfNormal(name, sigma=scale, dims=dims)
+
+
+def _sum_to_zero(name: str, prior: Prior, shape, basis, dims):
+    """Coordinates of a vector (or of each column) restricted to sum to zero.
+
+    The density is the product of the prior over the vector's entries, seen on that
+    plane; its normalising constant there is left out.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    def logp(value, centre):
+        return prior.log_density(pt.log, basis @ (value - centre)).sum()
+
+    def random(centre, rng=None, size=None):
+        lead = () if size is None else tuple(size)
+        full = sample_sum_to_zero(rng, prior, (*lead, *shape[1:], basis.shape[0]))
+        free = full @ basis
+        return centre + (free if len(shape) == 1 else np.moveaxis(free, -1, -2))
+
+    core = "(k)" if len(shape) == 1 else "(k,d)"
+    return pm.CustomDist(
+        name, np.zeros(shape), logp=logp, random=random, dims=dims, signature=f"{core}->{core}"
+    )
+
+
+def _observe(problem: Problem, parameters: Parameters, X, y, weight):
+    """The likelihood: sum over rows of weight times log density of the fused mixture."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    ops, spec = pytensor_ops(), problem.spec
+    n = len(problem.y)
+    design = {part: X.get(part, pt.zeros((n, 0))) for part in problem.designs}
+    if spec.behavior is None:
+        beta = forward.behavior(ops, parameters, design["behavior"])
+    else:
+        beta = spec.behavior
+    mixture = forward.components(ops, parameters, design["expert"], design["gate"], beta)
+
+    def logp(value, log_weight, mean, variance, weight):
+        return weight * forward.log_density(
+            ops, forward.Components(log_weight, mean, variance), value
+        )
+
+    def random(log_weight, mean, variance, weight, rng=None, size=None):
+        gumbel = rng.gumbel(size=np.shape(log_weight))
+        chosen = np.argmax(log_weight + gumbel, axis=-1)[..., None]
+        m = np.take_along_axis(mean, chosen, axis=-1)[..., 0]
+        v = np.take_along_axis(variance, chosen, axis=-1)[..., 0]
+        return rng.normal(m, np.sqrt(v))
+
+    pm.CustomDist(
+        "y",
+        *mixture,
+        weight,
+        logp=logp,
+        random=random,
+        signature="(m),(m),(m),()->()",
+        observed=y,
+        dims="row",
+    )

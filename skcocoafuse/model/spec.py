@@ -1,0 +1,145 @@
+"""The parameters of a model: names, shapes, order, and the maps between their forms."""
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from skcocoafuse.model.priors import DEFAULT_PRIORS, Prior, sum_to_zero_basis
+
+
+class Parameters(NamedTuple):
+    """Named parameters, with any number of leading axes for draws.
+
+    Shapes after the draw axes, for M experts: ``expert_intercept`` (M,), ``expert_coef``
+    (M, n_expert_features), ``sigma`` (M,), ``gate_intercept`` (M,), ``gate_coef``
+    (M, n_gate_features), ``behavior_intercept`` (), ``behavior_coef``
+    (n_behavior_features,). The last two are None where the behavior is fixed.
+    """
+
+    expert_intercept: np.ndarray
+    expert_coef: np.ndarray
+    sigma: np.ndarray
+    gate_intercept: np.ndarray
+    gate_coef: np.ndarray
+    behavior_intercept: np.ndarray | None = None
+    behavior_coef: np.ndarray | None = None
+
+    def map(self, function) -> "Parameters":
+        """Apply ``function`` to every array that is there."""
+        return Parameters(*(None if array is None else function(array) for array in self))
+
+    def permute_experts(self, order) -> "Parameters":
+        """Reorder the experts; ``order`` has the draw axes and then (M,)."""
+        order = np.asarray(order)
+
+        def vector(array):
+            return np.take_along_axis(array, order, axis=-1)
+
+        def matrix(array):
+            return np.take_along_axis(array, order[..., None], axis=-2)
+
+        return self._replace(
+            expert_intercept=vector(self.expert_intercept),
+            expert_coef=matrix(self.expert_coef),
+            sigma=vector(self.sigma),
+            gate_intercept=vector(self.gate_intercept),
+            gate_coef=matrix(self.gate_coef),
+        )
+
+
+class Block(NamedTuple):
+    """One parameter inside the unconstrained vector.
+
+    ``kind`` is "real", "positive" (the vector holds the logarithm) or "contrast" (the
+    vector holds coordinates in the sum-to-zero basis, along the first axis).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that fixes a model but the data.
+
+    Parameters
+    ----------
+    n_experts : int
+        Number of experts, M >= 1.
+    n_expert_features, n_gate_features, n_behavior_features : int
+        Columns of the three design matrices.
+    behavior : float or None
+        None where beta(x) is learned, 1.0 for a mixture, 0.0 for a blend of experts.
+    priors : dict of str to Prior
+        One for each name in ``DEFAULT_PRIORS``.
+    """
+
+    n_experts: int
+    n_expert_features: int
+    n_gate_features: int
+    n_behavior_features: int
+    behavior: float | None = None
+    priors: dict[str, Prior] = field(default_factory=lambda: dict(DEFAULT_PRIORS))
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Parameters in the order of the unconstrained vector, empty ones included."""
+        M, contrasts = self.n_experts, self.n_experts - 1
+        blocks = [
+            Block("expert_intercept", (M,), "real"),
+            Block("expert_coef", (M, self.n_expert_features), "real"),
+            Block("sigma", (M,), "positive"),
+            Block("gate_intercept", (contrasts,), "contrast"),
+            Block("gate_coef", (contrasts, self.n_gate_features), "contrast"),
+        ]
+        if self.behavior is None:
+            blocks.append(Block("behavior_intercept", (), "real"))
+            blocks.append(Block("behavior_coef", (self.n_behavior_features,), "real"))
+        return tuple(blocks)
+
+    @cached_property
+    def n_parameters(self) -> int:
+        return sum(block.size for block in self.blocks)
+
+    @cached_property
+    def basis(self) -> np.ndarray:
+        return sum_to_zero_basis(self.n_experts)
+
+    def unpack(self, theta: np.ndarray) -> Parameters:
+        """Named parameters of unconstrained vectors ``theta``, shape (..., n_parameters)."""
+        values, start = {}, 0
+        for block in self.blocks:
+            part = theta[..., start : start + block.size]
+            part = part.reshape(theta.shape[:-1] + block.shape)
+            if block.kind == "positive":
+                part = np.exp(part)
+            elif block.kind == "contrast" and len(block.shape) == 1:
+                part = part @ self.basis.T
+            elif block.kind == "contrast":
+                part = self.basis @ part
+            values[block.name] = part
+            start += block.size
+        return Parameters(**values)
+
+    def pack(self, parameters: Parameters) -> np.ndarray:
+        """Inverse of :meth:`unpack`; gates are projected on those that sum to zero."""
+        lead = parameters.sigma.shape[:-1]
+        parts = []
+        for block in self.blocks:
+            part = getattr(parameters, block.name)
+            if block.kind == "positive":
+                part = np.log(part)
+            elif block.kind == "contrast" and len(block.shape) == 1:
+                part = part @ self.basis
+            elif block.kind == "contrast":
+                part = self.basis.T @ part
+            parts.append(np.reshape(part, lead + (block.size,)))
+        return np.concatenate(parts, axis=-1)

@@ -1,0 +1,1 @@
+"""What was learned: draws as plain arrays, with consistent expert labels."""

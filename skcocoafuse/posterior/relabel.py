@@ -1,0 +1,93 @@
+"""Consistent expert labels, after sampling.
+
+The posterior does not change when experts are permuted (their priors and the gate's are
+exchangeable), so a draw may be permuted freely; permutations are chosen so that an
+expert means the same in every draw.
+"""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from skcocoafuse.model import forward
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.spec import Parameters
+from skcocoafuse.posterior.draws import unfused_log_density
+
+N_ANCHORS = 100
+_MAX_ROUNDS = 20
+
+
+def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray) -> Parameters:
+    """Permute the experts of every draw so that labels agree.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its rows, or an even selection of ``N_ANCHORS`` of them, serve as anchors.
+    parameters : Parameters
+        Arrays with the leading axes (chains, draws).
+    log_posterior : ndarray of shape (chains, draws)
+        The best draw is the first reference.
+
+    Returns
+    -------
+    Parameters
+        Experts are in the order of the average target they account for, lowest first.
+
+    References
+    ----------
+    M. Stephens (2000), "Dealing with label switching in mixture models", JRSS B 62(4),
+    algorithm 2, on the responsibilities of the unfused experts (those of the fused ones
+    become equal as beta goes to 0).
+    """
+    M = problem.spec.n_experts
+    if M == 1:
+        return parameters
+    lead = log_posterior.shape
+    flat = parameters.map(lambda a: a.reshape(-1, *a.shape[2:]))
+    responsibility, y = _anchor_responsibilities(problem, flat)
+    order = stephens(responsibility, int(np.argmax(log_posterior)))
+    responsibility = np.take_along_axis(responsibility, order[:, None, :], axis=-1)
+    share = responsibility.mean(axis=0)
+    order = order[:, np.argsort((y @ share) / np.maximum(share.sum(axis=0), 1e-300))]
+    return parameters.permute_experts(order.reshape(*lead, M))
+
+
+def _anchor_responsibilities(problem: Problem, flat: Parameters):
+    """Responsibilities of the unfused experts (draws, anchors, M), and the anchors' y."""
+    # sorted by y, so that the selection does not depend on the order of the rows
+    rows = np.argsort(problem.y, kind="stable")
+    rows = rows[np.linspace(0, len(rows) - 1, min(N_ANCHORS, len(rows))).round().astype(int)]
+    designs = {part: X[rows] for part, X in problem.designs.items()}
+    y = problem.y[rows]
+    terms = unfused_log_density(flat, designs, y)
+    return np.exp(forward.NUMPY.log_softmax(terms)), y
+
+
+def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:
+    """Permutations that bring every draw nearest, in Kullback-Leibler, to their average.
+
+    Parameters
+    ----------
+    responsibility : ndarray of shape (draws, anchors, M)
+        Rows sum to one over the last axis.
+    reference : int
+        The draw to begin from.
+
+    Returns
+    -------
+    ndarray of int, shape (draws, M)
+        ``order[s, k]`` is the expert of draw s that takes label k.
+    """
+    n_draws, _, M = responsibility.shape
+    average = responsibility[reference]
+    order = np.tile(np.arange(M), (n_draws, 1))
+    for _ in range(_MAX_ROUNDS):
+        # gain[s, k, j]: cross term of giving label k to expert j of draw s
+        gain = np.einsum("saj,ak->skj", responsibility, np.log(average + 1e-12), optimize=True)
+        new = np.array([linear_sum_assignment(-g)[1] for g in gain])
+        average = np.take_along_axis(responsibility, new[:, None, :], axis=-1).mean(axis=0)
+        if np.array_equal(new, order):
+            break
+        order = new
+    return new

@@ -1,0 +1,268 @@
+"""The predictive distribution: an exact mixture over posterior draws and experts."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from skcocoafuse._validation import check_probability, seed_from
+from skcocoafuse.model import forward
+from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.posterior.draws import mixture_of
+from skcocoafuse.predictive import mixture
+
+_BLOCK_BYTES = 128 * 2**20  # working memory of one block of rows
+_ARRAYS = 6  # arrays of (draws, rows, experts) alive at once inside a block
+
+
+class PredictiveDistribution:
+    r"""Distribution of the target at each row: one Normal mixture per row.
+
+    The density is the average over posterior draws of
+    :math:`\sum_i a_i N(y; m_i, v_i)`, nothing is sampled or fitted again. Words are
+    scipy's; every method works on all rows at once, in blocks of bounded memory.
+
+    Objects come from ``predict_dist``; they are immutable and can be sliced by row
+    (``dist[:10]``, ``dist[mask]``).
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    parameters : Parameters
+        Arrays with one leading draw axis, on the standardised scale.
+    designs : dict of str to ndarray
+        Standardised design matrices of the rows.
+    loc, scale : float
+        Target = loc + scale * standardised target.
+
+    Examples
+    --------
+    >>> from skcocoafuse import MoERegressor
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(100, random_state=0)
+    >>> dist = MoERegressor(inference="map", random_state=0).fit(X, y).predict_dist(X[:3])
+    >>> dist.interval(0.9).shape
+    (3, 2)
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        parameters: Parameters,
+        designs: dict[str, np.ndarray],
+        loc: float = 0.0,
+        scale: float = 1.0,
+    ):
+        self._spec = spec
+        self._parameters = parameters
+        self._designs = designs
+        self._loc = float(loc)
+        self._scale = float(scale)
+
+    def __len__(self) -> int:
+        return len(self._designs["expert"])
+
+    def __getitem__(self, rows) -> "PredictiveDistribution":
+        """The distributions of some rows: a slice, a mask, indices, or one index."""
+        if isinstance(rows, int | np.integer):
+            rows = [rows]
+        designs = {part: X[rows] for part, X in self._designs.items()}
+        return PredictiveDistribution(
+            self._spec, self._parameters, designs, self._loc, self._scale
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"PredictiveDistribution({len(self)} rows, {self.n_draws} draws, "
+            f"{self._spec.n_experts} experts)"
+        )
+
+    @property
+    def n_draws(self) -> int:
+        return len(self._parameters.sigma)
+
+    # -- the mixture, block by block ---------------------------------------------------
+
+    def _blocks(self) -> Iterator[tuple[slice, forward.Components]]:
+        """Row slices with their mixtures, arrays (draws, rows, experts), original units."""
+        per_row = 8 * _ARRAYS * self.n_draws * self._spec.n_experts
+        size = max(1, _BLOCK_BYTES // per_row)
+        for start in range(0, len(self), size):
+            rows = slice(start, min(start + size, len(self)))
+            designs = {part: X[rows] for part, X in self._designs.items()}
+            standard = mixture_of(self._spec, self._parameters, designs)
+            yield (
+                rows,
+                forward.Components(
+                    standard.log_weight,
+                    self._loc + self._scale * standard.mean,
+                    self._scale**2 * standard.variance,
+                ),
+            )
+
+    def _flat_blocks(self):
+        """Row slices with weight, mean and sd as (rows, draws * experts)."""
+        for rows, block in self._blocks():
+            shape = block.mean.shape
+            weight = np.exp(block.log_weight) / self.n_draws
+            sd = np.sqrt(np.broadcast_to(block.variance, shape))
+            yield (
+                rows,
+                *(np.moveaxis(a, 1, 0).reshape(shape[1], -1) for a in (weight, block.mean, sd)),
+            )
+
+    def _per_point(self, function, x) -> np.ndarray:
+        """Evaluate a mixture function at points broadcast against the rows."""
+        x = np.asarray(x, dtype=np.float64)
+        if x.ndim > 2 or (x.ndim > 0 and x.shape[0] not in (1, len(self))):
+            raise ValueError(
+                f"Points must be a number, one per row ({len(self)},) or a row each "
+                f"({len(self)}, k); got shape {x.shape}."
+            )
+        columns = x if x.ndim == 2 else x.reshape(-1, 1)
+        points = np.broadcast_to(columns, (len(self), columns.shape[1]))
+        out = np.empty(points.shape)
+        for rows, weight, mean, sd in self._flat_blocks():
+            out[rows] = function(weight, mean, sd, points[rows])
+        return out if x.ndim == 2 else out[:, 0]
+
+    # -- moments -----------------------------------------------------------------------
+
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        mean, variance = np.empty(len(self)), np.empty(len(self))
+        for rows, block in self._blocks():
+            m, v = forward.mean_and_variance(block)
+            mean[rows] = m.mean(axis=0)
+            variance[rows] = v.mean(axis=0) + m.var(axis=0)
+        return mean, variance
+
+    def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each row, in one pass over the draws."""
+        mean, variance = self._moments()
+        return mean, np.sqrt(variance)
+
+    def mean(self) -> np.ndarray:
+        """Mean of each row, shape (rows,), in the target's units."""
+        return self._moments()[0]
+
+    def var(self) -> np.ndarray:
+        """Variance of each row, shape (rows,): noise, experts and parameters together."""
+        return self._moments()[1]
+
+    def std(self) -> np.ndarray:
+        """Standard deviation of each row, shape (rows,)."""
+        return self.mean_and_std()[1]
+
+    def median(self) -> np.ndarray:
+        """Median of each row, shape (rows,)."""
+        return self.ppf(0.5)
+
+    # -- densities and probabilities ---------------------------------------------------
+
+    def logpdf(self, y) -> np.ndarray:
+        """Log density at ``y``.
+
+        Parameters
+        ----------
+        y : float or ndarray of shape (rows,) or (rows, points)
+
+        Returns
+        -------
+        ndarray of shape (rows,) or (rows, points)
+        """
+        return self._per_point(mixture.logpdf, y)
+
+    def pdf(self, y) -> np.ndarray:
+        """Density at ``y``; shapes as in :meth:`logpdf`."""
+        return np.exp(self.logpdf(y))
+
+    def cdf(self, y) -> np.ndarray:
+        """Probability of a value up to ``y``; shapes as in :meth:`logpdf`."""
+        return self._per_point(mixture.cdf, y)
+
+    def sf(self, y) -> np.ndarray:
+        """Probability of a value above ``y``; shapes as in :meth:`logpdf`."""
+        return self._per_point(mixture.sf, y)
+
+    def ppf(self, q) -> np.ndarray:
+        """Quantiles.
+
+        Parameters
+        ----------
+        q : float or list of float
+            Probabilities strictly between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (rows,), or (rows, len(q)) for a list
+
+        Raises
+        ------
+        ValueError
+            If a probability is not between 0 and 1.
+        """
+        q = check_probability(q, "q")
+        out = self._per_point(mixture.ppf, np.tile(np.atleast_1d(q), (len(self), 1)))
+        return out if q.ndim else out[:, 0]
+
+    def interval(self, coverage=0.95) -> np.ndarray:
+        """Central intervals, with equal probability left out on both sides.
+
+        Parameters
+        ----------
+        coverage : float or list of float, default=0.95
+
+        Returns
+        -------
+        ndarray of shape (rows, 2), or (rows, 2, len(coverage)) for a list
+            Lower and upper ends, in the target's units.
+
+        Raises
+        ------
+        ValueError
+            If a coverage is not between 0 and 1.
+        """
+        coverage = check_probability(coverage, "coverage")
+        tails = 0.5 * (1.0 - np.atleast_1d(coverage))
+        ends = self.ppf(np.concatenate([tails, 1.0 - tails]))
+        ends = ends.reshape(len(self), 2, -1)
+        return ends if coverage.ndim else ends[..., 0]
+
+    def responsibilities(self, y) -> np.ndarray:
+        """Posterior mean probability that each expert produced ``y``, (rows, n_experts)."""
+        y = np.asarray(y, dtype=np.float64)
+        out = np.empty((len(self), self._spec.n_experts))
+        for rows, block in self._blocks():
+            terms = forward.component_log_density(forward.NUMPY, block, y[rows])
+            out[rows] = np.exp(forward.NUMPY.log_softmax(terms)).mean(axis=0)
+        return out
+
+    # -- sampling ----------------------------------------------------------------------
+
+    def rvs(self, size: int = 1, random_state=None) -> np.ndarray:
+        """Random values.
+
+        A column uses the same posterior draw in all rows, so it is one possible data set
+        (as ``sample_y`` of a Gaussian process); noise is independent between rows.
+
+        Parameters
+        ----------
+        size : int, default=1
+        random_state : int, numpy.random.RandomState or None
+
+        Returns
+        -------
+        ndarray of shape (rows, size)
+        """
+        rng = np.random.default_rng(seed_from(random_state))
+        out = np.empty((len(self), size))
+        draws = rng.integers(self.n_draws, size=size)
+        for column, draw in enumerate(draws):
+            one = self._parameters.map(lambda a, s=draw: a[s])
+            block = mixture_of(self._spec, one, self._designs)
+            noise = rng.gumbel(size=block.log_weight.shape)
+            chosen = np.argmax(block.log_weight + noise, axis=-1)[:, None]
+            mean = np.take_along_axis(block.mean, chosen, axis=-1)[:, 0]
+            variance = np.broadcast_to(block.variance, block.mean.shape)
+            sd = np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[:, 0])
+            out[:, column] = self._loc + self._scale * rng.normal(mean, sd)
+        return out
