@@ -3,7 +3,7 @@
 ``math.exp`` and ``math.log`` are library calls, made one number at a time; in a
 loop they cost three to four times what the arithmetic below costs, because this
 arithmetic is unrolled four or eight numbers wide. Both are accurate to about
-one unit in the last place over the stated range (tests compare with numpy).
+two units in the last place over the stated range (tests compare with numpy).
 """
 
 from math import factorial, sqrt

@@ -141,29 +141,22 @@ def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, q: np.ndarray) -
     order = np.argsort(values, kind="stable")
     cumulative = np.cumsum(weight[order])
     index = np.searchsorted(cumulative, q * cumulative[-1] * (1 - 1e-9))
-    return values[order][np.minimum(index, len(values) - 1)]
+    # a little above the value, so that its row and copies of it fall on the same side
+    return values[order][np.minimum(index, len(values) - 1)] + 1e-9 * (1.0 + np.ptp(values))
 
 
-def polish(problem: Problem, theta: np.ndarray, n_steps: int = 30) -> np.ndarray:
-    """Newton's method from a nearly optimal point, until rounding stops the progress."""
+def polish(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """The mode near ``theta`` to rounding accuracy, by Newton's method in trust regions."""
     function = Kernel(problem).function(SOFTENING)
-    value, gradient = function(theta)
-    for _ in range(n_steps):
-        eigenvalues, vectors = np.linalg.eigh(-hessian(function, theta))
-        # |curvature| turns saddles into directions of ascent; the floor bounds the step
-        scale = np.maximum(np.abs(eigenvalues), 1e-3)
-        step = vectors @ ((vectors.T @ gradient) / scale)
-        length = 1.0
-        while length > 1e-4:
-            new_value, new_gradient = function(theta + length * step)
-            smaller_slope = np.abs(new_gradient).max() < np.abs(gradient).max()
-            if new_value > value or (smaller_slope and new_value > value - 1e-9 * abs(value)):
-                break
-            length /= 2
-        else:
-            return theta
-        theta, value, gradient = theta + length * step, new_value, new_gradient
-    return theta
+    result = optimize.minimize(
+        _negated(function),
+        theta,
+        jac=True,
+        hess=lambda at: -hessian(function, at),
+        method="trust-exact",
+        options={"gtol": 1e-10 * len(problem.y), "maxiter": 200},
+    )
+    return result.x
 
 
 def hessian(function, theta: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import mixture_of
 from skcocoafuse.predictive import mixture
 
-_BLOCK_BYTES = 128 * 2**20  # working memory of one block of rows
+_BLOCK_BYTES = 8 * 2**20  # working memory of one block of rows: small enough for caches
 _ARRAYS = 6  # arrays of (draws, rows, experts) alive at once inside a block
 
 

@@ -1,0 +1,65 @@
+"""Fixtures that several files share: fits are made once per worker."""
+
+import numpy as np
+import pytest
+
+from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor
+from skcocoafuse.datasets import make_switch, make_transition
+
+REGRESSORS = [MoERegressor, BoERegressor, CoCoAFusERegressor]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also run tests marked slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
+def fit_quietly(estimator, X, y, **arguments):
+    """Fit where convergence warnings are beside the point of the test."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return estimator.fit(X, y, **arguments)
+
+
+@pytest.fixture(scope="session")
+def transition():
+    """300 rows to fit and 2000 to judge on, with their true log density."""
+    X, y = make_transition(300, random_state=0)
+    X_test, y_test, density = make_transition(2000, random_state=1, return_density=True)
+    return X, y, X_test, y_test, np.log(density(X_test, y_test))
+
+
+@pytest.fixture(scope="session")
+def switch():
+    X, y = make_switch(300, random_state=0)
+    X_test, y_test, density = make_switch(2000, random_state=1, return_density=True)
+    return X, y, X_test, y_test, np.log(density(X_test, y_test))
+
+
+@pytest.fixture(scope="session")
+def nuts_transition(transition):
+    """The three models on the transition, by their default inference."""
+    X, y = transition[:2]
+    return {r.__name__: fit_quietly(r(random_state=0), X, y) for r in REGRESSORS}
+
+
+@pytest.fixture(scope="session")
+def nuts_switch(switch):
+    X, y = switch[:2]
+    return {r.__name__: fit_quietly(r(random_state=0), X, y) for r in REGRESSORS}
+
+
+@pytest.fixture(scope="session", params=REGRESSORS, ids=lambda r: r.__name__)
+def map_fit(request, transition):
+    """A fast instance of each regressor."""
+    X, y = transition[:2]
+    return request.param(inference="map", random_state=0).fit(X, y)

@@ -1,0 +1,196 @@
+"""What every engine promises, and what each alone does."""
+
+import dataclasses
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from skcocoafuse import CoCoAFusERegressor, MoERegressor
+from skcocoafuse._arviz import rhat_and_ess
+from skcocoafuse.exceptions import KernelFallbackWarning
+from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine, nuts, pymc_sampler, starts
+from skcocoafuse.inference.kernel import Kernel
+from tests.conftest import fit_quietly
+from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
+
+QUICK = Settings(draws=60, tune=120, chains=2, target_accept=0.9, cores=2, seed=3)
+
+
+@pytest.fixture(scope="module", params=ENGINE_NAMES)
+def run(request):
+    problem = make_problem(2, n=40)
+    return request.param, problem, get_engine(request.param)(problem, QUICK)
+
+
+def test_engines_give_draws_of_the_right_shape(run):
+    name, problem, result = run
+    chains, draws = (1, 1) if name == "map" else (2, 60)
+    assert result.theta.shape == (chains, draws, problem.spec.n_parameters)
+    assert result.log_posterior.shape == (chains, draws)
+    assert all(stat.shape == (chains, draws) for stat in result.stats.values())
+    assert all(second >= 0 for second in result.seconds.values())
+
+
+def test_engines_report_the_log_posterior_of_their_draws(run):
+    _, problem, result = run
+    for chain, draw in ((0, 0), (-1, -1)):
+        expected = log_posterior(problem, result.theta[chain, draw])
+        assert result.log_posterior[chain, draw] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["nuts", "map"])
+def test_the_same_seed_gives_identical_draws(name):
+    problem, engine = make_problem(2, n=40), get_engine(name)
+    first, again = engine(problem, QUICK), engine(problem, QUICK)
+    np.testing.assert_array_equal(first.theta, again.theta)
+    other = engine(problem, dataclasses.replace(QUICK, seed=4))
+    if name == "nuts":
+        assert not np.array_equal(first.theta, other.theta)
+
+
+@pytest.mark.parametrize("name", ["nuts", "map"])
+def test_unknown_options_are_named(name):
+    settings = dataclasses.replace(QUICK, options={"max_depth": 3})
+    with pytest.raises(ValueError, match=r"inference_options has \['max_depth'\].*known options"):
+        get_engine(name)(make_problem(), settings)
+
+
+def test_nuts_samples_the_density_it_is_given():
+    """Conjugate oracle: weights of zero leave the prior, whose moments are known."""
+    problem = make_problem(2, (1, 1, 1), n=10)
+    problem = dataclasses.replace(problem, weight=np.zeros(10))
+    settings = dataclasses.replace(QUICK, draws=4000, tune=600)
+    result = get_engine("nuts")(problem, settings)
+    p = problem.spec.unpack(result.theta)
+    quantities = {  # mean and variance under the prior
+        "log sigma": (np.log(p.sigma[..., 0]), -1.0, 1.0),
+        "intercept": (p.expert_intercept[..., 1], 0.0, 2.0),
+        "slope": (p.expert_coef[..., 0, 0], 0.0, 2.0),
+        "logit": (p.gate_intercept[..., 1] - p.gate_intercept[..., 0], 0.0, 2.0),
+        "behavior": (p.behavior_intercept, 0.0, 2.0),
+    }
+    for name, (draws, mean, variance) in quantities.items():
+        _, ess = rhat_and_ess(draws[..., None])
+        _, ess_square = rhat_and_ess((draws[..., None] - mean) ** 2)
+        standard_error = np.sqrt(variance / ess[0])
+        assert abs(draws.mean() - mean) < 4.5 * standard_error, name
+        spread = ((draws - mean) ** 2).std() / np.sqrt(ess_square[0])
+        assert abs(((draws - mean) ** 2).mean() - variance) < 4.5 * spread, name
+
+
+def test_pymc_and_kernel_agree_within_monte_carlo_error(transition):
+    """Two samplers, two implementations of the density, one posterior."""
+    X, y = transition[0][:120], transition[1][:120]
+    common = {"random_state": 1, "draws": 1000, "tune": 800, "chains": 2, "n_jobs": 2}
+    fits = {
+        name: fit_quietly(MoERegressor(inference=name, **common), X, y)
+        for name in ("nuts", "pymc")
+    }
+    problem_free = {
+        name: np.concatenate(
+            [
+                fit.posterior_.log_posterior[..., None],
+                fit.posterior_.parameters.expert_intercept,
+                fit.posterior_.parameters.expert_coef[..., 0],
+                np.log(fit.posterior_.parameters.sigma),
+                fit.posterior_.parameters.gate_coef[..., 0],
+            ],
+            axis=-1,
+        )
+        for name, fit in fits.items()
+    }
+    moments = {}
+    for name, draws in problem_free.items():
+        rhat, ess = rhat_and_ess(draws)
+        assert (rhat < 1.05).all()
+        moments[name] = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1)) / np.sqrt(ess)
+    (mean, error), (other_mean, other_error) = moments["nuts"], moments["pymc"]
+    assert (np.abs(mean - other_mean) < 4.5 * np.hypot(error, other_error)).all()
+
+
+def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch, transition):
+    """A release whose compiled-model class is gone, or wants another field."""
+
+    def changed(kernel, start):
+        raise TypeError("CompiledPyMCModel.__init__() missing 1 required argument: 'other'")
+
+    marker = get_engine("map")(make_problem(2, n=40), QUICK)
+    monkeypatch.setattr(nuts, "_nutpie_model", changed)
+    monkeypatch.setattr(pymc_sampler, "sample", lambda problem, settings: marker)
+    with pytest.warns(KernelFallbackWarning, match="missing 1 required argument.*PyMC model"):
+        assert nuts.sample(make_problem(2, n=40), QUICK) is marker
+
+
+@pytest.mark.parametrize("error", [ValueError("not ours"), RuntimeError("not ours")])
+def test_other_errors_are_not_hidden(monkeypatch, error):
+    def broken(kernel, start):
+        raise error
+
+    monkeypatch.setattr(nuts, "_nutpie_model", broken)
+    with pytest.raises(type(error), match="not ours"):
+        nuts.sample(make_problem(2, n=40), QUICK)
+
+
+@pytest.mark.parametrize("fitted_before", [False, True])
+def test_an_interrupt_leaves_the_estimator_as_it_was(transition, fitted_before):
+    X, y = transition[:2]
+    estimator = CoCoAFusERegressor(inference="map", random_state=0)
+    if fitted_before:
+        estimator.fit(X, y)
+    estimator.set_params(inference="nuts", draws=200_000, tune=2000)
+    before = dict(vars(estimator))
+    timer = threading.Timer(4.0, lambda: signal.raise_signal(signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X, y)
+    timer.cancel()
+    assert vars(estimator) == before
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
+def test_starts_end_in_modes_best_first(behavior):
+    problem = make_problem(3, behavior=behavior, n=200)
+    modes = starts.find_modes(problem, np.random.default_rng(0))
+    values = [mode.log_posterior for mode in modes]
+    assert values == sorted(values, reverse=True)
+    assert np.min(-np.diff(values), initial=np.inf) > 0
+    function = Kernel(problem).function(starts.SOFTENING)
+    polished = starts.polish(problem, modes[0].theta)
+    value, gradient = function(polished)
+    assert value >= values[0] - 1e-6
+    assert np.abs(gradient).max() < 1e-5
+
+
+def test_starts_find_the_mode_near_the_truth(switch):
+    """On the switch the best mode beats the optimum reached from the true parameters."""
+    X, y = switch[:2]
+    fit = MoERegressor(inference="map", random_state=0).fit(X, y)
+    np.testing.assert_allclose(fit.intercept_, [-1.5, 1.5], atol=0.1)
+    np.testing.assert_allclose(fit.coef_[:, 0], [0.5, 0.5], atol=0.1)
+    np.testing.assert_allclose(fit.sigma_, 0.25, atol=0.05)
+    difference = fit.gate_coef_[1, 0] - fit.gate_coef_[0, 0]
+    assert difference == pytest.approx(2.0, abs=0.8)
+
+
+def test_starts_do_not_depend_on_row_order_or_repetition():
+    problem = make_problem(2, n=60)
+    twice = dataclasses.replace(
+        problem,
+        designs={k: np.vstack([X, X])[::-1] for k, X in problem.designs.items()},
+        y=np.concatenate([problem.y, problem.y])[::-1],
+        weight=np.full(120, 0.5),
+    )
+    for kind in range(4):
+        one = starts._propose(problem, np.random.default_rng(kind), kind)
+        other = starts._propose(twice, np.random.default_rng(kind), kind)
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_hessian_is_the_second_derivative():
+    problem = make_problem(2, n=40)
+    function = Kernel(problem).function(0.1)
+    theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
+    numeric = finite_difference(lambda at: function(at)[1], theta, width=1e-5)
+    np.testing.assert_allclose(starts.hessian(function, theta), numeric, atol=1e-3)

@@ -1,0 +1,92 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer
+
+from skcocoafuse.model.design import DesignPart, Scale
+
+X = np.random.default_rng(0).normal(3.0, [1.0, 2.0, 5.0], size=(40, 3))
+NAMES = np.array(["wind", "temp", "dir"], dtype=object)
+ONES = np.ones(40)
+
+
+def fit(selection, names=NAMES, weight=ONES, standardize=True):
+    return DesignPart.fit(selection, X, names, weight, standardize, "gate_features")
+
+
+@pytest.mark.parametrize(
+    ("selection", "names"),
+    [(None, ["wind", "temp", "dir"]), (["dir", "wind"], ["dir", "wind"]), ([-1], ["dir"]), ([], [])],
+)
+def test_columns_are_chosen_and_standardised(selection, names):
+    part = fit(selection)
+    assert part.names == names
+    Z = part.transform(X, NAMES, "gate_features")
+    assert Z.shape == (40, len(names))
+    np.testing.assert_allclose(Z.mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(Z.std(0), 1, atol=1e-12)
+
+
+def test_weights_equal_repetitions():
+    weight = np.random.default_rng(1).integers(0, 4, 40)
+    one = Scale.fit(X, weight.astype(float), True)
+    other = Scale.fit(X.repeat(weight, axis=0), np.ones(weight.sum()), True)
+    np.testing.assert_allclose(one.loc, other.loc)
+    np.testing.assert_allclose(one.scale, other.scale)
+
+
+def test_constant_columns_become_zero():
+    for value in (0.0, 0.1, 1e9):
+        scale = Scale.fit(np.full((7, 1), value), np.ones(7), True)
+        np.testing.assert_allclose(scale.apply(np.full((7, 1), value)), 0.0, atol=1e-6)
+        assert scale.scale[0] == 1.0
+
+
+def test_original_units_undo_the_standardisation():
+    part = fit(None)
+    b, w = np.array([0.3, -1.0]), np.random.default_rng(0).normal(size=(2, 3))
+    original_b, original_w = part.original_units(b, w)
+    standard = part.transform(X, NAMES, "gate_features") @ w.T + b
+    np.testing.assert_allclose(X @ original_w.T + original_b, standard)
+
+
+def test_transformers_are_cloned_named_and_fitted_on_frames():
+    spline = SplineTransformer(n_knots=4, degree=3)
+    part = fit(spline)
+    assert not hasattr(spline, "bsplines_")
+    assert len(part.names) == 18
+    assert part.names[0].startswith("wind")
+    chooser = FunctionTransformer(lambda frame: frame[["temp"]])
+    assert fit(chooser).transform(X, NAMES, "gate_features").shape == (40, 1)
+    assert isinstance(fit(chooser).names[0], str)
+    sparse = SplineTransformer(n_knots=4, sparse_output=True)
+    np.testing.assert_allclose(
+        fit(sparse).transform(X, NAMES, "g"), fit(spline).transform(X, NAMES, "g")
+    )
+
+
+@pytest.mark.parametrize(
+    ("selection", "names", "error", "message"),
+    [
+        (["speed"], NAMES, ValueError, "'speed'.*no column of X.*wind"),
+        (["wind"], None, ValueError, "no column names; use indices"),
+        ([3], NAMES, ValueError, "column 3.*3 columns"),
+        (["wind", 0], NAMES, ValueError, "twice"),
+        ("wind", NAMES, TypeError, "list of column names"),
+        (4, NAMES, TypeError, "list of column names"),
+        ([1.5], NAMES, TypeError, "names or indices"),
+        ([True], NAMES, TypeError, "names or indices"),
+        (FunctionTransformer(lambda Z: np.ones(3)), None, ValueError, "matrix with a row per"),
+        (FunctionTransformer(lambda Z: np.asarray(Z) * np.nan), None, ValueError, "NaN or infinity"),
+    ],
+)
+def test_errors_teach(selection, names, error, message):
+    with pytest.raises(error, match=message):
+        fit(selection, names)
+
+
+def test_frames_reach_the_transformer_at_predict():
+    seen = []
+    spy = FunctionTransformer(lambda Z: (seen.append(type(Z)), np.asarray(Z))[1])
+    fit(spy).transform(X, NAMES, "gate_features")
+    assert set(seen) == {pd.DataFrame}

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from skcocoafuse.model import forward
+from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.posterior.draws import mixture_of
+from tests.problems import BEHAVIORS, make_problem
+
+
+def draws_of(problem, n_draws=3, seed=1):
+    theta = np.random.default_rng(seed).normal(size=(n_draws, problem.spec.n_parameters))
+    return problem.spec.unpack(theta)
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
+@pytest.mark.parametrize("n_experts", [1, 2, 4])
+def test_unpack_and_pack_are_inverse(n_experts, behavior):
+    spec = ModelSpec(n_experts, 2, 3, 1, behavior)
+    theta = np.random.default_rng(0).normal(size=(5, 2, spec.n_parameters))
+    parameters = spec.unpack(theta)
+    np.testing.assert_allclose(spec.pack(parameters), theta, atol=1e-12)
+    np.testing.assert_allclose(parameters.gate_intercept.sum(axis=-1), 0.0, atol=1e-12)
+    np.testing.assert_allclose(parameters.gate_coef.sum(axis=-2), 0.0, atol=1e-12)
+
+
+def test_mean_and_variance_identities_hold_for_every_beta():
+    problem = make_problem(n_experts=3)
+    p = draws_of(problem)
+    mixture = mixture_of(problem.spec, p, problem.designs)
+    a = np.exp(forward.log_gate(forward.NUMPY, p, problem.designs["gate"]))
+    mu = forward.expert_means(p, problem.designs["expert"])
+    beta = forward.behavior(forward.NUMPY, p, problem.designs["behavior"])
+    mbar = (a * mu).sum(-1)
+    vbar = (a * p.sigma[:, None, :] ** 2).sum(-1)
+    mean, variance = forward.mean_and_variance(mixture)
+    np.testing.assert_allclose(mean, mbar, rtol=1e-10)
+    expected = vbar + beta[..., 0] ** 2 * (a * (mu - mbar[..., None]) ** 2).sum(-1)
+    np.testing.assert_allclose(variance, expected, rtol=1e-10)
+
+
+def test_limits_are_mixture_and_blend_of_experts():
+    """beta = 1 superposes densities, beta = 0 averages parameters; both by scipy."""
+    problem = make_problem(n_experts=3)
+    p = draws_of(problem)
+    a = np.exp(forward.log_gate(forward.NUMPY, p, problem.designs["gate"]))
+    mu = forward.expert_means(p, problem.designs["expert"])
+    sd = np.broadcast_to(p.sigma[:, None, :], mu.shape)
+    y = problem.y
+
+    def density(beta):
+        log_a = np.log(a)
+        return np.exp(
+            forward.log_density(
+                forward.NUMPY, forward.fuse(forward.NUMPY, log_a, mu, p.sigma, beta), y
+            )
+        )
+
+    moe = (a * stats.norm.pdf(y[:, None], mu, sd)).sum(-1)
+    boe = stats.norm.pdf(y, (a * mu).sum(-1), np.sqrt((a * sd**2).sum(-1)))
+    np.testing.assert_allclose(density(1.0), moe, rtol=1e-10)
+    np.testing.assert_allclose(density(0.0), boe, rtol=1e-10)
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
+def test_one_expert_is_linear_regression(behavior):
+    problem = make_problem(n_experts=1, behavior=behavior)
+    p = draws_of(problem)
+    mixture = mixture_of(problem.spec, p, problem.designs)
+    line = p.expert_intercept + (problem.designs["expert"] @ p.expert_coef[:, 0].T).T
+    expected = stats.norm.logpdf(problem.y, line, p.sigma)
+    found = forward.log_density(forward.NUMPY, mixture, problem.y)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_permuting_experts_changes_nothing():
+    problem = make_problem(n_experts=4)
+    p = draws_of(problem)
+    order = np.random.default_rng(0).permuted(np.tile(np.arange(4), (3, 1)), axis=1)
+    one = mixture_of(problem.spec, p, problem.designs)
+    other = mixture_of(problem.spec, p.permute_experts(order), problem.designs)
+    np.testing.assert_allclose(
+        forward.log_density(forward.NUMPY, one, problem.y),
+        forward.log_density(forward.NUMPY, other, problem.y),
+        rtol=1e-12,
+    )
+
+
+def test_density_has_mass_one():
+    problem = make_problem(n_experts=3, n=4)
+    p = draws_of(problem, n_draws=1).map(lambda a: a[0])
+    mixture = mixture_of(problem.spec, p, problem.designs)
+    y = np.linspace(-60, 60, 200_001)
+    for row in range(4):
+        one = forward.Components(*(np.broadcast_to(c[row], (y.size, 3)) for c in mixture))
+        density = np.exp(forward.log_density(forward.NUMPY, one, y))
+        assert integrate.trapezoid(density, y) == pytest.approx(1.0, abs=1e-8)
+
+
+def test_extreme_gates_and_outliers_stay_finite():
+    problem = make_problem(n_experts=3)
+    p = draws_of(problem).map(lambda a: 1.0 * a)
+    p = p._replace(gate_coef=300.0 * p.gate_coef, behavior_intercept=-800.0 + 0 * p.sigma[:, 0])
+    mixture = mixture_of(problem.spec, p, problem.designs)
+    assert np.isfinite(forward.log_density(forward.NUMPY, mixture, 1e4 * problem.y)).all()
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
+def test_numpy_and_pytensor_agree(behavior):
+    """The same functions on PyTensor variables, evaluated without compiling."""
+    import pytensor
+    import pytensor.tensor as pt
+
+    from skcocoafuse.model.pymc_model import pytensor_ops
+
+    problem = make_problem(n_experts=3, behavior=behavior)
+    p = draws_of(problem, n_draws=1).map(lambda a: a[0])
+    expected = forward.log_density(
+        forward.NUMPY, mixture_of(problem.spec, p, problem.designs), problem.y
+    )
+    ops, X = pytensor_ops(), {k: pt.as_tensor(v) for k, v in problem.designs.items()}
+    symbolic = p.map(pt.as_tensor)
+    beta = behavior if behavior is not None else forward.behavior(ops, symbolic, X["behavior"])
+    mixture = forward.components(ops, symbolic, X["expert"], X["gate"], beta)
+    graph = forward.log_density(ops, mixture, pt.as_tensor(problem.y))
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        found = pytensor.function([], graph)()
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

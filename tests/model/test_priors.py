@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from skcocoafuse import Prior
+from skcocoafuse.model.priors import (
+    DEFAULT_PRIORS,
+    FAMILIES,
+    complete_priors,
+    sample_sum_to_zero,
+    sum_to_zero_basis,
+)
+
+ORACLES = {
+    "laplace": lambda p: stats.laplace(p.loc, p.scale),
+    "normal": lambda p: stats.norm(p.loc, p.scale),
+    "student_t": lambda p: stats.t(p.df, p.loc, p.scale),
+    "lognormal": lambda p: stats.lognorm(p.scale, scale=np.exp(p.loc)),
+    "half_normal": lambda p: stats.halfnorm(scale=p.scale),
+}
+
+
+def prior_of(family):
+    return Prior(family, scale=0.7, loc=0.0 if family == "half_normal" else 0.3, df=5.0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_density_is_scipys(family):
+    prior, x = prior_of(family), np.array([0.01, 0.5, 1.0, 4.0])
+    np.testing.assert_allclose(prior.log_density(np.log, x), ORACLES[family](prior).logpdf(x))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_samples_follow_the_density(family):
+    prior = prior_of(family)
+    draws = prior.sample(np.random.default_rng(0), 4000)
+    assert stats.kstest(draws, ORACLES[family](prior).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("n_experts", range(1, 6))
+def test_basis_is_orthonormal_and_sums_to_zero(n_experts):
+    basis = sum_to_zero_basis(n_experts)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(n_experts - 1), atol=1e-14)
+    np.testing.assert_allclose(basis.sum(axis=0), 0.0, atol=1e-14)
+
+
+def test_with_two_experts_the_logit_difference_is_laplace():
+    draws = sample_sum_to_zero(np.random.default_rng(0), Prior("laplace"), (5000, 2))
+    assert stats.kstest(draws[:, 0] - draws[:, 1], stats.laplace.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("family", ["laplace", "normal", "student_t"])
+def test_restricted_draws_follow_the_restricted_density(family):
+    """Three experts: the first entry's law by integrating the density over the plane."""
+    prior = Prior(family, scale=0.8)
+    draws = sample_sum_to_zero(np.random.default_rng(1), prior, (4000, 3))
+    np.testing.assert_allclose(draws.sum(axis=1), 0.0, atol=1e-12)
+
+    first = np.linspace(-25, 25, 1001)
+    a, b = np.meshgrid(first, first, indexing="ij")
+    density = np.exp(sum(prior.log_density(np.log, g) for g in (a, b, -a - b)))
+    marginal = integrate.trapezoid(density, first, axis=1)
+    cdf = integrate.cumulative_trapezoid(marginal, first, initial=0)
+    for k in range(3):  # every entry has the same law
+        result = stats.kstest(draws[:, k], lambda x: np.interp(x, first, cdf / cdf[-1]))
+        assert result.pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: Prior("cauchy"), ValueError, "must be one of .*laplace.*got 'cauchy'"),
+        (lambda: Prior("normal", scale=0.0), ValueError, "scale must be positive"),
+        (lambda: Prior("student_t", df=-1), ValueError, "df must be positive"),
+        (lambda: Prior("normal", loc=np.nan), ValueError, "loc must be finite"),
+        (lambda: Prior("half_normal", loc=1.0), ValueError, "no loc"),
+        (lambda: complete_priors({"slope": Prior("normal")}), ValueError, "known names: .*sigma"),
+        (lambda: complete_priors({"sigma": 1.0}), TypeError, "must be a Prior"),
+        (lambda: complete_priors([1]), TypeError, "must be a dict"),
+        (lambda: complete_priors({"sigma": Prior("normal")}), ValueError, "positive numbers"),
+        (lambda: complete_priors({"expert_coef": Prior("lognormal")}), ValueError, "real numbers"),
+        (
+            lambda: complete_priors({"gate_coef": Prior("normal", loc=1.0)}),
+            ValueError,
+            "exchangeable",
+        ),
+    ],
+)
+def test_errors_teach(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_priors_compare_and_defaults_fill_in():
+    assert Prior("normal", 2.0) == Prior("normal", scale=2.0)
+    mine = complete_priors({"sigma": Prior("half_normal")})
+    assert mine["sigma"] == Prior("half_normal")
+    assert {k: v for k, v in mine.items() if k != "sigma"} == {
+        k: v for k, v in DEFAULT_PRIORS.items() if k != "sigma"
+    }

@@ -1,0 +1,43 @@
+"""Small random problems, and the log posterior written out plainly, as an oracle."""
+
+import numpy as np
+
+from skcocoafuse.model import forward
+from skcocoafuse.model.priors import complete_priors
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.posterior.draws import mixture_of
+
+BEHAVIORS = {"learned": None, "blend": 0.0, "mixture": 1.0}
+
+
+def make_problem(
+    n_experts=2, sizes=(2, 3, 1), behavior=None, n=70, seed=0, weighted=False, priors=None
+) -> Problem:
+    """Design matrices of their own for experts, gate and behavior; standard normal data."""
+    rng = np.random.default_rng(seed)
+    spec = ModelSpec(n_experts, *sizes, behavior, complete_priors(priors))
+    parts = zip(("expert", "gate", "behavior"), sizes, strict=True)
+    designs = {part: rng.normal(size=(n, d)) for part, d in parts}
+    weight = rng.uniform(0.0, 2.0, n) if weighted else np.ones(n)
+    return Problem(spec, designs, rng.normal(size=n), weight)
+
+
+def log_posterior(problem: Problem, theta: np.ndarray) -> float:
+    """The definition, by the numpy forward mathematics and the priors' own densities."""
+    spec = problem.spec
+    parameters = spec.unpack(theta)
+    mixture = mixture_of(spec, parameters, problem.designs)
+    total = problem.weight @ forward.log_density(forward.NUMPY, mixture, problem.y)
+    for block in spec.blocks:
+        values = getattr(parameters, block.name)
+        if block.size:
+            total += np.sum(spec.priors[block.name].log_density(np.log, values))
+        if block.kind == "positive":
+            total += np.log(values).sum()  # the unconstrained vector holds the logarithm
+    return float(total)
+
+
+def finite_difference(function, theta: np.ndarray, width=1e-6) -> np.ndarray:
+    steps = width * np.eye(theta.size)
+    return np.array([(function(theta + h) - function(theta - h)) / (2 * width) for h in steps])
