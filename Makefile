@@ -5,22 +5,24 @@ VENV ?= .venv
 # one BLAS thread per worker: more would only wait for each other
 export OPENBLAS_NUM_THREADS = 1
 BIN = $(VENV)/bin
+# another PYTHON means another stamp, so the environment is made anew
+STAMP = $(VENV)/installed-by-$(subst /,_,$(PYTHON))
 
 .PHONY: demo test check clean
 
-$(VENV)/installed: setup.cfg pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+$(STAMP): setup.cfg pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
-demo: $(VENV)/installed
+demo: $(STAMP)
 	$(BIN)/python examples/01_regressors/plot_wind_power.py
 
-test: $(VENV)/installed
+test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-check: $(VENV)/installed
+check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -10,17 +10,20 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context, clone
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, column_or_1d, check_consistent_length
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import diagnostics
 from skcocoafuse._validation import (
+    Interval,
+    StrOptions,
     all_or_nothing,
     chain_cores,
     check_probability,
+    fit_context,
     seed_from,
     validate_fit,
+    validate_observed,
     validate_predict,
 )
 from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine
@@ -28,8 +31,8 @@ from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.model.pymc_model import build_pymc_model
+from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.relabel import relabel
 from skcocoafuse.posterior.summary import summarize
@@ -94,7 +97,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         "progress_bar": ["boolean"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Infer the posterior.
 
@@ -119,17 +122,18 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             problem = self._pose(*validate_fit(self, X, y, sample_weight))
             result = get_engine(self.inference)(problem, self._settings())
             begun = time.perf_counter()
-            parameters = relabel(
-                problem, problem.spec.unpack(result.theta), result.log_posterior
-            )
+            parameters = relabel(problem, problem.spec.unpack(result.theta), result.log_posterior)
             self.posterior_ = Posterior(
-                problem.spec, parameters, result.log_posterior, result.stats
+                problem.spec,
+                parameters.map(np.ascontiguousarray),
+                result.log_posterior,
+                result.stats,
             )
             self._publish_coefficients()
             found = diagnostics.diagnose(problem, self.posterior_, result.seconds)
             found["seconds"]["after sampling"] = time.perf_counter() - begun
             self.diagnostics_ = found
-        diagnostics.warn(self.diagnostics_, stacklevel=3)
+        diagnostics.warn(self.diagnostics_, stacklevel=4)  # the user's line, past scikit-learn's
         return self
 
     def build_model(self, X, y, sample_weight=None):
@@ -164,16 +168,16 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             "behavior": getattr(self, "behavior_features", []),  # only one model has such a gate
         }
         self._designs = {
-            part: DesignPart.fit(
-                selection, X, names, weight, self.standardize, f"{part}_features"
-            )
+            part: DesignPart.fit(selection, X, names, weight, self.standardize, f"{part}_features")
             for part, selection in selections.items()
         }
         self._target = Scale.fit(y, weight, self.standardize)
         designs = self._design_matrices(X)
         spec = ModelSpec(
             self.n_experts,
-            *(designs[part].shape[1] for part in ("expert", "gate", "behavior")),
+            designs["expert"].shape[1],
+            designs["gate"].shape[1],
+            designs["behavior"].shape[1],
             behavior=self._behavior,
             priors=complete_priors(self.priors),
         )
@@ -222,9 +226,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             gate_coef=v,
         )
         if self._behavior is None:
-            h, u = self._designs["behavior"].original_units(
-                p.behavior_intercept, p.behavior_coef
-            )
+            h, u = self._designs["behavior"].original_units(p.behavior_intercept, p.behavior_coef)
             original = original._replace(behavior_intercept=h, behavior_coef=u)
         return original
 
@@ -250,8 +252,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             self.posterior_.spec,
             self.posterior_.flat(),
             designs,
-            self._target.loc,
-            self._target.scale,
+            float(self._target.loc),
+            float(self._target.scale),
         )
 
     def predict(self, X, return_std=False):
@@ -343,7 +345,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
         """
-        return self.predict_dist(X).logpdf(_observed(y, X))
+        return self.predict_dist(X).logpdf(validate_observed(y, X))
 
     # -- looking inside ------------------------------------------------------------------
 
@@ -388,7 +390,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             Rows sum to one. Where beta is 0 the experts act as one, and this is the gate.
         """
         dist = self.predict_dist(X)
-        return dist.responsibilities(_observed(y, X))
+        return dist.responsibilities(validate_observed(y, X))
 
     def _in_blocks(self, X, function):
         """Join ``function(draws, designs)`` over blocks of rows, to bound memory."""
@@ -428,10 +430,3 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "posterior_")
-
-
-def _observed(y, X) -> np.ndarray:
-    """y as a float vector with a value per row of X."""
-    y = column_or_1d(y, dtype=np.float64, warn=True)
-    check_consistent_length(X, y)
-    return y

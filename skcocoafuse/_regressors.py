@@ -1,5 +1,6 @@
 """The three estimators: what each is for, and what differs."""
 
+import inspect
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,76 +10,77 @@ from skcocoafuse.model import forward
 
 _PARAMETERS = """\
 n_experts : int, default=2
-        Number of linear experts.
-    expert_features, gate_features : None, list or transformer, default=None
-        The inputs each part of the model sees: None for all columns, a list of column
-        names or indices (``[]`` means a constant), or a scikit-learn transformer, which is
-        cloned and fitted inside.
-{behavior}    priors : dict of str to Prior, optional
-        Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
-        ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``,
-        ``"behavior_intercept"``, ``"behavior_coef"``. What is left out keeps its default.
-    inference : {{"nuts", "pymc", "map"}}, default="nuts"
-        How the posterior is found. ``"nuts"`` samples a compiled kernel of the model with
-        nutpie; ``"pymc"`` runs ``pm.sample`` on ``build_model`` (slower, same posterior);
-        ``"map"`` takes the best mode as the only draw, which is fast and ignores
-        parameter uncertainty.
-    draws, tune, chains : int, default=1000, 600, 4
-        Kept draws and warm-up draws per chain, and the number of chains.
-    target_accept : float, default=0.9
-        Acceptance rate the step size aims at; raise it if there are divergences.
-    inference_options : dict, optional
-        Further options of the engine: ``maxdepth`` for ``"nuts"``; anything ``pm.sample``
-        takes for ``"pymc"``.
-    standardize : bool, default=True
-        Whether inputs and target are standardised inside ``fit``, so that priors of unit
-        scale mean something. Attributes are in original units in any case.
-    n_jobs : int, optional
-        Chains that run at once. None means all cores, or one inside a worker process of
-        joblib (so that a parallel grid search does not oversubscribe).
-    random_state : int, RandomState instance or None, default=None
-        Seed; the same seed gives the same draws.
-    progress_bar : bool, default=False
-        Whether the sampler shows its progress."""
+    Number of linear experts.
+expert_features, gate_features : None, list or transformer, default=None
+    The inputs each part of the model sees: None for all columns, a list of column
+    names or indices (``[]`` means a constant), or a scikit-learn transformer, which is
+    cloned and fitted inside.
+{behavior}priors : dict of str to Prior, optional
+    Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
+    ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``,
+    ``"behavior_intercept"``, ``"behavior_coef"``. What is left out keeps its default.
+inference : {{"nuts", "pymc", "map"}}, default="nuts"
+    How the posterior is found. ``"nuts"`` samples a compiled kernel of the model with
+    nutpie; ``"pymc"`` runs ``pm.sample`` on ``build_model`` (slower, same posterior);
+    ``"map"`` takes the best mode as the only draw, which is fast and ignores
+    parameter uncertainty.
+draws, tune, chains : int, default=1000, 600, 4
+    Kept draws and warm-up draws per chain, and the number of chains.
+target_accept : float, default=0.9
+    Acceptance rate the step size aims at; raise it if there are divergences.
+inference_options : dict, optional
+    Further options of the engine: ``maxdepth`` for ``"nuts"``; anything ``pm.sample``
+    takes for ``"pymc"``.
+standardize : bool, default=True
+    Whether inputs and target are standardised inside ``fit``, so that priors of unit
+    scale mean something. Attributes are in original units in any case.
+n_jobs : int, optional
+    Chains that run at once. None means all cores, or one inside a worker process of
+    joblib (so that a parallel grid search does not oversubscribe).
+random_state : int, RandomState instance or None, default=None
+    Seed; the same seed gives the same draws.
+progress_bar : bool, default=False
+    Whether the sampler shows its progress."""
 
 _BEHAVIOR_FEATURES = """\
-    behavior_features : None, list or transformer, default=None
-        The inputs of the behavior gate, as above.
+behavior_features : None, list or transformer, default=None
+    The inputs of the behavior gate, as above.
 """
 
 _ATTRIBUTES = """\
 coef_ : ndarray of shape (n_experts, n_expert_features)
-        Posterior mean slopes of the experts, in original units.
-    intercept_ : ndarray of shape (n_experts,)
-        Posterior mean intercepts of the experts.
-    sigma_ : ndarray of shape (n_experts,)
-        Posterior mean residual standard deviations.
-    gate_coef_ : ndarray of shape (n_experts, n_gate_features)
-        Posterior mean slopes of the gate's log weights; they sum to zero over experts.
-    gate_intercept_ : ndarray of shape (n_experts,)
-        Posterior mean intercepts of the gate's log weights.
-{behavior}    posterior_ : Posterior
-        All draws as numpy arrays, experts consistently labelled.
-    diagnostics_ : dict
-        R-hat, effective sample size, divergences, use of the experts, seconds per phase.
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only if X had string column names."""
+    Posterior mean slopes of the experts, in original units.
+intercept_ : ndarray of shape (n_experts,)
+    Posterior mean intercepts of the experts.
+sigma_ : ndarray of shape (n_experts,)
+    Posterior mean residual standard deviations.
+gate_coef_ : ndarray of shape (n_experts, n_gate_features)
+    Posterior mean slopes of the gate's log weights; they sum to zero over experts.
+gate_intercept_ : ndarray of shape (n_experts,)
+    Posterior mean intercepts of the gate's log weights.
+{behavior}posterior_ : Posterior
+    All draws as numpy arrays, experts consistently labelled.
+diagnostics_ : dict
+    R-hat, effective sample size, divergences, use of the experts, seconds per phase.
+n_features_in_ : int
+feature_names_in_ : ndarray of str
+    Only if X had string column names."""
 
 _BEHAVIOR_ATTRIBUTES = """\
-    behavior_coef_ : ndarray of shape (n_behavior_features,)
-        Posterior mean slopes of the logit of beta.
-    behavior_intercept_ : float
-        Posterior mean intercept of the logit of beta.
+behavior_coef_ : ndarray of shape (n_behavior_features,)
+    Posterior mean slopes of the logit of beta.
+behavior_intercept_ : float
+    Posterior mean intercept of the logit of beta.
 """
 
 
 def _documented(cls):
     """Fill in what the three docstrings share."""
     learned = cls._behavior is None
-    cls.__doc__ = cls.__doc__.replace(
-        "%(parameters)s", _PARAMETERS.format(behavior=_BEHAVIOR_FEATURES if learned else "")
-    ).replace("%(attributes)s", _ATTRIBUTES.format(behavior=_BEHAVIOR_ATTRIBUTES if learned else ""))
+    doc = inspect.cleandoc(cls.__doc__)  # the same text on every Python
+    parameters = _PARAMETERS.format(behavior=_BEHAVIOR_FEATURES if learned else "")
+    attributes = _ATTRIBUTES.format(behavior=_BEHAVIOR_ATTRIBUTES if learned else "")
+    cls.__doc__ = doc.replace("%(parameters)s", parameters).replace("%(attributes)s", attributes)
     return cls
 
 

@@ -5,8 +5,30 @@ from contextlib import contextmanager
 
 import joblib
 import numpy as np
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
+
+__all__ = [
+    "Interval",
+    "StrOptions",
+    "all_or_nothing",
+    "chain_cores",
+    "check_probability",
+    "fit_context",
+    "seed_from",
+    "validate_fit",
+    "validate_observed",
+    "validate_predict",
+]
+
+fit_context = _fit_context  # checks the constructor's parameters against their constraints
 
 
 def validate_fit(estimator, X, y, sample_weight):
@@ -36,6 +58,12 @@ def validate_fit(estimator, X, y, sample_weight):
         ensure_non_negative=True,
         allow_all_zero_weights=False,
     )
+    seen = y[weight > 0]
+    if np.ptp(seen) == 0:
+        raise ValueError(
+            f"y is constant ({seen[0]!r} in all {seen.size} rows): there is no spread to model. "
+            "Check the target column."
+        )
     return X, y, weight
 
 
@@ -43,6 +71,13 @@ def validate_predict(estimator, X):
     """Checked float array with the features seen in ``fit``."""
     with _advice_to_impute():
         return validate_data(estimator, X, dtype=np.float64, reset=False)
+
+
+def validate_observed(y, X) -> np.ndarray:
+    """``y`` as a float vector with a value per row of ``X``."""
+    y = column_or_1d(y, dtype=np.float64, warn=True)
+    check_consistent_length(X, y)
+    return y
 
 
 @contextmanager

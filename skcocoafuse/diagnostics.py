@@ -57,12 +57,13 @@ def _worst(function, values: np.ndarray) -> float:
 
 
 def invariants(problem: Problem, posterior: Posterior) -> np.ndarray:
-    """Label-invariant quantities, (chains, draws, 1 + 3 anchors); the first is the log posterior."""
-    rows = np.argsort(problem.y, kind="stable")
-    rows = rows[np.linspace(0, len(rows) - 1, min(N_ANCHORS, len(rows))).round().astype(int)]
-    designs = {part: X[rows] for part, X in problem.designs.items()}
-    mixture = mixture_of(posterior.spec, posterior.parameters, designs)
-    log_density = forward.log_density(forward.NUMPY, mixture, problem.y[rows])
+    """Quantities that do not depend on labels, (chains, draws, quantities).
+
+    The log posterior, then log density, mean and log variance at every anchor row.
+    """
+    anchors = problem.anchors(N_ANCHORS)
+    mixture = mixture_of(posterior.spec, posterior.parameters, anchors.designs)
+    log_density = forward.log_density(forward.NUMPY, mixture, anchors.y)
     mean, variance = forward.mean_and_variance(mixture)
     return np.concatenate(
         [posterior.log_posterior[..., None], log_density, mean, np.log(variance)], axis=-1

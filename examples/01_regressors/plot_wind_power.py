@@ -48,7 +48,6 @@ for regressor in (MoERegressor, BoERegressor, CoCoAFusERegressor):
         "R-hat": model.diagnostics_["rhat"],
         "fit (s)": seconds,
     }
-table = pd.DataFrame(rows).T
 table = pd.DataFrame(rows).T.round(
     {"RMSE (kW)": 1, "LPPD": 3, "CIC (95%)": 3, "CIL (kW)": 1, "R-hat": 3, "fit (s)": 1}
 )

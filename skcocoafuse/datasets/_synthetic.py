@@ -161,7 +161,7 @@ def make_switch_and_transition(
 ):
     """Three lines: a smooth transition near x = -2, a hard switch near x = 2.
 
-    The lines are 2 + x, -1.5 - 0.5 x and 2.5 - 0.5 x, x uniform on (-5, 5). The behavior
+    The lines are 4 + x, -1.5 - 0.5 x and 2.5 - 0.5 x, x uniform on (-5, 5). The behavior
     beta(x) is 0 left of 0 and 1 right of it.
 
     Parameters
@@ -187,7 +187,7 @@ def make_switch_and_transition(
 
     truth = _Truth(
         log_gate,
-        _lines([2.0, -1.5, 2.5], [1.0, -0.5, -0.5]),
+        _lines([4.0, -1.5, 2.5], [1.0, -0.5, -0.5]),
         np.full(3, noise),
         lambda x: (x > 0).astype(float),
     )

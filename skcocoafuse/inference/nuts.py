@@ -23,7 +23,11 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     If nutpie does not take the kernel (its interface for compiled models is not a
     promise), the PyMC model is sampled instead, with a :class:`KernelFallbackWarning`.
     """
-    check_options("nuts", settings.options, ("maxdepth",))
+    options = settings.options
+    check_options("nuts", options, ("maxdepth",))
+    maxdepth = options.get("maxdepth", 10)
+    if not isinstance(maxdepth, int) or maxdepth < 1:
+        raise ValueError(f"maxdepth must be a positive integer; got {maxdepth!r}.")
     rng = np.random.default_rng(settings.seed)
     begun = time.perf_counter()
     modes = starts.find_modes(problem, rng)
@@ -37,9 +41,10 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
             "sampling the PyMC model instead, which is slower and gives the same posterior. "
             "Another nutpie release may help.",
             KernelFallbackWarning,
-            stacklevel=2,
+            stacklevel=5,  # the line that called fit
         )
-        return pymc_sampler.sample(problem, dataclasses.replace(settings, options={}))
+        options = {"max_treedepth": maxdepth}
+        return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
     trace = _wait(sampler)
     theta = np.asarray(trace.posterior["theta"].values)
     statistics = trace.sample_stats
@@ -90,7 +95,7 @@ def _start_sampler(kernel: Kernel, start: np.ndarray, settings: Settings, seed: 
 
 
 def _nutpie_model(kernel: Kernel, start: np.ndarray):
-    """nutpie's own class for compiled models, around the kernel.
+    """Nutpie's own class for compiled models, around the kernel.
 
     Its fields differ between releases, so only those that exist are filled.
     """

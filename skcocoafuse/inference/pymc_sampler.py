@@ -1,11 +1,14 @@
 """``pm.sample`` on the PyMC model: slow to start, and open to everything PyMC offers."""
 
+import logging
 import time
+from contextlib import contextmanager
 
 import numpy as np
 
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings
+from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
 
@@ -34,13 +37,16 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         "progressbar": settings.progress_bar,
         "compute_convergence_checks": False,
         "nuts_sampler": "pymc",  # the one sampler of both PyMC lines that honours initvals
+        "init": "adapt_diag",  # the default would move the start by up to 1 in every coordinate
     }
-    with build_pymc_model(problem):
+    with build_pymc_model(problem), _quiet(not settings.progress_bar):
         trace = pm.sample(**{**arguments, **settings.options})
     statistics = trace.sample_stats
+    theta = _unconstrained(problem, trace.posterior)
+    function = Kernel(problem).function()  # samplers name the log density differently
     return EngineResult(
-        theta=_unconstrained(problem, trace.posterior),
-        log_posterior=np.asarray(statistics["lp"].values),
+        theta=theta,
+        log_posterior=np.apply_along_axis(lambda at: function(at)[0], -1, theta),
         stats={
             ours: np.asarray(statistics[theirs].values)
             for theirs, ours in _STATS.items()
@@ -51,6 +57,19 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
             "sampling": time.perf_counter() - optimised,
         },
     )
+
+
+@contextmanager
+def _quiet(quiet: bool):
+    """Hold back PyMC's log lines."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    if quiet:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _variable_name(block) -> str:

@@ -154,7 +154,7 @@ def polish(problem: Problem, theta: np.ndarray) -> np.ndarray:
         jac=True,
         hess=lambda at: -hessian(function, at),
         method="trust-exact",
-        options={"gtol": 1e-10 * len(problem.y), "maxiter": 200},
+        options={"gtol": 1e-10 * len(problem.y), "maxiter": 50},
     )
     return result.x
 

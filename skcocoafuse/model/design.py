@@ -30,6 +30,7 @@ class Scale:
         return cls(loc, np.where(constant, 1.0, spread))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
+        """Standardise columns (or a vector)."""
         return (values - self.loc) / self.scale
 
 

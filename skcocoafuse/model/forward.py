@@ -38,7 +38,7 @@ class Ops(NamedTuple):
 
 
 def logsumexp(x: np.ndarray) -> np.ndarray:
-    """log sum exp over a short last axis, several times faster than the general function."""
+    """Log sum exp over a short last axis, several times faster than the general function."""
     peak = reduce(np.maximum, (x[..., k] for k in range(x.shape[-1])))
     total = sum(np.exp(x[..., k] - peak) for k in range(x.shape[-1]))
     return peak + np.log(total)
@@ -62,7 +62,7 @@ class Components(NamedTuple):
 
 
 def affine(X, intercept, coef):
-    """intercept + coef . x for every row: (rows, d), (..., M), (..., M, d) -> (..., rows, M)."""
+    """Intercept + coef . x for every row: (rows, d), (..., M), (..., M, d) -> (..., rows, M)."""
     return X @ coef.mT + intercept[..., None, :]
 
 
@@ -72,17 +72,14 @@ def expert_means(parameters: Parameters, X_expert):
 
 
 def log_gate(ops: Ops, parameters: Parameters, X_gate):
-    """log a_i(x), shape (..., rows, M)."""
+    """Log a_i(x), shape (..., rows, M)."""
     return ops.log_softmax(affine(X_gate, parameters.gate_intercept, parameters.gate_coef))
 
 
 def behavior(ops: Ops, parameters: Parameters, X_behavior):
     """Learned beta(x), shape (..., rows, 1)."""
-    logit = affine(
-        X_behavior,
-        parameters.behavior_intercept[..., None],
-        parameters.behavior_coef[..., None, :],
-    )
+    h, u = parameters.behavior_intercept, parameters.behavior_coef
+    logit = affine(X_behavior, h[..., None], u[..., None, :])
     return ops.expit(logit)
 
 
@@ -118,7 +115,7 @@ def components(ops: Ops, parameters: Parameters, X_expert, X_gate, beta) -> Comp
 
 
 def component_log_density(ops: Ops, mixture: Components, y):
-    """log a_i + log N(y; m_i, v_i), shape (..., rows, M), for y of shape (rows,)."""
+    """Log a_i + log N(y; m_i, v_i), shape (..., rows, M), for y of shape (rows,)."""
     error = y[..., None] - mixture.mean
     return (
         mixture.log_weight
@@ -129,7 +126,7 @@ def component_log_density(ops: Ops, mixture: Components, y):
 
 
 def log_density(ops: Ops, mixture: Components, y):
-    """log p(y | x) of every row, shape (..., rows)."""
+    """Log p(y | x) of every row, shape (..., rows)."""
     return ops.logsumexp(component_log_density(ops, mixture, y))
 
 

@@ -126,6 +126,7 @@ class Prior:
 
     @property
     def support(self) -> str:
+        """``"real"`` or ``"positive"``."""
         return FAMILIES[self.family].support
 
 

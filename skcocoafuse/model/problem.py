@@ -26,3 +26,14 @@ class Problem:
     designs: dict[str, np.ndarray]
     y: np.ndarray
     weight: np.ndarray
+
+    def anchors(self, n: int) -> "Problem":
+        """At most ``n`` rows that count, spread evenly over the sorted target.
+
+        The selection does not depend on the order of the rows.
+        """
+        rows = np.flatnonzero(self.weight > 0)
+        rows = rows[np.argsort(self.y[rows], kind="stable")]
+        rows = rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)]
+        designs = {part: X[rows] for part, X in self.designs.items()}
+        return Problem(self.spec, designs, self.y[rows], self.weight[rows])

@@ -1,5 +1,7 @@
 """The PyMC model: the definition of what ``fit`` infers."""
 
+from typing import Any
+
 import numpy as np
 
 from skcocoafuse.model import forward
@@ -42,13 +44,13 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
     import pymc as pm
 
     spec, names = problem.spec, feature_names or {}
-    coords = {"expert": np.arange(spec.n_experts), "row": np.arange(len(problem.y))}
+    coords: dict[str, Any] = {"expert": np.arange(spec.n_experts), "row": np.arange(len(problem.y))}
     for part, X in problem.designs.items():
         coords[f"{part}_feature"] = names.get(part, [f"x{j}" for j in range(X.shape[1])])
     coords["contrast"] = np.arange(spec.n_experts - 1)
 
     with pm.Model(coords=coords) as model:
-        X = {
+        X_data = {
             part: pm.Data(f"X_{part}", design, dims=("row", f"{part}_feature"))
             for part, design in problem.designs.items()
             if design.shape[1] > 0
@@ -56,7 +58,7 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
         y = pm.Data("y_data", problem.y, dims="row")
         weight = pm.Data("sample_weight", problem.weight, dims="row")
         parameters = _parameters(problem)
-        _observe(problem, parameters, X, y, weight)
+        _observe(problem, parameters, X_data, y, weight)
     return model
 
 
@@ -66,7 +68,7 @@ def _parameters(problem: Problem) -> Parameters:
     import pytensor.tensor as pt
 
     spec, M = problem.spec, problem.spec.n_experts
-    values = {}
+    values: dict[str, Any] = {}
     for block in spec.blocks:
         prior = spec.priors[block.name]
         feature_dims = tuple(f"{block.name.split('_')[0]}_feature" for _ in block.shape[1:])
@@ -80,7 +82,11 @@ def _parameters(problem: Problem) -> Parameters:
             values[block.name] = pt.zeros(shape)
         elif block.kind == "contrast":
             free = _sum_to_zero(
-                f"{block.name}_contrast", prior, block.shape, spec.basis, ("contrast", *feature_dims)
+                f"{block.name}_contrast",
+                prior,
+                block.shape,
+                spec.basis,
+                ("contrast", *feature_dims),
             )
             values[block.name] = pm.Deterministic(block.name, spec.basis @ free, dims=dims)
         else:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,17 +19,22 @@ class Parameters(NamedTuple):
     (n_behavior_features,). The last two are None where the behavior is fixed.
     """
 
-    expert_intercept: np.ndarray
-    expert_coef: np.ndarray
-    sigma: np.ndarray
-    gate_intercept: np.ndarray
-    gate_coef: np.ndarray
-    behavior_intercept: np.ndarray | None = None
-    behavior_coef: np.ndarray | None = None
+    # numpy arrays, or PyTensor variables while a PyMC model is built
+    expert_intercept: Any
+    expert_coef: Any
+    sigma: Any
+    gate_intercept: Any
+    gate_coef: Any
+    behavior_intercept: Any = None
+    behavior_coef: Any = None
 
     def map(self, function) -> "Parameters":
         """Apply ``function`` to every array that is there."""
         return Parameters(*(None if array is None else function(array) for array in self))
+
+    def flatten_draws(self) -> "Parameters":
+        """Join the leading axes (chains, draws) into one, chains after one another."""
+        return self.map(lambda a: a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]))
 
     def permute_experts(self, order) -> "Parameters":
         """Reorder the experts; ``order`` has the draw axes and then (M,)."""
@@ -63,6 +68,7 @@ class Block(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Number of entries."""
         return math.prod(self.shape)
 
 
@@ -107,10 +113,12 @@ class ModelSpec:
 
     @cached_property
     def n_parameters(self) -> int:
+        """Length of the unconstrained vector."""
         return sum(block.size for block in self.blocks)
 
     @cached_property
     def basis(self) -> np.ndarray:
+        """Sum-to-zero basis of the gates, (n_experts, n_experts - 1)."""
         return sum_to_zero_basis(self.n_experts)
 
     def unpack(self, theta: np.ndarray) -> Parameters:
@@ -141,5 +149,5 @@ class ModelSpec:
                 part = part @ self.basis
             elif block.kind == "contrast":
                 part = self.basis.T @ part
-            parts.append(np.reshape(part, lead + (block.size,)))
+            parts.append(np.reshape(part, (*lead, block.size)))
         return np.concatenate(parts, axis=-1)

@@ -30,6 +30,7 @@ class Posterior:
 
     @property
     def n_chains(self) -> int:
+        """Number of chains."""
         return self.log_posterior.shape[0]
 
     @property
@@ -39,7 +40,7 @@ class Posterior:
 
     def flat(self) -> Parameters:
         """Parameters with one draw axis, chains after one another."""
-        return self.parameters.map(lambda a: a.reshape(-1, *a.shape[2:]))
+        return self.parameters.flatten_draws()
 
 
 def beta_of(spec: ModelSpec, parameters: Parameters, X_behavior):
@@ -52,14 +53,10 @@ def beta_of(spec: ModelSpec, parameters: Parameters, X_behavior):
 def mixture_of(spec: ModelSpec, parameters: Parameters, designs) -> forward.Components:
     """The fused mixture of every draw and row, on the standardised scale."""
     beta = beta_of(spec, parameters, designs["behavior"])
-    return forward.components(
-        forward.NUMPY, parameters, designs["expert"], designs["gate"], beta
-    )
+    return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], beta)
 
 
 def unfused_log_density(parameters: Parameters, designs, y) -> np.ndarray:
-    """log a_i + log N(y; mu_i, s_i^2), (..., rows, M): what tells experts apart at any beta."""
-    mixture = forward.components(
-        forward.NUMPY, parameters, designs["expert"], designs["gate"], 1.0
-    )
+    """Log a_i + log N(y; mu_i, s_i^2), (..., rows, M): what tells experts apart at any beta."""
+    mixture = forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], 1.0)
     return forward.component_log_density(forward.NUMPY, mixture, y)

@@ -31,7 +31,7 @@ def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray)
 
     Returns
     -------
-    Parameters
+    relabelled : Parameters
         Experts are in the order of the average target they account for, lowest first.
 
     References
@@ -44,7 +44,7 @@ def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray)
     if M == 1:
         return parameters
     lead = log_posterior.shape
-    flat = parameters.map(lambda a: a.reshape(-1, *a.shape[2:]))
+    flat = parameters.flatten_draws()
     responsibility, y = _anchor_responsibilities(problem, flat)
     order = stephens(responsibility, int(np.argmax(log_posterior)))
     responsibility = np.take_along_axis(responsibility, order[:, None, :], axis=-1)
@@ -55,13 +55,9 @@ def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray)
 
 def _anchor_responsibilities(problem: Problem, flat: Parameters):
     """Responsibilities of the unfused experts (draws, anchors, M), and the anchors' y."""
-    # sorted by y, so that the selection does not depend on the order of the rows
-    rows = np.argsort(problem.y, kind="stable")
-    rows = rows[np.linspace(0, len(rows) - 1, min(N_ANCHORS, len(rows))).round().astype(int)]
-    designs = {part: X[rows] for part, X in problem.designs.items()}
-    y = problem.y[rows]
-    terms = unfused_log_density(flat, designs, y)
-    return np.exp(forward.NUMPY.log_softmax(terms)), y
+    anchors = problem.anchors(N_ANCHORS)
+    terms = unfused_log_density(flat, anchors.designs, anchors.y)
+    return np.exp(forward.NUMPY.log_softmax(terms)), anchors.y
 
 
 def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:

@@ -66,9 +66,7 @@ class PredictiveDistribution:
         if isinstance(rows, int | np.integer):
             rows = [rows]
         designs = {part: X[rows] for part, X in self._designs.items()}
-        return PredictiveDistribution(
-            self._spec, self._parameters, designs, self._loc, self._scale
-        )
+        return PredictiveDistribution(self._spec, self._parameters, designs, self._loc, self._scale)
 
     def __repr__(self) -> str:
         return (
@@ -78,6 +76,7 @@ class PredictiveDistribution:
 
     @property
     def n_draws(self) -> int:
+        """Number of posterior draws that are averaged."""
         return len(self._parameters.sigma)
 
     # -- the mixture, block by block ---------------------------------------------------

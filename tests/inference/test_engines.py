@@ -85,8 +85,7 @@ def test_pymc_and_kernel_agree_within_monte_carlo_error(transition):
     X, y = transition[0][:120], transition[1][:120]
     common = {"random_state": 1, "draws": 1000, "tune": 800, "chains": 2, "n_jobs": 2}
     fits = {
-        name: fit_quietly(MoERegressor(inference=name, **common), X, y)
-        for name in ("nuts", "pymc")
+        name: fit_quietly(MoERegressor(inference=name, **common), X, y) for name in ("nuts", "pymc")
     }
     problem_free = {
         name: np.concatenate(

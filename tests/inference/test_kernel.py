@@ -6,7 +6,8 @@ import pytest
 
 from skcocoafuse import Prior
 from skcocoafuse.inference import _vector_math
-from skcocoafuse.inference.kernel import ROWS, Kernel
+from skcocoafuse.inference._likelihood import ROWS
+from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.pymc_sampler import _variable_name
 from skcocoafuse.model.pymc_model import build_pymc_model
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
@@ -63,9 +64,7 @@ def test_is_the_definition_and_its_derivative(n_experts, behavior, priors, sizes
         value, gradient = Kernel(problem)(theta)
         assert value == pytest.approx(log_posterior(problem, theta), rel=1e-11)
         numeric = finite_difference(lambda at, p=problem: log_posterior(p, at), theta)
-        np.testing.assert_allclose(
-            gradient, numeric, rtol=1e-5, atol=1e-6 * np.abs(gradient).max()
-        )
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6 * np.abs(gradient).max())
 
 
 @pytest.mark.parametrize("n", [2, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS + 5])

@@ -16,7 +16,12 @@ def fit(selection, names=NAMES, weight=ONES, standardize=True):
 
 @pytest.mark.parametrize(
     ("selection", "names"),
-    [(None, ["wind", "temp", "dir"]), (["dir", "wind"], ["dir", "wind"]), ([-1], ["dir"]), ([], [])],
+    [
+        (None, ["wind", "temp", "dir"]),
+        (["dir", "wind"], ["dir", "wind"]),
+        ([-1], ["dir"]),
+        ([], []),
+    ],
 )
 def test_columns_are_chosen_and_standardised(selection, names):
     part = fit(selection)
@@ -77,7 +82,12 @@ def test_transformers_are_cloned_named_and_fitted_on_frames():
         ([1.5], NAMES, TypeError, "names or indices"),
         ([True], NAMES, TypeError, "names or indices"),
         (FunctionTransformer(lambda Z: np.ones(3)), None, ValueError, "matrix with a row per"),
-        (FunctionTransformer(lambda Z: np.asarray(Z) * np.nan), None, ValueError, "NaN or infinity"),
+        (
+            FunctionTransformer(lambda Z: np.asarray(Z) * np.nan),
+            None,
+            ValueError,
+            "NaN or infinity",
+        ),
     ],
 )
 def test_errors_teach(selection, names, error, message):

@@ -65,9 +65,7 @@ def test_prior_predictive_y_follows_the_mixture():
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
     from skcocoafuse import PredictiveDistribution
 
-    dist = PredictiveDistribution(
-        problem.spec, problem.spec.unpack(theta[None]), problem.designs
-    )
+    dist = PredictiveDistribution(problem.spec, problem.spec.unpack(theta[None]), problem.designs)
     from skcocoafuse.inference.pymc_sampler import _initial_values
 
     with build_pymc_model(problem) as model:

@@ -20,7 +20,9 @@ def shuffled_draws(n_experts, seed=0):
 def test_random_permutations_are_undone(n_experts):
     problem, straight, mixed, _ = shuffled_draws(n_experts)
     # the target is drawn from the model, so that the experts mean something
-    lines = straight.expert_intercept[0, 0] + problem.designs["expert"] @ straight.expert_coef[0, 0].T
+    lines = (
+        straight.expert_intercept[0, 0] + problem.designs["expert"] @ straight.expert_coef[0, 0].T
+    )
     rng = np.random.default_rng(1)
     rows = np.arange(150)
     problem.y[:] = lines[rows, rng.integers(n_experts, size=150)]

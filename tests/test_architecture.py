@@ -1,0 +1,84 @@
+"""The house rules that a machine can check: layers, light imports, PyMC where it belongs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skcocoafuse
+
+ROOT = Path(skcocoafuse.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# Imports go downward only: a file may import its own layer's folder and lower layers.
+LAYERS = [
+    {"__init__", "_regressors"},
+    {"_base", "model_selection", "plotting"},
+    {"inference"},
+    {"posterior", "predictive", "diagnostics", "metrics", "datasets"},
+    {"model"},
+    {"_validation", "_arviz", "_version", "exceptions"},
+]
+DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
+HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib"}
+MAY_USE_NUMBA = {
+    "inference/_likelihood.py",
+    "inference/_vector_math.py",
+    "inference/kernel.py",
+}
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(ROOT).parts
+    return parts[0] if len(parts) > 1 else path.stem
+
+
+def imports(path: Path, top_level_only: bool):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_downward(path):
+    here = room(path)
+    for name in imports(path, top_level_only=False):
+        parts = name.split(".")
+        if parts[0] != "skcocoafuse" or len(parts) == 1 or parts[1] not in DEPTH:
+            continue
+        there = parts[1]
+        assert there == here or DEPTH[there] >= DEPTH[here], f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_packages_are_imported_inside_functions(path):
+    name = str(path.relative_to(ROOT).as_posix())
+    top = {module.split(".")[0] for module in imports(path, top_level_only=True)}
+    allowed = {"numba"} if name in MAY_USE_NUMBA else set()
+    assert not (top & HEAVY) - allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_can_be_seen_whole(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 480, f"{path.name} has {len(lines)} lines"
+
+
+def test_arviz_is_known_in_one_file():
+    users = {p.name for p in FILES if any(m.split(".")[0] == "arviz" for m in imports(p, False))}
+    assert users == {"_arviz.py"}
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, skcocoafuse; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert not set(loaded) & {"pymc", "pytensor", "nutpie", "arviz", "numba", "matplotlib"}

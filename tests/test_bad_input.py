@@ -1,0 +1,140 @@
+"""Bad input gets one clear error and leaves nothing half-fitted."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor, Prior
+from tests.conftest import REGRESSORS
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(30, 2)), RNG.normal(size=30)
+
+
+def with_value(array, value):
+    array = array.copy()
+    array.flat[3] = value
+    return array
+
+
+BAD_FITS = {
+    "nan in X": ({}, (with_value(X, np.nan), Y), ValueError, "contains NaN[\\s\\S]*imput"),
+    "inf in X": ({}, (with_value(X, np.inf), Y), ValueError, "infinity[\\s\\S]*impute"),
+    "nan in y": ({}, (X, with_value(Y, np.nan)), ValueError, "y contains NaN[\\s\\S]*impute"),
+    "inf in y": ({}, (X, with_value(Y, -np.inf)), ValueError, "infinity[\\s\\S]*impute"),
+    "one row": ({}, (X[:1], Y[:1]), ValueError, "minimum of 2 is required"),
+    "no column": ({}, (X[:, :0], Y), ValueError, "0 feature"),
+    "lengths": ({}, (X, Y[:-1]), ValueError, "inconsistent numbers of samples"),
+    "no expert": ({"n_experts": 0}, (X, Y), ValueError, "'n_experts'.*must be an int.*Got 0"),
+    "half expert": ({"n_experts": 2.5}, (X, Y), ValueError, "'n_experts'.*must be an int"),
+    "engine": ({"inference": "gibbs"}, (X, Y), ValueError, "'inference'.*'nuts'.*Got 'gibbs'"),
+    "prior key": ({"priors": {"slope": Prior("normal")}}, (X, Y), ValueError, "known names"),
+    "prior kind": ({"priors": {"sigma": "normal"}}, (X, Y), TypeError, "must be a Prior"),
+    "draws": ({"draws": 0}, (X, Y), ValueError, "'draws'"),
+    "accept": ({"target_accept": 1.0}, (X, Y), ValueError, "'target_accept'"),
+    "options": ({"inference_options": [1]}, (X, Y), ValueError, "'inference_options'"),
+    "features": ({"gate_features": ["speed"]}, (X, Y), ValueError, "gate_features has 'speed'"),
+    "strings": ({}, (np.full((5, 1), "a", dtype=object), Y[:5]), ValueError, "could not convert"),
+    "sparse": ({}, (sparse.csr_array(X), Y), TypeError, "dense data is required"),
+    "negative weight": ({}, (X, Y, with_value(np.ones(30), -1)), ValueError, "[Nn]egative"),
+    "zero weights": ({}, (X, Y, np.zeros(30)), ValueError, "weights.*zero"),
+    "weight shape": ({}, (X, Y, np.ones(29)), ValueError, "shape"),
+    "constant y": ({}, (X, np.full(30, 2.0)), ValueError, "y is constant.*2.0"),
+}
+
+
+@pytest.mark.parametrize(("params", "data", "error", "message"), BAD_FITS.values(), ids=BAD_FITS)
+@pytest.mark.parametrize("regressor", REGRESSORS)
+def test_fit(regressor, params, data, error, message):
+    estimator = regressor(**{"inference": "map", **params})
+    before = dict(vars(estimator))
+    with pytest.raises(error, match=message):
+        estimator.fit(*data)
+    assert vars(estimator) == before
+
+
+def test_unknown_prior_family():
+    with pytest.raises(ValueError, match=r"must be one of .*got 'gaussian'"):
+        Prior("gaussian")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return CoCoAFusERegressor(inference="map", random_state=0).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.predict(X[:, :1]),
+        lambda m: m.predict_dist(X[:, :1]),
+        lambda m: m.predict_interval(np.ones((3, 3))),
+        lambda m: m.predict_gate(X[:, :1]),
+        lambda m: m.predict_experts(X[:, :1]),
+        lambda m: m.predict_behavior(X[:, :1]),
+        lambda m: m.log_prob(X[:, :1], Y),
+    ],
+)
+def test_wrong_number_of_features_at_predict(fitted, call):
+    with pytest.raises(ValueError, match="expecting 2 features"):
+        call(fitted)
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.0, 1.5, -0.1, np.nan, [0.9, 0.0], "0.5x"])
+def test_coverage_and_quantiles_lie_between_0_and_1(fitted, bad):
+    with pytest.raises(ValueError, match=r"strictly between 0 and 1|could not convert"):
+        fitted.predict_interval(X, coverage=bad)
+    with pytest.raises(ValueError, match=r"strictly between 0 and 1|could not convert"):
+        fitted.predict_quantiles(X, quantiles=bad)
+
+
+def test_nan_at_predict_and_lengths_of_y(fitted):
+    with pytest.raises(ValueError, match="contains NaN"):
+        fitted.predict(with_value(X, np.nan))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        fitted.log_prob(X, Y[:-1])
+
+
+METHODS = {
+    "predict": lambda m: m.predict(X),
+    "predict_dist": lambda m: m.predict_dist(X),
+    "predict_interval": lambda m: m.predict_interval(X),
+    "predict_quantiles": lambda m: m.predict_quantiles(X),
+    "sample_y": lambda m: m.sample_y(X),
+    "log_prob": lambda m: m.log_prob(X, Y),
+    "score": lambda m: m.score(X, Y),
+    "predict_experts": lambda m: m.predict_experts(X),
+    "predict_gate": lambda m: m.predict_gate(X),
+    "predict_behavior": lambda m: m.predict_behavior(X),
+    "responsibilities": lambda m: m.responsibilities(X, Y),
+    "summary": lambda m: m.summary(),
+}
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_before_fit(method):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        method(CoCoAFusERegressor())
+
+
+@pytest.mark.parametrize("regressor", [MoERegressor, BoERegressor])
+def test_only_one_model_has_a_behavior(regressor):
+    assert not hasattr(regressor(), "predict_behavior")
+    with pytest.raises(TypeError, match="behavior_features"):
+        regressor(behavior_features=[])
+
+
+@pytest.mark.parametrize("regressor", REGRESSORS)
+def test_a_constant_column_works(regressor):
+    Z = np.column_stack([X, np.full(30, 7.0)])
+    model = regressor(inference="map", random_state=0).fit(Z, Y)
+    assert np.isfinite(model.predict(Z)).all()
+    assert np.isfinite(model.coef_).all()
+
+
+def test_a_failed_refit_keeps_the_earlier_fit(fitted):
+    before = fitted.predict(X)
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.fit(with_value(X, np.nan), Y)
+    np.testing.assert_array_equal(fitted.predict(X), before)

@@ -1,0 +1,104 @@
+"""Warnings that help: each seen on purpose, with its numbers in diagnostics_."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from skcocoafuse import CoCoAFusERegressor, diagnostics, exceptions
+from skcocoafuse.posterior.draws import Posterior
+from tests.problems import make_problem
+
+GOOD = {
+    "rhat": 1.01,
+    "ess": 900.0,
+    "n_divergences": 0,
+    "expert_share": np.array([0.4, 0.6]),
+    "n_chains": 4,
+    "n_draws": 1000,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "category", "message"),
+    [
+        ({"n_divergences": 3}, exceptions.DivergenceWarning, "3 of 4000 draws.*target_accept"),
+        ({"rhat": 1.3}, exceptions.ChainMixingWarning, "R-hat 1.30.*more tune and draws"),
+        ({"ess": 12.0}, exceptions.ChainMixingWarning, "effective sample size 12 of 4000"),
+        (
+            {"expert_share": np.array([0.996, 0.004])},
+            exceptions.CollapsedExpertWarning,
+            r"Expert\(s\) \[1\].*try n_experts=1",
+        ),
+    ],
+)
+def test_each_problem_has_its_warning(change, category, message):
+    assert issubclass(category, ConvergenceWarning)
+    with pytest.warns(category, match=message) as record:
+        diagnostics.warn({**GOOD, **change}, stacklevel=2)
+    assert len(record) == 1
+    assert record[0].filename == __file__
+
+
+def test_good_news_is_silent():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        diagnostics.warn(GOOD, stacklevel=1)
+        diagnostics.warn({**GOOD, "rhat": np.nan, "ess": np.nan}, stacklevel=1)
+
+
+def test_too_few_draws_are_seen(transition):
+    """A real fit far too short: chains cannot have mixed."""
+    X, y = transition[:2]
+    model = CoCoAFusERegressor(draws=20, tune=20, random_state=0)
+    with pytest.warns(exceptions.ChainMixingWarning) as record:
+        model.fit(X, y)
+    assert model.diagnostics_["ess"] < 100
+    mixing = [w for w in record if w.category is exceptions.ChainMixingWarning]
+    assert mixing[0].filename == __file__  # points at the user's line
+
+
+def test_surplus_expert_is_seen():
+    """An expert that the gate never chooses accounts for nothing."""
+    problem = make_problem(3, (1, 1, 1), behavior=1.0, n=80)
+    theta = np.random.default_rng(0).normal(size=(2, 10, problem.spec.n_parameters))
+    parameters = problem.spec.unpack(theta)
+    parameters.gate_intercept[..., 1] -= 1e6
+    posterior = Posterior(problem.spec, parameters, theta[..., 0], {})
+    found = diagnostics.diagnose(problem, posterior, {})
+    assert found["expert_share"][1] < 1e-9
+    assert found["expert_share"].sum() == pytest.approx(1.0)
+    with pytest.warns(exceptions.CollapsedExpertWarning, match=r"\[1\].*less than 1%.*n_experts=2"):
+        diagnostics.warn({**GOOD, "expert_share": found["expert_share"]}, stacklevel=2)
+
+
+def test_numbers_are_there(nuts_transition):
+    for name, model in nuts_transition.items():
+        numbers = model.diagnostics_
+        assert numbers["rhat"] < 1.05, name
+        assert numbers["ess"] > 100
+        assert numbers["expert_share"].sum() == pytest.approx(1.0)
+        assert numbers["n_chains"] == 4
+        assert numbers["n_draws"] == 1000
+        assert {"optimisation", "sampling"} <= set(numbers["seconds"])
+
+
+def test_summary_is_a_table_in_original_units(nuts_switch):
+    model = nuts_switch["CoCoAFusERegressor"]
+    table = model.summary(coverage=0.9)
+    assert list(table.columns) == ["mean", "sd", "lower", "upper", "rhat", "ess"]
+    assert table.loc["expert 0: intercept", "mean"] == pytest.approx(model.intercept_[0])
+    assert table.loc["expert 1: x0", "mean"] == pytest.approx(model.coef_[1, 0])
+    assert table.loc["gate 1: x0", "mean"] == pytest.approx(model.gate_coef_[1, 0])
+    assert table.loc["behavior: x0", "mean"] == pytest.approx(model.behavior_coef_[0])
+    assert ((table["lower"] < table["mean"]) & (table["mean"] < table["upper"])).all()
+    assert (table["rhat"] < 1.05).all()
+    narrower = model.summary(coverage=0.5)
+    assert (narrower["upper"] - narrower["lower"] < table["upper"] - table["lower"]).all()
+
+
+def test_summary_of_a_mode_has_no_spread(map_fit):
+    table = map_fit.summary()
+    assert (table["sd"] == 0).all()
+    assert table["rhat"].isna().all()
