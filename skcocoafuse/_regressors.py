@@ -24,9 +24,9 @@ inference : {{"nuts", "pymc", "map"}}, default="nuts"
     nutpie; ``"pymc"`` runs ``pm.sample`` on ``build_model`` (slower, same posterior);
     ``"map"`` takes the best mode as the only draw, which is fast and ignores
     parameter uncertainty.
-draws, tune, chains : int, default=1000, 600, 4
+draws, tune, chains : int, default=1000, 400, 4
     Kept draws and warm-up draws per chain, and the number of chains.
-target_accept : float, default=0.9
+target_accept : float, default=0.95
     Acceptance rate the step size aims at; raise it if there are divergences.
 inference_options : dict, optional
     Further options of the engine: ``maxdepth`` for ``"nuts"``; anything ``pm.sample``
@@ -228,9 +228,9 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         priors=None,
         inference="nuts",
         draws=1000,
-        tune=600,
+        tune=400,
         chains=4,
-        target_accept=0.9,
+        target_accept=0.95,
         inference_options=None,
         standardize=True,
         n_jobs=None,

@@ -93,7 +93,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
     if divergences:
         warnings.warn(
             f"{divergences} of {total} draws came from divergent trajectories, so parts of the "
-            "posterior may be missing. Try a higher target_accept (0.95 or 0.99), tighter "
+            "posterior may be missing. Try a higher target_accept (0.98 or 0.99), tighter "
             "priors on sigma, or fewer experts.",
             DivergenceWarning,
             stacklevel=stacklevel,

@@ -9,6 +9,7 @@ all three models. Tests hold it to the PyMC model's own value and gradient.
 import ctypes
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numba import carray, cfunc, njit, types
@@ -131,6 +132,25 @@ def log_posterior(
     return total
 
 
+@dataclass(frozen=True)
+class Coordinates:
+    """theta = centre + factor z: linear coordinates in which a posterior is nearly round.
+
+    Parameters
+    ----------
+    centre : ndarray of shape (n_parameters,)
+    factor : ndarray of shape (n_parameters, n_parameters)
+        Lower triangular.
+    """
+
+    centre: np.ndarray
+    factor: np.ndarray
+
+    def to_theta(self, z: np.ndarray) -> np.ndarray:
+        """Parameters of coordinate vectors, (..., n_parameters)."""
+        return self.centre + z @ self.factor.T
+
+
 class Kernel:
     """The log posterior of one problem, ready for machine code and for Python.
 
@@ -143,9 +163,6 @@ class Kernel:
     n_parameters : int
     constant : float
         The constants of the priors, which the compiled function leaves out.
-    user_data : ndarray of int64
-        What :data:`log_posterior_callback` reads: addresses and sizes. Valid while this
-        object lives.
     """
 
     def __init__(self, problem: Problem):
@@ -161,14 +178,20 @@ class Kernel:
         # a row for every parameter, whether this model has it or not
         priors = np.array([_prior_row(spec.priors[name]) for name in DEFAULT_PRIORS])
         behavior = LEARNED if spec.behavior is None else int(spec.behavior)
-        sizes = [len(X) for X in designs] + [y.size, spec.n_experts, len(priors), behavior]
         self._arrays = [*designs, y, weight, np.ascontiguousarray(spec.basis), priors]
-        self._sizes = sizes
-        self._arrays.append(np.zeros(1))  # no softening
-        self.user_data = self._user_data()
+        self._sizes = [len(X) for X in designs] + [y.size, spec.n_experts, len(priors), behavior]
 
-    def _user_data(self) -> np.ndarray:
-        return np.array([a.ctypes.data for a in self._arrays] + self._sizes, dtype=np.int64)
+    def user_data(self, softening: np.ndarray, coordinates: Coordinates | None = None):
+        """What :data:`log_posterior_callback` reads: addresses and sizes, as int64.
+
+        Valid while the kernel and the arguments live. Without ``coordinates`` the
+        callback takes parameters themselves.
+        """
+        arrays = [*self._arrays, softening]
+        if coordinates is not None:
+            arrays += [coordinates.centre, coordinates.factor]
+        addresses = [array.ctypes.data for array in arrays] + [0, 0]
+        return np.array(addresses[:_N_ADDRESSES] + self._sizes, dtype=np.int64)
 
     def function(self, softening: float = 0.0) -> Callable:
         """A function from unconstrained vectors, (n_parameters,), to (value, gradient).
@@ -178,8 +201,7 @@ class Kernel:
         interpreter lock is released while it computes.
         """
         soft = np.array([softening])
-        data = self.user_data.copy()
-        data[len(self._arrays) - 1] = soft.ctypes.data
+        data = self.user_data(soft)
         theta, gradient, value = (np.empty(size) for size in (self.n_parameters,) * 2 + (1,))
         arguments = [array.ctypes.data_as(_REAL_P) for array in (theta, gradient, value)]
         address, callback = data.ctypes.data, log_posterior_callback.ctypes
@@ -230,19 +252,52 @@ def _as_pointer(typingctx, address):
     return types.voidptr(address), codegen
 
 
+_N_ADDRESSES = 10  # at the head of user_data; the last two are 0 without coordinates
 _REALS = types.CPointer(types.double)
 _REAL_P = ctypes.POINTER(ctypes.c_double)
 
 
+@njit(**OPTIONS)
+def _to_theta(centre, factor, z, theta):
+    for i in range(z.size):
+        row = factor[i]
+        total = centre[i]
+        for j in range(i + 1):
+            total += row[j] * z[j]
+        theta[i] = total
+
+
+@njit(**OPTIONS)
+def _pull_back(factor, slope, gradient):
+    """Gradient by z = factor' slope, where slope is the gradient by theta."""
+    gradient.fill(0.0)
+    for i in range(slope.size):
+        row = factor[i]
+        for j in range(i + 1):
+            gradient[j] += row[j] * slope[i]
+
+
 @cfunc(types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr), cache=True)
 def log_posterior_callback(n, theta, gradient, value, user_data):
-    """C-callable :func:`log_posterior`; returns 0, or 1 where the density is not finite."""
-    u = carray(user_data, (15,), np.int64)
-    d_expert, d_gate, d_behavior, rows = u[8], u[9], u[10], u[11]
-    M, n_priors, behavior = u[12], u[13], u[14]
+    """C-callable :func:`log_posterior`, in coordinates if there are any.
+
+    Returns 0, or 1 where the density or its gradient is not finite.
+    """
+    u = carray(user_data, (_N_ADDRESSES + 7,), np.int64)
+    d_expert, d_gate, d_behavior, rows = u[10], u[11], u[12], u[13]
+    M, n_priors, behavior = u[14], u[15], u[16]
+    z = carray(theta, (n,))
     g = carray(gradient, (n,))
+    moved = u[8] != 0
+    at, slope = np.empty(n), np.empty(n)
+    if moved:
+        factor = carray(_as_pointer(u[9]), (n, n), np.float64)
+        _to_theta(carray(_as_pointer(u[8]), (n,), np.float64), factor, z, at)
+    else:
+        for i in range(n):
+            at[i] = z[i]
     result = log_posterior(
-        carray(theta, (n,)),
+        at,
         carray(_as_pointer(u[0]), (d_expert, rows), np.float64),
         carray(_as_pointer(u[1]), (d_gate, rows), np.float64),
         carray(_as_pointer(u[2]), (d_behavior, rows), np.float64),
@@ -252,8 +307,13 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
         carray(_as_pointer(u[6]), (n_priors, 4), np.float64),
         behavior,
         carray(_as_pointer(u[7]), (1,), np.float64)[0],
-        g,
+        slope,
     )
+    if moved:
+        _pull_back(carray(_as_pointer(u[9]), (n, n), np.float64), slope, g)
+    else:
+        for i in range(n):
+            g[i] = slope[i]
     carray(value, (1,))[0] = result
     for i in range(n):
         result += g[i]

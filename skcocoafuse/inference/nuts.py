@@ -10,10 +10,15 @@ import numpy as np
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import pymc_sampler, starts
 from skcocoafuse.inference.engine import EngineResult, Settings, check_options
-from skcocoafuse.inference.kernel import Kernel, identity_callback, log_posterior_callback
+from skcocoafuse.inference.kernel import (
+    Coordinates,
+    Kernel,
+    identity_callback,
+    log_posterior_callback,
+)
 from skcocoafuse.model.problem import Problem
 
-_JITTER = 0.05  # standard deviation of a chain's start around the best mode
+_SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
 _STATS = {"diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
@@ -33,8 +38,10 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     modes = starts.find_modes(problem, rng)
     optimised = time.perf_counter()
     kernel = Kernel(problem)
+    coordinates = starts.round_coordinates(kernel, modes[0].theta)
     try:
-        sampler = _start_sampler(kernel, modes[0].theta, settings, int(rng.integers(2**31)))
+        model = _nutpie_model(kernel, coordinates)
+        sampler = _start_sampler(model, settings, int(rng.integers(2**31)))
     except (ImportError, AttributeError, TypeError) as error:
         warnings.warn(
             f"nutpie did not accept the compiled kernel ({type(error).__name__}: {error}); "
@@ -46,7 +53,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         options = {"max_treedepth": maxdepth}
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
     trace = _wait(sampler)
-    theta = np.asarray(trace.posterior["theta"].values)
+    theta = coordinates.to_theta(np.asarray(trace.posterior["z"].values))
     statistics = trace.sample_stats
     stats = {
         ours: np.asarray(statistics[theirs].values)
@@ -73,13 +80,13 @@ def _wait(sampler):
         raise
 
 
-def _start_sampler(kernel: Kernel, start: np.ndarray, settings: Settings, seed: int):
+def _start_sampler(model, settings: Settings, seed: int):
     import nutpie
 
     new = "adaptation" in inspect.signature(nutpie.sample).parameters
     low_rank = {"adaptation": "low_rank"} if new else {"low_rank_modified_mass_matrix": True}
     return nutpie.sample(
-        _nutpie_model(kernel, start),
+        model,
         draws=settings.draws,
         tune=settings.tune,
         chains=settings.chains,
@@ -94,7 +101,7 @@ def _start_sampler(kernel: Kernel, start: np.ndarray, settings: Settings, seed: 
     )
 
 
-def _nutpie_model(kernel: Kernel, start: np.ndarray):
+def _nutpie_model(kernel: Kernel, coordinates: Coordinates):
     """Nutpie's own class for compiled models, around the kernel.
 
     Its fields differ between releases, so only those that exist are filled.
@@ -103,22 +110,24 @@ def _nutpie_model(kernel: Kernel, start: np.ndarray):
     from nutpie.compile_pymc import CompiledPyMCModel
 
     def initial_point(seed):
-        return start + _JITTER * np.random.default_rng(seed).normal(size=start.size)
+        return _SPREAD * np.random.default_rng(seed).normal(size=size)
 
     size = kernel.n_parameters
+    exact = np.zeros(1)  # no softening
     index = pd.RangeIndex(size)
     values = {
         "_n_dim": size,
         "n_expanded": size,
-        "dims": {"theta": ("parameter",)},
+        "dims": {"z": ("parameter",)},
         "_coords": {"parameter": index, "unconstrained_parameter": index},
-        "_shapes": {"theta": (size,)},
-        "shape_info": (["theta"], [slice(0, size)], [(size,)]),
+        "_shapes": {"z": (size,)},
+        "shape_info": (["z"], [slice(0, size)], [(size,)]),
         "compiled_logp_func": log_posterior_callback,
         "compiled_expand_func": identity_callback,
         "initial_point_func": initial_point,
-        "user_data": kernel.user_data,
-        "shared_data": {"kernel": kernel},  # keeps the arrays alive while chains run
+        "user_data": kernel.user_data(exact, coordinates),
+        # keeps the arrays alive while chains run
+        "shared_data": {"kernel": kernel, "exact": exact, "coordinates": coordinates},
         "shared_var_keys": {},
         "logp_func": None,
         "expand_func": None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
-from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.inference.kernel import Coordinates, Kernel
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Parameters
 
@@ -19,6 +19,7 @@ SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
 _SHORT = {"maxiter": 60, "maxcor": 20}
 _LONG = {"maxiter": 600, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-5}
 _RIDGE = 0.1
+_LEAST_CURVATURE = 0.1
 
 
 @dataclass(frozen=True)
@@ -168,3 +169,16 @@ def hessian(function, theta: np.ndarray) -> np.ndarray:
     ]
     matrix = np.array(rows)
     return 0.5 * (matrix + matrix.T)
+
+
+def round_coordinates(kernel: Kernel, mode: np.ndarray) -> Coordinates:
+    """Coordinates around a mode in which the posterior is nearly a standard Normal.
+
+    The factor is the Cholesky factor of the inverse curvature. Laplace priors are rounded
+    on their own scale, since their kink has no curvature that says anything about width;
+    directions without curvature get the width of a unit prior.
+    """
+    curvature = -hessian(kernel.function(softening=1.0), mode)
+    eigenvalues, vectors = np.linalg.eigh(curvature)
+    covariance = (vectors / np.maximum(np.abs(eigenvalues), _LEAST_CURVATURE)) @ vectors.T
+    return Coordinates(mode.copy(), np.linalg.cholesky(covariance))

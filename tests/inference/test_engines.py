@@ -112,7 +112,7 @@ def test_pymc_and_kernel_agree_within_monte_carlo_error(transition):
 def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch, transition):
     """A release whose compiled-model class is gone, or wants another field."""
 
-    def changed(kernel, start):
+    def changed(kernel, coordinates):
         raise TypeError("CompiledPyMCModel.__init__() missing 1 required argument: 'other'")
 
     marker = get_engine("map")(make_problem(2, n=40), QUICK)
@@ -124,7 +124,7 @@ def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch, transition):
 
 @pytest.mark.parametrize("error", [ValueError("not ours"), RuntimeError("not ours")])
 def test_other_errors_are_not_hidden(monkeypatch, error):
-    def broken(kernel, start):
+    def broken(kernel, coordinates):
         raise error
 
     monkeypatch.setattr(nuts, "_nutpie_model", broken)
@@ -185,6 +185,18 @@ def test_starts_do_not_depend_on_row_order_or_repetition():
         one = starts._propose(problem, np.random.default_rng(kind), kind)
         other = starts._propose(twice, np.random.default_rng(kind), kind)
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_round_coordinates_whiten_the_curvature():
+    problem = make_problem(2, n=300)
+    kernel = Kernel(problem)
+    mode = starts.polish(problem, starts.find_modes(problem, np.random.default_rng(0))[0].theta)
+    coordinates = starts.round_coordinates(kernel, mode)
+    curvature = -starts.hessian(kernel.function(1.0), mode)
+    white = coordinates.factor.T @ curvature @ coordinates.factor
+    assert np.linalg.eigvalsh(curvature).min() > 0.1  # so nothing was floored
+    np.testing.assert_allclose(white, np.eye(len(mode)), atol=1e-4)
+    np.testing.assert_allclose(coordinates.to_theta(np.zeros((2, len(mode)))), [mode, mode])
 
 
 def test_hessian_is_the_second_derivative():
