@@ -1,5 +1,7 @@
 """The only file that knows ArviZ (0.23 and 1.x share the calls made here)."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 
@@ -21,7 +23,22 @@ def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     import xarray
 
     dataset = xarray.Dataset({"q": (("chain", "draw", "quantity"), draws)})
-    rhat = np.asarray(arviz.rhat(dataset)["q"].values, dtype=np.float64)
-    ess = np.asarray(arviz.ess(dataset)["q"].values, dtype=np.float64)
+    with _without_compilation(arviz):
+        rhat = np.asarray(arviz.rhat(dataset)["q"].values, dtype=np.float64)
+        ess = np.asarray(arviz.ess(dataset)["q"].values, dtype=np.float64)
     constant = np.ptp(draws, axis=(0, 1)) == 0
     return np.where(constant, np.nan, rhat), np.where(constant, np.nan, ess)
+
+
+@contextmanager
+def _without_compilation(arviz):
+    """Keep ArviZ 0.23 from compiling its variance by numba, half a second in every process."""
+    switch = getattr(arviz, "Numba", None)
+    if switch is None or not switch.numba_flag:
+        yield
+        return
+    switch.disable_numba()
+    try:
+        yield
+    finally:
+        switch.enable_numba()
