@@ -30,6 +30,37 @@ def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(constant, np.nan, rhat), np.where(constant, np.nan, ess)
 
 
+def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
+    """Pareto-smoothed importance weights, and how much they can be trusted.
+
+    Parameters
+    ----------
+    log_ratios : ndarray of shape (draws,)
+        Log of target density over proposal density, up to a constant.
+
+    Returns
+    -------
+    log_weights : ndarray of shape (draws,)
+        Their exponentials sum to one.
+    pareto_k : float
+        Shape of the weights' tail; above 0.7 they cannot be trusted.
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao and Gabry (2024), "Pareto smoothed importance sampling",
+    JMLR 25.
+    """
+    import arviz
+
+    if hasattr(arviz, "psislw"):
+        log_weights, pareto_k = arviz.psislw(log_ratios)
+    else:
+        from arviz_stats.base import array_stats
+
+        log_weights, pareto_k = array_stats.psislw(-log_ratios, axis=-1)  # takes log likelihoods
+    return np.asarray(log_weights), float(pareto_k)
+
+
 @contextmanager
 def _without_compilation(arviz):
     """Keep ArviZ 0.23 from compiling its variance by numba, half a second in every process."""

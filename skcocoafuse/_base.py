@@ -131,6 +131,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             )
             self._publish_coefficients()
             found = diagnostics.diagnose(problem, self.posterior_, result.seconds)
+            found.update(result.info)
             found["seconds"]["after sampling"] = time.perf_counter() - begun
             self.diagnostics_ = found
         diagnostics.warn(self.diagnostics_, stacklevel=4)  # the user's line, past scikit-learn's

@@ -13,6 +13,7 @@ from skcocoafuse.inference.engine import Engine, EngineResult, Settings
 _ENGINES = {
     "nuts": "skcocoafuse.inference.nuts",
     "pymc": "skcocoafuse.inference.pymc_sampler",
+    "laplace": "skcocoafuse.inference.laplace",
     "map": "skcocoafuse.inference.maximum",
 }
 ENGINE_NAMES = tuple(_ENGINES)

@@ -51,12 +51,15 @@ class EngineResult:
         Sampler statistics: ``diverging``, ``tree_depth``, ``n_steps`` where they exist.
     seconds : dict of str to float
         Time of each phase.
+    info : dict of str to float
+        Other numbers for ``diagnostics_``: ``pareto_k`` where importance weights were used.
     """
 
     theta: np.ndarray
     log_posterior: np.ndarray
     stats: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    info: dict[str, float] = field(default_factory=dict)
 
 
 Engine = Callable[[Problem, Settings], EngineResult]

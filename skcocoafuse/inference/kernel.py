@@ -146,6 +146,11 @@ class Coordinates:
     centre: np.ndarray
     factor: np.ndarray
 
+    @property
+    def log_volume(self) -> float:
+        """Log determinant of the factor."""
+        return float(np.log(np.diag(self.factor)).sum())
+
     def to_theta(self, z: np.ndarray) -> np.ndarray:
         """Parameters of coordinate vectors, (..., n_parameters)."""
         return self.centre + z @ self.factor.T

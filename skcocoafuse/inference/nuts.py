@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import time
 import warnings
+from numbers import Integral
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from skcocoafuse.inference.kernel import (
 from skcocoafuse.model.problem import Problem
 
 _SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
+_N_PILOTS = 4  # modes that short chains begin from
 _STATS = {"diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
@@ -31,24 +33,25 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     options = settings.options
     check_options("nuts", options, ("maxdepth",))
     maxdepth = options.get("maxdepth", 10)
-    if not isinstance(maxdepth, int) or maxdepth < 1:
+    if isinstance(maxdepth, bool) or not isinstance(maxdepth, Integral) or maxdepth < 1:
         raise ValueError(f"maxdepth must be a positive integer; got {maxdepth!r}.")
     rng = np.random.default_rng(settings.seed)
     begun = time.perf_counter()
     modes = starts.find_modes(problem, rng)
     optimised = time.perf_counter()
     kernel = Kernel(problem)
-    coordinates = starts.round_coordinates(kernel, modes[0].theta)
     try:
+        coordinates = _explore(problem, kernel, modes, settings, rng)
+        explored = time.perf_counter()
         model = _nutpie_model(kernel, coordinates)
-        sampler = _start_sampler(model, settings, int(rng.integers(2**31)))
+        sampler = _start_sampler(model, settings, _seed(rng))
     except (ImportError, AttributeError, TypeError) as error:
         warnings.warn(
             f"nutpie did not accept the compiled kernel ({type(error).__name__}: {error}); "
             "sampling the PyMC model instead, which is slower and gives the same posterior. "
             "Another nutpie release may help.",
             KernelFallbackWarning,
-            stacklevel=5,  # the line that called fit
+            stacklevel=4,  # the line that called fit
         )
         options = {"max_treedepth": maxdepth}
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
@@ -66,9 +69,33 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         stats=stats,
         seconds={
             "optimisation": optimised - begun,
-            "sampling": time.perf_counter() - optimised,
+            "pilot chains": explored - optimised,
+            "sampling": time.perf_counter() - explored,
         },
     )
+
+
+def _explore(problem: Problem, kernel: Kernel, modes, settings: Settings, rng) -> Coordinates:
+    """Coordinates at the mode of most mass that short chains from several modes lead to.
+
+    A narrow mode may be higher than the one that holds the posterior, and chains walk out of
+    it in a few steps. So two short chains begin at each of the best modes, every end point is
+    optimised again, and the optimum with the greatest height times volume wins.
+    """
+    pilot = dataclasses.replace(settings, chains=2, draws=40, tune=120, progress_bar=False)
+    ends = [mode.theta for mode in modes]
+    for mode in modes[:_N_PILOTS]:
+        coordinates = starts.round_coordinates(kernel, mode.theta)
+        sampler = _start_sampler(_nutpie_model(kernel, coordinates), pilot, _seed(rng))
+        last = np.asarray(_wait(sampler).posterior["z"].values)[:, -1]
+        ends += [starts.climb(problem, theta).theta for theta in coordinates.to_theta(last)]
+    function = kernel.function(starts.SOFTENING)
+    found = [(function(end)[0], starts.round_coordinates(kernel, end)) for end in ends]
+    return max(found, key=lambda pair: pair[0] + pair[1].log_volume)[1]
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))
 
 
 def _wait(sampler):

@@ -19,6 +19,7 @@ SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
 _SHORT = {"maxiter": 60, "maxcor": 20}
 _LONG = {"maxiter": 600, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-5}
 _RIDGE = 0.1
+_BEHAVIORS = (4.0, 0.0, -4.0)  # logits of beta to start around
 _LEAST_CURVATURE = 0.1
 
 
@@ -62,6 +63,11 @@ def find_modes(problem: Problem, rng: np.random.Generator, report=None) -> list[
     return _distinct(polished)
 
 
+def climb(problem: Problem, theta: np.ndarray) -> Mode:
+    """The mode uphill of ``theta``."""
+    return _maximise(_negated(Kernel(problem).function(SOFTENING)), theta, _LONG)
+
+
 def _negated(function):
     def objective(theta):
         value, gradient = function(theta)
@@ -93,7 +99,8 @@ def _propose(problem: Problem, rng: np.random.Generator, kind: int) -> np.ndarra
     """A start: rows are split among experts, each fits a ridge regression to its rows.
 
     Three of four starts split the gate's inputs along a random direction, the fourth
-    splits along the residuals of one common regression (experts at the same inputs).
+    splits along the residuals of one common regression (experts at the same inputs). The
+    behavior gate begins near mixing, undecided, and near blending in turn.
     """
     spec, M = problem.spec, problem.spec.n_experts
     X_gate = problem.designs["gate"]
@@ -102,7 +109,7 @@ def _propose(problem: Problem, rng: np.random.Generator, kind: int) -> np.ndarra
     direction /= np.linalg.norm(direction) + 1e-12
     shares = rng.dirichlet(np.full(M, 5.0))
     steepness = np.exp(rng.normal(1.0, 0.7))
-    behavior = rng.normal()
+    behavior = _BEHAVIORS[kind // 4 % len(_BEHAVIORS)] + rng.normal()
     projection = X_gate @ direction
     if by_residual:
         intercept, coef, _ = _ridge(problem, np.ones(len(problem.y)))

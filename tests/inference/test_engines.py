@@ -122,6 +122,28 @@ def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch, transition):
         assert nuts.sample(make_problem(2, n=40), QUICK) is marker
 
 
+def test_the_fallback_warning_points_at_the_users_line(monkeypatch, transition):
+    def changed(kernel, coordinates):
+        raise AttributeError("no CompiledPyMCModel here")
+
+    X, y = transition[:2]
+    monkeypatch.setattr(nuts, "_nutpie_model", changed)
+    monkeypatch.setattr(pymc_sampler, "sample", get_engine("map"))
+    with (
+        pytest.warns(KernelFallbackWarning) as record,
+        pytest.raises(ValueError, match="max_treedepth"),  # an option only PyMC understands
+    ):
+        MoERegressor(random_state=0).fit(X, y)
+    assert record[0].filename == __file__
+
+
+@pytest.mark.parametrize("depth", [0, 2.5, "a", True])
+def test_maxdepth_is_checked(depth):
+    settings = dataclasses.replace(QUICK, options={"maxdepth": depth})
+    with pytest.raises(ValueError, match="maxdepth must be a positive integer"):
+        get_engine("nuts")(make_problem(), settings)
+
+
 @pytest.mark.parametrize("error", [ValueError("not ours"), RuntimeError("not ours")])
 def test_other_errors_are_not_hidden(monkeypatch, error):
     def broken(kernel, coordinates):
