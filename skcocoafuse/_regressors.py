@@ -19,9 +19,11 @@ expert_features, gate_features : None, list or transformer, default=None
     Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
     ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``,
     ``"behavior_intercept"``, ``"behavior_coef"``. What is left out keeps its default.
-inference : {{"nuts", "pymc", "map"}}, default="nuts"
+inference : {{"nuts", "pymc", "laplace", "map"}}, default="nuts"
     How the posterior is found. ``"nuts"`` samples a compiled kernel of the model with
     nutpie; ``"pymc"`` runs ``pm.sample`` on ``build_model`` (slower, same posterior);
+    ``"laplace"`` draws from Normal approximations at several modes, corrected by
+    importance weights where those can be trusted (``diagnostics_["pareto_k"]``);
     ``"map"`` takes the best mode as the only draw, which is fast and ignores
     parameter uncertainty.
 draws, tune, chains : int, default=1000, 400, 4

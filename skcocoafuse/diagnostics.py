@@ -9,6 +9,7 @@ from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,
     DivergenceWarning,
+    PoorApproximationWarning,
 )
 from skcocoafuse.model import forward
 from skcocoafuse.model.problem import Problem
@@ -17,6 +18,7 @@ from skcocoafuse.posterior.draws import Posterior, mixture_of
 N_ANCHORS = 10
 MAX_RHAT = 1.05
 MIN_ESS = 100.0
+MAX_PARETO_K = 0.7
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 
 
@@ -107,6 +109,15 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             f"{N_ANCHORS} rows. Try more tune and draws, fewer experts, or another random_state; "
             "see diagnostics_.",
             ChainMixingWarning,
+            stacklevel=stacklevel,
+        )
+    pareto_k = diagnostics.get("pareto_k", np.nan)
+    if pareto_k > MAX_PARETO_K:
+        warnings.warn(
+            f"The Laplace approximation is not the posterior: Pareto k-hat {pareto_k:.2f} (wanted: "
+            f"at most {MAX_PARETO_K}), so its draws were left uncorrected. Use inference='nuts' "
+            "where intervals matter.",
+            PoorApproximationWarning,
             stacklevel=stacklevel,
         )
     share = diagnostics["expert_share"]

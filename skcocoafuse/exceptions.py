@@ -7,6 +7,7 @@ __all__ = [
     "CollapsedExpertWarning",
     "DivergenceWarning",
     "KernelFallbackWarning",
+    "PoorApproximationWarning",
 ]
 
 
@@ -20,6 +21,10 @@ class ChainMixingWarning(ConvergenceWarning):
 
 class CollapsedExpertWarning(ConvergenceWarning):
     """An expert is responsible for practically none of the data."""
+
+
+class PoorApproximationWarning(ConvergenceWarning):
+    """An approximation of the posterior is too far from it to be corrected by weights."""
 
 
 class KernelFallbackWarning(RuntimeWarning):

@@ -25,6 +25,7 @@ GOOD = {
     [
         ({"n_divergences": 3}, exceptions.DivergenceWarning, "3 of 4000 draws.*target_accept"),
         ({"rhat": 1.3}, exceptions.ChainMixingWarning, "R-hat 1.30.*more tune and draws"),
+        ({"pareto_k": 0.9}, exceptions.PoorApproximationWarning, "k-hat 0.90.*inference='nuts'"),
         ({"ess": 12.0}, exceptions.ChainMixingWarning, "effective sample size 12 of 4000"),
         (
             {"expert_share": np.array([0.996, 0.004])},

@@ -4,7 +4,7 @@ The power of a wind turbine
 
 How much power will a turbine give at a forecast wind speed, and how sure can one be? The
 power curve bends smoothly, yet in a part of the rows the turbine stands still in good wind:
-no single straight line and no single bell curve fits. Three models with three linear experts
+no single straight line and no single bell curve fits. Three models with four linear experts
 each are fitted to the same rows and compared on rows they have not seen.
 
 Ten-minute averages of one turbine in July 2015; ENGIE, La Haute Borne open data (Etalab Open
@@ -14,7 +14,7 @@ Licence 2.0).
 # %%
 # Split, fit, compare
 # -------------------
-# Everything is the default but the number of experts and the seed.
+# Everything is the default but the number of experts, of draws (half as many) and the seed.
 
 import time
 from pathlib import Path
@@ -36,7 +36,7 @@ models, rows = {}, {}
 for regressor in (MoERegressor, BoERegressor, CoCoAFusERegressor):
     name = regressor.__name__.removesuffix("Regressor")
     begun = time.perf_counter()
-    model = regressor(n_experts=3, random_state=0).fit(X_train, y_train)
+    model = regressor(n_experts=4, draws=500, random_state=0).fit(X_train, y_train)
     seconds = time.perf_counter() - begun
     interval = model.predict_interval(X_test, coverage=0.95)
     models[name] = model
@@ -87,7 +87,7 @@ for j, shade in ((2, "#deebf7"), (1, "#b3d3e8"), (0, "#7fb6da")):
         wind, fan[:, 0, j], fan[:, 1, j], color=shade, lw=0, label=f"{levels[j]:.0%} interval"
     )
 top.plot(wind, model.predict(grid), color="C0", lw=2, label="mean", zorder=4)
-colors = ["C1", "C2", "C3"]
+colors = ["C1", "C2", "C3", "C5"]
 for k, color in enumerate(colors):
     shown = gate[:, k] > 0.02
     top.plot(np.where(shown, wind, np.nan), experts[:, k], color=color, lw=1.6, ls="--", zorder=5)
@@ -101,7 +101,7 @@ top.set_ylim(low - 0.12 * (high - low), high + 0.12 * (high - low))
 top.set_xlim(wind[0], wind[-1])
 top.set_ylabel("power (kW)")
 top.legend(loc="upper left", frameon=False, ncols=2)
-top.set_title("CoCoAFusE with three linear experts: held-out rows and what was foreseen")
+top.set_title("CoCoAFusE with four linear experts: held-out rows and what was foreseen")
 middle.set_ylabel("gate")
 bottom.set_ylabel(r"behavior $\beta$")
 for axes in (middle, bottom):

@@ -6,13 +6,13 @@ import numpy as np
 from scipy import linalg
 
 from skcocoafuse._arviz import smooth_importance_weights
+from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, check_options
 from skcocoafuse.inference.kernel import Coordinates, Kernel
 from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
 
-MAX_PARETO_K = 0.7
 _POOL = 4  # proposals per kept draw
 _LOG_2PI = np.log(2.0 * np.pi)
 

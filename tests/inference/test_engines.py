@@ -227,3 +227,17 @@ def test_hessian_is_the_second_derivative():
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
     numeric = finite_difference(lambda at: function(at)[1], theta, width=1e-5)
     np.testing.assert_allclose(starts.hessian(function, theta), numeric, atol=1e-3)
+
+
+def test_laplace_with_trusted_weights_is_the_posterior():
+    """One expert and much data: a Normal posterior, so both engines give its moments."""
+    problem = make_problem(1, (2, 0, 0), behavior=1.0, n=400)
+    settings = dataclasses.replace(QUICK, draws=2000, tune=400)
+    laplace, chains = (get_engine(name)(problem, settings) for name in ("laplace", "nuts"))
+    assert laplace.info["pareto_k"] < 0.7
+    _, ess = rhat_and_ess(chains.theta)
+    error = chains.theta.std(axis=(0, 1)) * np.sqrt(1 / ess + 3 / 4000)
+    difference = laplace.theta.mean(axis=(0, 1)) - chains.theta.mean(axis=(0, 1))
+    assert (np.abs(difference) < 4.5 * error).all()
+    ratio = laplace.theta.std(axis=(0, 1)) / chains.theta.std(axis=(0, 1))
+    np.testing.assert_allclose(ratio, 1.0, atol=0.1)
