@@ -30,7 +30,7 @@ from skcocoafuse.datasets import load_wind_power
 from skcocoafuse.metrics import interval_coverage, interval_length
 
 X, y = load_wind_power(return_X_y=True, as_frame=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=0.4, random_state=0)
 
 models, rows = {}, {}
 for regressor in (MoERegressor, BoERegressor, CoCoAFusERegressor):
