@@ -30,19 +30,19 @@ def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(constant, np.nan, rhat), np.where(constant, np.nan, ess)
 
 
-def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
+def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pareto-smoothed importance weights, and how much they can be trusted.
 
     Parameters
     ----------
-    log_ratios : ndarray of shape (draws,)
+    log_ratios : ndarray of shape (..., draws)
         Log of target density over proposal density, up to a constant.
 
     Returns
     -------
-    log_weights : ndarray of shape (draws,)
+    log_weights : ndarray of shape (..., draws)
         Their exponentials sum to one.
-    pareto_k : float
+    pareto_k : ndarray of shape (...)
         Shape of the weights' tail; above 0.7 they cannot be trusted.
 
     References
@@ -58,7 +58,7 @@ def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, float
         from arviz_stats.base import array_stats
 
         log_weights, pareto_k = array_stats.psislw(-log_ratios, axis=-1)  # takes log likelihoods
-    return np.asarray(log_weights), float(pareto_k)
+    return np.asarray(log_weights), np.asarray(pareto_k)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.islands import invariants, weigh_islands
 from skcocoafuse.posterior.relabel import relabel
 from skcocoafuse.posterior.summary import summarize
 from skcocoafuse.predictive import PredictiveDistribution
@@ -123,14 +124,16 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             result = get_engine(self.inference)(problem, self._settings())
             begun = time.perf_counter()
             parameters = relabel(problem, problem.spec.unpack(result.theta), result.log_posterior)
-            self.posterior_ = Posterior(
+            posterior = Posterior(
                 problem.spec,
                 parameters.map(np.ascontiguousarray),
                 result.log_posterior,
                 result.stats,
             )
+            quantities = invariants(problem, posterior)
+            self.posterior_ = weigh_islands(problem, posterior, quantities)
             self._publish_coefficients()
-            found = diagnostics.diagnose(problem, self.posterior_, result.seconds)
+            found = diagnostics.diagnose(problem, self.posterior_, quantities, result.seconds)
             found.update(result.info)
             found["seconds"]["after sampling"] = time.perf_counter() - begun
             self.diagnostics_ = found
@@ -204,7 +207,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         )
 
     def _publish_coefficients(self) -> None:
-        """Posterior means in original units, as attributes."""
+        """Posterior means in original units, as attributes; of the heaviest island's chains."""
         original = self._original_parameters()
         mean = original.map(lambda a: a.mean(axis=(0, 1)))
         self.intercept_, self.coef_ = mean.expert_intercept, mean.expert_coef
@@ -216,7 +219,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     def _original_parameters(self):
         """Draws of all parameters in original units, (chains, draws, ...)."""
-        p, loc, scale = self.posterior_.parameters, self._target.loc, self._target.scale
+        p = self.posterior_.main_island().parameters
+        loc, scale = self._target.loc, self._target.scale
         b, w = self._designs["expert"].original_units(p.expert_intercept, p.expert_coef)
         g, v = self._designs["gate"].original_units(p.gate_intercept, p.gate_coef)
         original = p._replace(
@@ -248,13 +252,18 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         -------
         PredictiveDistribution
         """
+        return self._distribution(X)
+
+    def _distribution(self, X, main_island=False) -> PredictiveDistribution:
         designs = self._checked_designs(X)
+        posterior = self.posterior_.main_island() if main_island else self.posterior_
         return PredictiveDistribution(
-            self.posterior_.spec,
-            self.posterior_.flat(),
+            posterior.spec,
+            posterior.flat(),
             designs,
             float(self._target.loc),
             float(self._target.scale),
+            posterior.draw_weight(),
         )
 
     def predict(self, X, return_std=False):
@@ -348,7 +357,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         return self.predict_dist(X).logpdf(validate_observed(y, X))
 
-    # -- looking inside ------------------------------------------------------------------
+    # -- looking inside: where chains disagree, at the heaviest island -------------------
 
     def predict_experts(self, X):
         """Posterior mean of every expert's own line, before any fusion.
@@ -359,7 +368,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             In the target's units.
         """
         designs = self._checked_designs(X)
-        mean = self.posterior_.flat().map(lambda a: a.mean(axis=0))  # linear, so this is exact
+        flat = self.posterior_.main_island().flat()
+        mean = flat.map(lambda a: a.mean(axis=0))  # linear, so this is exact
         lines = forward.expert_means(mean, designs["expert"])
         return self._target.loc + self._target.scale * lines
 
@@ -390,13 +400,13 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         ndarray of shape (n_samples, n_experts)
             Rows sum to one. Where beta is 0 the experts act as one, and this is the gate.
         """
-        dist = self.predict_dist(X)
+        dist = self._distribution(X, main_island=True)
         return dist.responsibilities(validate_observed(y, X))
 
     def _in_blocks(self, X, function):
         """Join ``function(draws, designs)`` over blocks of rows, to bound memory."""
         designs = self._checked_designs(X)
-        flat = self.posterior_.flat()
+        flat = self.posterior_.main_island().flat()
         size = max(1, _BLOCK_NUMBERS // flat.sigma.size)
         return np.concatenate(
             [

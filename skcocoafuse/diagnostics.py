@@ -10,44 +10,64 @@ from skcocoafuse.exceptions import (
     CollapsedExpertWarning,
     DivergenceWarning,
     PoorApproximationWarning,
+    SeparateModesWarning,
 )
 from skcocoafuse.model import forward
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.islands import MAX_RHAT, N_ANCHORS
 
-N_ANCHORS = 10
-MAX_RHAT = 1.05
 MIN_ESS = 100.0
 MAX_PARETO_K = 0.7
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 
 
-def diagnose(problem: Problem, posterior: Posterior, seconds: dict[str, float]) -> dict:
+def diagnose(
+    problem: Problem, posterior: Posterior, quantities: np.ndarray, seconds: dict[str, float]
+) -> dict:
     """Numbers on convergence and on how the experts are used.
 
     Convergence is judged on quantities that do not depend on expert labels: the log
     posterior, and the log density, mean and variance of the predictive distribution at
-    ``N_ANCHORS`` rows.
+    ten rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    posterior : Posterior
+    quantities : ndarray of shape (chains, draws, quantities)
+        From :func:`skcocoafuse.posterior.islands.invariants`.
+    seconds : dict of str to float
 
     Returns
     -------
     dict
         ``rhat`` and ``ess``: the worst over all invariants, NaN for a single draw;
-        ``rhat_log_posterior``; ``n_divergences``; ``mean_n_steps``, ``max_tree_depth``
-        (NaN where unknown); ``expert_share``: ndarray of shape (n_experts,), the part of
-        the data each expert accounts for, summing to one; ``n_chains``, ``n_draws`` (per
-        chain); ``seconds``: dict per phase.
+        ``rhat_log_posterior``; ``rhat_within``: the worst inside an island;
+        ``islands``: lists of chains that agree, heaviest first, with ``island_weight`` (their
+        part in predictions) and ``island_elpd``; ``n_divergences``; ``mean_n_steps``,
+        ``max_tree_depth`` (NaN where unknown); ``expert_share``: ndarray of shape
+        (n_experts,), the part of the data each expert accounts for, summing to one;
+        ``n_chains``, ``n_draws`` (per chain); ``seconds``: dict per phase.
     """
-    rhat, ess = rhat_and_ess(invariants(problem, posterior))
+    rhat, ess = rhat_and_ess(quantities)
+    within = rhat
+    if len(posterior.islands) > 1:
+        of_each = [rhat_and_ess(quantities[list(chains)])[0] for chains in posterior.islands]
+        within = np.concatenate(of_each)
     stats = posterior.stats
     return {
         "rhat": _worst(np.nanmax, rhat),
         "rhat_log_posterior": float(rhat[0]),
+        "rhat_within": _worst(np.nanmax, within),
         "ess": _worst(np.nanmin, ess),
+        "islands": [list(chains) for chains in posterior.islands],
+        "island_weight": posterior.island_weight,
+        "island_elpd": posterior.island_elpd,
         "n_divergences": int(stats["diverging"].sum()) if "diverging" in stats else 0,
         "mean_n_steps": float(stats["n_steps"].mean()) if "n_steps" in stats else np.nan,
         "max_tree_depth": float(stats["tree_depth"].max()) if "tree_depth" in stats else np.nan,
-        "expert_share": expert_share(problem, posterior),
+        "expert_share": expert_share(problem, posterior.main_island()),
         "n_chains": posterior.n_chains,
         "n_draws": posterior.n_draws,
         "seconds": dict(seconds),
@@ -58,25 +78,9 @@ def _worst(function, values: np.ndarray) -> float:
     return float(function(values)) if np.isfinite(values).any() else np.nan
 
 
-def invariants(problem: Problem, posterior: Posterior) -> np.ndarray:
-    """Quantities that do not depend on labels, (chains, draws, quantities).
-
-    The log posterior, then log density, mean and log variance at every anchor row.
-    """
-    anchors = problem.anchors(N_ANCHORS)
-    mixture = mixture_of(posterior.spec, posterior.parameters, anchors.designs)
-    log_density = forward.log_density(forward.NUMPY, mixture, anchors.y)
-    mean, variance = forward.mean_and_variance(mixture)
-    return np.concatenate(
-        [posterior.log_posterior[..., None], log_density, mean, np.log(variance)], axis=-1
-    )
-
-
 def expert_share(problem: Problem, posterior: Posterior, max_draws: int = 100) -> np.ndarray:
     """Part of the data's weight each expert accounts for, (n_experts,): mean responsibility."""
-    flat = posterior.flat()
-    step = max(1, len(flat.sigma) // max_draws)
-    thinned = flat.map(lambda a: a[::step])
+    thinned = posterior.thinned(max_draws)
     total, block = 0.0, 2000
     for start in range(0, len(problem.y), block):
         rows = slice(start, start + block)
@@ -100,8 +104,22 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             DivergenceWarning,
             stacklevel=stacklevel,
         )
-    rhat, ess = diagnostics["rhat"], diagnostics["ess"]
-    if rhat > MAX_RHAT or ess < MIN_ESS:
+    islands, weight = diagnostics["islands"], diagnostics["island_weight"]
+    rhat, ess = diagnostics["rhat_within"], diagnostics["ess"]
+    if len(islands) > 1:
+        described = "; ".join(
+            f"chains {chains} with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
+            for chains, part, elpd in zip(islands, weight, diagnostics["island_elpd"], strict=True)
+        )
+        warnings.warn(
+            f"Chains settled in {len(islands)} groups that disagree (R-hat "
+            f"{diagnostics['rhat']:.2f}): {described}. Predictions are weighted by stacking; "
+            "coefficients and summary() are those of the first group. Try fewer experts, more "
+            "chains, or another random_state.",
+            SeparateModesWarning,
+            stacklevel=stacklevel,
+        )
+    if rhat > MAX_RHAT or (ess < MIN_ESS and len(islands) == 1):
         warnings.warn(
             f"Chains disagree or mix slowly: worst R-hat {rhat:.2f} (wanted: at most "
             f"{MAX_RHAT}), smallest effective sample size {ess:.0f} of {total} draws (wanted: "
@@ -114,7 +132,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
     pareto_k = diagnostics.get("pareto_k", np.nan)
     if pareto_k > MAX_PARETO_K:
         warnings.warn(
-            f"The Laplace approximation is not the posterior: Pareto k-hat {pareto_k:.2f} (wanted: "
+            f"The approximation is not the posterior: Pareto k-hat {pareto_k:.2f} (wanted: "
             f"at most {MAX_PARETO_K}), so its draws were left uncorrected. Use inference='nuts' "
             "where intervals matter.",
             PoorApproximationWarning,

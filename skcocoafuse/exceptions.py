@@ -8,6 +8,7 @@ __all__ = [
     "DivergenceWarning",
     "KernelFallbackWarning",
     "PoorApproximationWarning",
+    "SeparateModesWarning",
 ]
 
 
@@ -25,6 +26,10 @@ class CollapsedExpertWarning(ConvergenceWarning):
 
 class PoorApproximationWarning(ConvergenceWarning):
     """An approximation of the posterior is too far from it to be corrected by weights."""
+
+
+class SeparateModesWarning(ConvergenceWarning):
+    """Chains settled in different modes; predictions weight them by stacking."""
 
 
 class KernelFallbackWarning(RuntimeWarning):

@@ -8,10 +8,15 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skcocoafuse import CoCoAFusERegressor, diagnostics, exceptions
 from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.islands import invariants
 from tests.problems import make_problem
 
 GOOD = {
     "rhat": 1.01,
+    "rhat_within": 1.01,
+    "islands": [[0, 1, 2, 3]],
+    "island_weight": np.ones(1),
+    "island_elpd": np.full(1, np.nan),
     "ess": 900.0,
     "n_divergences": 0,
     "expert_share": np.array([0.4, 0.6]),
@@ -24,9 +29,19 @@ GOOD = {
     ("change", "category", "message"),
     [
         ({"n_divergences": 3}, exceptions.DivergenceWarning, "3 of 4000 draws.*target_accept"),
-        ({"rhat": 1.3}, exceptions.ChainMixingWarning, "R-hat 1.30.*more tune and draws"),
+        ({"rhat_within": 1.3}, exceptions.ChainMixingWarning, "R-hat 1.30.*more tune and draws"),
         ({"pareto_k": 0.9}, exceptions.PoorApproximationWarning, "k-hat 0.90.*inference='nuts'"),
         ({"ess": 12.0}, exceptions.ChainMixingWarning, "effective sample size 12 of 4000"),
+        (
+            {
+                "islands": [[0, 2], [1, 3]],
+                "island_weight": np.array([0.8, 0.2]),
+                "island_elpd": np.array([-10.0, -12.5]),
+                "rhat": 1.4,
+            },
+            exceptions.SeparateModesWarning,
+            r"2 groups.*R-hat 1.40.*\[0, 2\] with weight 0.80.*-10.0.*chains \[1, 3\].*stacking",
+        ),
         (
             {"expert_share": np.array([0.996, 0.004])},
             exceptions.CollapsedExpertWarning,
@@ -46,7 +61,7 @@ def test_good_news_is_silent():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         diagnostics.warn(GOOD, stacklevel=1)
-        diagnostics.warn({**GOOD, "rhat": np.nan, "ess": np.nan}, stacklevel=1)
+        diagnostics.warn({**GOOD, "rhat_within": np.nan, "ess": np.nan}, stacklevel=1)
 
 
 def test_too_few_draws_are_seen(transition):
@@ -67,7 +82,7 @@ def test_surplus_expert_is_seen():
     parameters = problem.spec.unpack(theta)
     parameters.gate_intercept[..., 1] -= 1e6
     posterior = Posterior(problem.spec, parameters, theta[..., 0], {})
-    found = diagnostics.diagnose(problem, posterior, {})
+    found = diagnostics.diagnose(problem, posterior, invariants(problem, posterior), {})
     assert found["expert_share"][1] < 1e-9
     assert found["expert_share"].sum() == pytest.approx(1.0)
     with pytest.warns(exceptions.CollapsedExpertWarning, match=r"\[1\].*less than 1%.*n_experts=2"):

@@ -165,6 +165,7 @@ class Kernel:
 
     Attributes
     ----------
+    problem : Problem
     n_parameters : int
     constant : float
         The constants of the priors, which the compiled function leaves out.
@@ -172,6 +173,7 @@ class Kernel:
 
     def __init__(self, problem: Problem):
         spec = problem.spec
+        self.problem = problem
         padding = -len(problem.y) % ROWS
         self.n_parameters = spec.n_parameters
         self.constant = _prior_constant(spec)
@@ -222,6 +224,12 @@ class Kernel:
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log posterior and gradient at one unconstrained vector."""
         return self.function()(theta)
+
+    def log_posterior(self, theta: np.ndarray) -> np.ndarray:
+        """Log posterior of many unconstrained vectors, (..., n_parameters) to (...)."""
+        function = self.function()
+        flat = theta.reshape(-1, self.n_parameters)
+        return np.array([function(at)[0] for at in flat]).reshape(theta.shape[:-1])
 
 
 def _prior_row(prior: Prior) -> list[float]:

@@ -27,21 +27,15 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     check_options("laplace", settings.options, ())
     rng = np.random.default_rng(settings.seed)
     begun = time.perf_counter()
-    modes = starts.find_modes(problem, rng)
-    optimised = time.perf_counter()
     kernel = Kernel(problem)
-    normals = [starts.round_coordinates(kernel, mode.theta) for mode in modes]
-    evidence = np.array(
-        [
-            mode.log_posterior + normal.log_volume
-            for mode, normal in zip(modes, normals, strict=True)
-        ]
-    )
+    modes = starts.find_modes(kernel, rng, settings.cores)
+    optimised = time.perf_counter()
+    normals = [mode.normal for mode in modes]
+    evidence = np.array([mode.log_mass for mode in modes])
     log_share = evidence - logsumexp(evidence)
     n_kept = settings.chains * settings.draws
     pool = _draw(normals, log_share, _POOL * n_kept, rng)
-    function = kernel.function()
-    log_posterior = np.array([function(theta)[0] for theta in pool])
+    log_posterior = kernel.log_posterior(pool)
     log_ratio = log_posterior - _log_density(normals, log_share, pool)
     log_ratio[~np.isfinite(log_ratio)] = -np.inf
     log_weight, pareto_k = smooth_importance_weights(log_ratio)
@@ -58,7 +52,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
             "optimisation": optimised - begun,
             "sampling": time.perf_counter() - optimised,
         },
-        info={"pareto_k": pareto_k},
+        info={"pareto_k": float(pareto_k)},
     )
 
 

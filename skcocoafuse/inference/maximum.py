@@ -14,9 +14,10 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Maximum a posteriori in the unconstrained space, one chain with one draw."""
     check_options("map", settings.options, ())
     begun = time.perf_counter()
-    modes = starts.find_modes(problem, np.random.default_rng(settings.seed))
-    theta = starts.polish(problem, modes[0].theta)
-    value, _ = Kernel(problem)(theta)
+    kernel = Kernel(problem)
+    modes = starts.find_modes(kernel, np.random.default_rng(settings.seed), settings.cores)
+    theta = starts.polish(modes[0])
+    value, _ = kernel(theta)
     return EngineResult(
         theta=theta[None, None, :],
         log_posterior=np.full((1, 1), value),

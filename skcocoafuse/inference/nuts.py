@@ -17,15 +17,21 @@ from skcocoafuse.inference.kernel import (
     identity_callback,
     log_posterior_callback,
 )
+from skcocoafuse.inference.starts import Mode
 from skcocoafuse.model.problem import Problem
 
 _SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
 _N_PILOTS = 4  # modes that short chains begin from
-_STATS = {"diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
+_PILOT_TUNE, _PILOT_DRAWS = 120, 40
+_COMPARABLE = 3.0  # log mass below the greatest of a mode that still gets chains
+# Draws in the first adaptation windows. In nutpie's 10 the gradient of a Laplace prior may never
+# change its sign; its variance is then 0, and the chain freezes for good (1 of 9 without data).
+_EARLY_WINDOW = 30
+_STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
-    """Chains of the No-U-Turn sampler, begun near the best mode.
+    """Chains of the No-U-Turn sampler, begun near the modes that hold the posterior.
 
     If nutpie does not take the kernel (its interface for compiled models is not a
     promise), the PyMC model is sampled instead, with a :class:`KernelFallbackWarning`.
@@ -36,15 +42,14 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     if isinstance(maxdepth, bool) or not isinstance(maxdepth, Integral) or maxdepth < 1:
         raise ValueError(f"maxdepth must be a positive integer; got {maxdepth!r}.")
     rng = np.random.default_rng(settings.seed)
-    begun = time.perf_counter()
-    modes = starts.find_modes(problem, rng)
-    optimised = time.perf_counter()
     kernel = Kernel(problem)
+    clock = [time.perf_counter()]
+    modes = starts.find_modes(kernel, rng, settings.cores)
+    clock.append(time.perf_counter())
     try:
-        coordinates = _explore(problem, kernel, modes, settings, rng)
-        explored = time.perf_counter()
-        model = _nutpie_model(kernel, coordinates)
-        sampler = _start_sampler(model, settings, _seed(rng))
+        modes = _explore(modes, settings, rng)
+        clock.append(time.perf_counter())
+        runs = _sample_from(_share_chains(modes, settings.chains), settings, rng)
     except (ImportError, AttributeError, TypeError) as error:
         warnings.warn(
             f"nutpie did not accept the compiled kernel ({type(error).__name__}: {error}); "
@@ -55,56 +60,68 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         )
         options = {"max_treedepth": maxdepth}
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
-    trace = _wait(sampler)
-    theta = coordinates.to_theta(np.asarray(trace.posterior["z"].values))
-    statistics = trace.sample_stats
-    stats = {
-        ours: np.asarray(statistics[theirs].values)
-        for theirs, ours in _STATS.items()
-        if theirs in statistics
-    }
+    clock.append(time.perf_counter())
+    theta, statistics = (
+        np.concatenate([run[0] for run in runs]),
+        {name: np.concatenate([run[1][name] for run in runs]) for name in runs[0][1]},
+    )
     return EngineResult(
         theta=theta,
-        log_posterior=np.asarray(statistics["logp"].values) + kernel.constant,
-        stats=stats,
-        seconds={
-            "optimisation": optimised - begun,
-            "pilot chains": explored - optimised,
-            "sampling": time.perf_counter() - explored,
-        },
+        log_posterior=statistics.pop("logp") + kernel.constant,
+        stats=statistics,
+        seconds=dict(
+            zip(("optimisation", "pilot chains", "sampling"), np.diff(clock).tolist(), strict=True)
+        ),
     )
 
 
-def _explore(problem: Problem, kernel: Kernel, modes, settings: Settings, rng) -> Coordinates:
-    """Coordinates at the mode of most mass that short chains from several modes lead to.
+def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
+    """Modes that short chains lead to, the one of most mass first.
 
     A narrow mode may be higher than the one that holds the posterior, and chains walk out of
-    it in a few steps. So two short chains begin at each of the best modes, every end point is
-    optimised again, and the optimum with the greatest height times volume wins.
+    it in a few steps. So two short chains begin at each of the best modes and every end point
+    is optimised again; modes are ranked by height times volume.
     """
-    pilot = dataclasses.replace(settings, chains=2, draws=40, tune=120, progress_bar=False)
-    ends = [mode.theta for mode in modes]
-    for mode in modes[:_N_PILOTS]:
-        coordinates = starts.round_coordinates(kernel, mode.theta)
-        sampler = _start_sampler(_nutpie_model(kernel, coordinates), pilot, _seed(rng))
-        last = np.asarray(_wait(sampler).posterior["z"].values)[:, -1]
-        ends += [starts.climb(problem, theta).theta for theta in coordinates.to_theta(last)]
-    function = kernel.function(starts.SOFTENING)
-    found = [(function(end)[0], starts.round_coordinates(kernel, end)) for end in ends]
-    return max(found, key=lambda pair: pair[0] + pair[1].log_volume)[1]
+    kernel = modes[0].kernel
+    pilot = dataclasses.replace(settings, draws=_PILOT_DRAWS, tune=_PILOT_TUNE, progress_bar=False)
+    begun = [(mode, 2) for mode in modes[:_N_PILOTS]]
+    ends = [theta[:, -1] for theta, _ in _sample_from(begun, pilot, rng)]
+    found = starts.climb(kernel, np.concatenate([[mode.theta for mode in modes], *ends]))
+    return sorted(found, key=lambda mode: -mode.log_mass)
 
 
-def _seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))
+def _share_chains(modes: list[Mode], n_chains: int) -> list[tuple[Mode, int]]:
+    """How many chains begin at each mode: two or more, at those of comparable mass."""
+    close = [mode for mode in modes if modes[0].log_mass - mode.log_mass < _COMPARABLE]
+    close = close[: max(1, n_chains // 2)]
+    counts = np.full(len(close), n_chains // len(close))
+    counts[: n_chains % len(close)] += 1
+    return list(zip(close, counts.tolist(), strict=True))
 
 
-def _wait(sampler):
-    """The trace; on an interrupt the chains are stopped and the interrupt goes on."""
+def _sample_from(begun: list[tuple[Mode, int]], settings: Settings, rng) -> list[tuple]:
+    """Draws (chains, draws, n_parameters) and statistics of the chains begun at each mode."""
+    cores = max(1, settings.cores // len(begun))
+    samplers = []
     try:
-        return sampler.wait()
-    except BaseException:
-        sampler.cancel()
+        for mode, chains in begun:
+            own = dataclasses.replace(settings, chains=chains, cores=cores)
+            model = _nutpie_model(mode.kernel, mode.normal)
+            samplers.append(_start_sampler(model, own, int(rng.integers(2**31))))
+        traces = [sampler.wait() for sampler in samplers]
+    except BaseException:  # an interrupt above all: no chain goes on behind the user's back
+        for sampler in samplers:
+            sampler.cancel()
         raise
+    runs = []
+    for (mode, _), trace in zip(begun, traces, strict=True):
+        statistics = {
+            ours: np.asarray(trace.sample_stats[theirs].values)
+            for theirs, ours in _STATS.items()
+            if theirs in trace.sample_stats
+        }
+        runs.append((mode.normal.to_theta(np.asarray(trace.posterior["z"].values)), statistics))
+    return runs
 
 
 def _start_sampler(model, settings: Settings, seed: int):
@@ -121,6 +138,7 @@ def _start_sampler(model, settings: Settings, seed: int):
         seed=seed,
         target_accept=settings.target_accept,
         progress_bar=settings.progress_bar,
+        early_window_switch_freq=_EARLY_WINDOW,
         save_warmup=False,
         blocking=False,
         **low_rank,

@@ -24,7 +24,8 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 
     rng = np.random.default_rng(settings.seed)
     begun = time.perf_counter()
-    mode = starts.find_modes(problem, rng)[0]
+    kernel = Kernel(problem)
+    mode = starts.find_modes(kernel, rng, settings.cores)[0]
     optimised = time.perf_counter()
     arguments = {
         "draws": settings.draws,
@@ -43,10 +44,9 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         trace = pm.sample(**{**arguments, **settings.options})
     statistics = trace.sample_stats
     theta = _unconstrained(problem, trace.posterior)
-    function = Kernel(problem).function()  # samplers name the log density differently
     return EngineResult(
         theta=theta,
-        log_posterior=np.apply_along_axis(lambda at: function(at)[0], -1, theta),
+        log_posterior=kernel.log_posterior(theta),  # samplers give it different names
         stats={
             ours: np.asarray(statistics[theirs].values)
             for theirs, ours in _STATS.items()

@@ -1,10 +1,14 @@
 """Where to begin: many short optimisations from diverse starts find the modes.
 
-Nothing here depends on how rows are ordered or whether a row of weight 2 is written
-once or twice, so weights and repetitions lead to the same modes.
+Up to ``MAX_ROWS`` rows nothing here depends on how rows are ordered or whether a row of
+weight 2 is written once or twice, so weights and repetitions lead to the same modes. Of more
+rows a random part is searched, and only its best modes climb on all of them.
 """
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import optimize
@@ -15,6 +19,7 @@ from skcocoafuse.model.spec import Parameters
 
 N_STARTS = 24
 N_KEPT = 8
+MAX_ROWS = 4000  # that the search looks at
 SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
 _SHORT = {"maxiter": 60, "maxcor": 20}
 _LONG = {"maxiter": 600, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-5}
@@ -25,19 +30,41 @@ _LEAST_CURVATURE = 0.1
 
 @dataclass(frozen=True)
 class Mode:
-    """A local maximum of the log posterior, found by optimisation."""
-
-    theta: np.ndarray
-    log_posterior: float
-
-
-def find_modes(problem: Problem, rng: np.random.Generator, report=None) -> list[Mode]:
-    """Local maxima of the log posterior, best first; at least one.
+    """A local maximum of the log posterior, found by optimisation.
 
     Parameters
     ----------
-    problem : Problem
+    kernel : Kernel
+    theta : ndarray of shape (n_parameters,)
+    log_posterior : float
+    """
+
+    kernel: Kernel
+    theta: np.ndarray
+    log_posterior: float
+
+    @cached_property
+    def normal(self) -> Coordinates:
+        """The Normal with the curvature of the log posterior here, as coordinates."""
+        return round_coordinates(self.kernel, self.theta)
+
+    @property
+    def log_mass(self) -> float:
+        """Log of height times volume: the mode's part of the evidence, up to a constant."""
+        return self.log_posterior + self.normal.log_volume
+
+
+def find_modes(
+    kernel: Kernel, rng: np.random.Generator, cores: int = 1, report: Callable | None = None
+) -> list[Mode]:
+    """Local maxima of the log posterior, highest first; at least one.
+
+    Parameters
+    ----------
+    kernel : Kernel
     rng : numpy.random.Generator
+    cores : int, default=1
+        Optimisations that run at the same time; the modes do not depend on it.
     report : callable, optional
         Called with (done, total) after every optimisation.
 
@@ -46,26 +73,43 @@ def find_modes(problem: Problem, rng: np.random.Generator, report=None) -> list[
     list of Mode
         At most ``N_KEPT``, distinct in their log posterior.
     """
-    objective = _negated(Kernel(problem).function(SOFTENING))
-    proposals = [_propose(problem, rng, kind) for kind in range(N_STARTS)]
-    total = N_STARTS + N_KEPT
-    found = []
-    for done, theta in enumerate(proposals):
-        found.append(_maximise(objective, theta, _SHORT))
-        if report is not None:
-            report(done + 1, total)
-    best = _distinct(found)[:N_KEPT]
-    polished = []
-    for done, mode in enumerate(best):
-        polished.append(_maximise(objective, mode.theta, _LONG))
-        if report is not None:
-            report(N_STARTS + done + 1, total)
-    return _distinct(polished)
+    part = kernel.problem.random_part(MAX_ROWS, rng)
+    searched = kernel if part is kernel.problem else Kernel(part)
+    proposals = [_propose(searched.problem, rng, kind) for kind in range(N_STARTS)]
+    stages: list[tuple[Kernel, dict]] = [(searched, _SHORT), (searched, _LONG)]
+    if searched is not kernel:
+        stages.append((kernel, _LONG))
+    total, done, points = N_STARTS + N_KEPT * (len(stages) - 1), 0, proposals
+    for on, options in stages:
+        found = []
+        for mode in _climb_all(on, points, options, cores):
+            found.append(mode)
+            done += 1
+            if report is not None:
+                report(done, total)
+        modes = _distinct(found)[:N_KEPT]
+        points = [mode.theta for mode in modes]
+    return modes
 
 
-def climb(problem: Problem, theta: np.ndarray) -> Mode:
-    """The mode uphill of ``theta``."""
-    return _maximise(_negated(Kernel(problem).function(SOFTENING)), theta, _LONG)
+def climb(kernel: Kernel, points: Iterable[np.ndarray], cores: int = 1) -> list[Mode]:
+    """The distinct modes uphill of ``points``, highest first."""
+    return _distinct(list(_climb_all(kernel, points, _LONG, cores)))
+
+
+def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], options: dict, cores: int):
+    """Optimise from every point, in threads: the kernel computes without Python's lock."""
+
+    def maximise(theta):
+        objective = _negated(kernel.function(SOFTENING))
+        result = optimize.minimize(objective, theta, jac=True, method="L-BFGS-B", options=options)
+        return Mode(kernel, result.x, -float(result.fun))
+
+    if cores == 1:
+        yield from map(maximise, points)
+        return
+    with ThreadPoolExecutor(cores) as threads:
+        yield from threads.map(maximise, points)
 
 
 def _negated(function):
@@ -76,11 +120,6 @@ def _negated(function):
         return -value, -gradient
 
     return objective
-
-
-def _maximise(objective, theta, options) -> Mode:
-    result = optimize.minimize(objective, theta, jac=True, method="L-BFGS-B", options=options)
-    return Mode(result.x, -float(result.fun))
 
 
 def _distinct(modes: list[Mode], tolerance: float = 0.05) -> list[Mode]:
@@ -153,16 +192,16 @@ def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, q: np.ndarray) -
     return values[order][np.minimum(index, len(values) - 1)] + 1e-9 * (1.0 + np.ptp(values))
 
 
-def polish(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    """The mode near ``theta`` to rounding accuracy, by Newton's method in trust regions."""
-    function = Kernel(problem).function(SOFTENING)
+def polish(mode: Mode) -> np.ndarray:
+    """The mode to rounding accuracy, by Newton's method in trust regions."""
+    function = mode.kernel.function(SOFTENING)
     result = optimize.minimize(
         _negated(function),
-        theta,
+        mode.theta,
         jac=True,
         hess=lambda at: -hessian(function, at),
         method="trust-exact",
-        options={"gtol": 1e-10 * len(problem.y), "maxiter": 50},
+        options={"gtol": 1e-10 * len(mode.kernel.problem.y), "maxiter": 50},
     )
     return result.x
 

@@ -1,6 +1,6 @@
 """A regression problem ready for inference: what is assumed and what was seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,5 +35,19 @@ class Problem:
         rows = np.flatnonzero(self.weight > 0)
         rows = rows[np.argsort(self.y[rows], kind="stable")]
         rows = rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)]
+        return self._rows(rows)
+
+    def random_part(self, n: int, rng: np.random.Generator) -> "Problem":
+        """The problem itself if at most ``n`` rows count, else ``n`` of them for all.
+
+        Weights are scaled so that they keep their sum.
+        """
+        counting = np.flatnonzero(self.weight > 0)
+        if len(counting) <= n:
+            return self
+        part = self._rows(np.sort(rng.choice(counting, n, replace=False)))
+        return replace(part, weight=part.weight * (self.weight.sum() / part.weight.sum()))
+
+    def _rows(self, rows: np.ndarray) -> "Problem":
         designs = {part: X[rows] for part, X in self.designs.items()}
         return Problem(self.spec, designs, self.y[rows], self.weight[rows])

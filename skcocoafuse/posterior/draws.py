@@ -1,6 +1,6 @@
 """Posterior draws as plain numpy arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,12 +21,25 @@ class Posterior:
     log_posterior : ndarray of shape (chains, draws)
     stats : dict of str to ndarray of shape (chains, draws)
         Sampler statistics (``diverging``, ``tree_depth``, ``n_steps``), where there are any.
+    islands : tuple of tuple of int
+        Chains that agree with each other, the heaviest island first; all of them at first.
+    island_weight : ndarray of shape (islands,)
+        Part of each island in predictions; sums to one.
+    island_elpd : ndarray of shape (islands,)
+        Leave-one-out log density of the data by each island; NaN for a single one.
     """
 
     spec: ModelSpec
     parameters: Parameters
     log_posterior: np.ndarray
     stats: dict[str, np.ndarray]
+    islands: tuple[tuple[int, ...], ...] = ()
+    island_weight: np.ndarray = field(default_factory=lambda: np.ones(1))
+    island_elpd: np.ndarray = field(default_factory=lambda: np.full(1, np.nan))
+
+    def __post_init__(self):
+        if not self.islands:
+            object.__setattr__(self, "islands", (tuple(range(self.n_chains)),))
 
     @property
     def n_chains(self) -> int:
@@ -41,6 +54,34 @@ class Posterior:
     def flat(self) -> Parameters:
         """Parameters with one draw axis, chains after one another."""
         return self.parameters.flatten_draws()
+
+    def draw_weight(self) -> np.ndarray:
+        """Part of every draw of :meth:`flat` in predictions; sums to one."""
+        chain_weight = np.empty(self.n_chains)
+        for chains, weight in zip(self.islands, self.island_weight, strict=True):
+            chain_weight[list(chains)] = weight / len(chains)
+        return np.repeat(chain_weight / self.n_draws, self.n_draws)
+
+    def chains(self, numbers) -> "Posterior":
+        """Some of the chains, as one island."""
+        numbers = list(numbers)
+        return Posterior(
+            self.spec,
+            self.parameters.map(lambda a: a[numbers]),
+            self.log_posterior[numbers],
+            {name: values[numbers] for name, values in self.stats.items()},
+        )
+
+    def main_island(self) -> "Posterior":
+        """The chains of the heaviest island: parameters of others mean something else."""
+        return self if len(self.islands) == 1 else self.chains(self.islands[0])
+
+    def thinned(self, max_draws: int) -> Parameters:
+        """At most ``max_draws`` draws, spread evenly over :meth:`flat`."""
+        flat = self.flat()
+        total = len(flat.sigma)
+        chosen = np.linspace(0, total - 1, min(max_draws, total)).round().astype(int)
+        return flat.map(lambda a: a[chosen])
 
 
 def beta_of(spec: ModelSpec, parameters: Parameters, X_behavior):

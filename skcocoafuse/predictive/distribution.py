@@ -33,6 +33,8 @@ class PredictiveDistribution:
         Standardised design matrices of the rows.
     loc, scale : float
         Target = loc + scale * standardised target.
+    draw_weight : ndarray of shape (draws,), optional
+        Part of each draw, summing to one; equal by default.
 
     Examples
     --------
@@ -51,12 +53,15 @@ class PredictiveDistribution:
         designs: dict[str, np.ndarray],
         loc: float = 0.0,
         scale: float = 1.0,
+        draw_weight: np.ndarray | None = None,
     ):
         self._spec = spec
         self._parameters = parameters
         self._designs = designs
         self._loc = float(loc)
         self._scale = float(scale)
+        n_draws = len(parameters.sigma)
+        self._draw_weight = np.full(n_draws, 1.0 / n_draws) if draw_weight is None else draw_weight
 
     def __len__(self) -> int:
         return len(self._designs["expert"])
@@ -66,7 +71,9 @@ class PredictiveDistribution:
         if isinstance(rows, int | np.integer):
             rows = [rows]
         designs = {part: X[rows] for part, X in self._designs.items()}
-        return PredictiveDistribution(self._spec, self._parameters, designs, self._loc, self._scale)
+        return PredictiveDistribution(
+            self._spec, self._parameters, designs, self._loc, self._scale, self._draw_weight
+        )
 
     def __repr__(self) -> str:
         return (
@@ -102,7 +109,7 @@ class PredictiveDistribution:
         """Row slices with weight, mean and sd as (rows, draws * experts)."""
         for rows, block in self._blocks():
             shape = block.mean.shape
-            weight = np.exp(block.log_weight) / self.n_draws
+            weight = np.exp(block.log_weight) * self._draw_weight[:, None, None]
             sd = np.sqrt(np.broadcast_to(block.variance, shape))
             yield (
                 rows,
@@ -128,10 +135,11 @@ class PredictiveDistribution:
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         mean, variance = np.empty(len(self)), np.empty(len(self))
+        part = self._draw_weight[:, None]  # summed row by row: a matrix product is not, to the bit
         for rows, block in self._blocks():
             m, v = forward.mean_and_variance(block)
-            mean[rows] = m.mean(axis=0)
-            variance[rows] = v.mean(axis=0) + m.var(axis=0)
+            mean[rows] = (part * m).sum(axis=0)
+            variance[rows] = (part * (v + (m - mean[rows]) ** 2)).sum(axis=0)
         return mean, variance
 
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
@@ -232,7 +240,8 @@ class PredictiveDistribution:
         out = np.empty((len(self), self._spec.n_experts))
         for rows, block in self._blocks():
             terms = forward.component_log_density(forward.NUMPY, block, y[rows])
-            out[rows] = np.exp(forward.NUMPY.log_softmax(terms)).mean(axis=0)
+            responsibility = np.exp(forward.NUMPY.log_softmax(terms))
+            out[rows] = np.tensordot(self._draw_weight, responsibility, axes=1)
         return out
 
     # -- sampling ----------------------------------------------------------------------
@@ -254,7 +263,7 @@ class PredictiveDistribution:
         """
         rng = np.random.default_rng(seed_from(random_state))
         out = np.empty((len(self), size))
-        draws = rng.integers(self.n_draws, size=size)
+        draws = rng.choice(self.n_draws, size=size, p=self._draw_weight)
         for column, draw in enumerate(draws):
             one = self._parameters.map(lambda a, s=draw: a[s])
             block = mixture_of(self._spec, one, self._designs)

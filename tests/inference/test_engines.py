@@ -173,12 +173,12 @@ def test_an_interrupt_leaves_the_estimator_as_it_was(transition, fitted_before):
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 def test_starts_end_in_modes_best_first(behavior):
     problem = make_problem(3, behavior=behavior, n=200)
-    modes = starts.find_modes(problem, np.random.default_rng(0))
+    modes = starts.find_modes(Kernel(problem), np.random.default_rng(0))
     values = [mode.log_posterior for mode in modes]
     assert values == sorted(values, reverse=True)
     assert np.min(-np.diff(values), initial=np.inf) > 0
     function = Kernel(problem).function(starts.SOFTENING)
-    polished = starts.polish(problem, modes[0].theta)
+    polished = starts.polish(modes[0])
     value, gradient = function(polished)
     assert value >= values[0] - 1e-6
     assert np.abs(gradient).max() < 1e-5
@@ -212,7 +212,7 @@ def test_starts_do_not_depend_on_row_order_or_repetition():
 def test_round_coordinates_whiten_the_curvature():
     problem = make_problem(2, n=300)
     kernel = Kernel(problem)
-    mode = starts.polish(problem, starts.find_modes(problem, np.random.default_rng(0))[0].theta)
+    mode = starts.polish(starts.find_modes(kernel, np.random.default_rng(0))[0])
     coordinates = starts.round_coordinates(kernel, mode)
     curvature = -starts.hessian(kernel.function(1.0), mode)
     white = coordinates.factor.T @ curvature @ coordinates.factor

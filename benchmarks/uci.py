@@ -1,0 +1,141 @@
+"""Convergence and test density on real sets, beside NGBoost, on the same splits.
+
+Run: python benchmarks/uci.py DATA_FOLDER [--sets ...] [--experts 3 5] [--splits 3]
+[--methods nuts laplace ngboost] [--out runs.jsonl]; one line of JSON per fit is appended to
+the file, and `--table runs.jsonl` prints the tables of a file without fitting anything.
+DATA_FOLDER holds concrete.csv, energy_heating.csv, boston.csv, kin8nm.csv and wine_red.csv,
+target last. Splits are 90/10, seeds 0, 1, 2; kin8nm is cut to its first 2000 rows of a
+shuffle with seed 0.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+SETS = {
+    "concrete": "concrete.csv",
+    "energy": "energy_heating.csv",
+    "boston": "boston.csv",
+    "kin8nm": "kin8nm.csv",
+    "wine": "wine_red.csv",
+}
+_MAX_ROWS = {"kin8nm": 2000}
+
+
+def load(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """X and y of a set."""
+    table = pd.read_csv(folder / SETS[name]).to_numpy(dtype=np.float64)
+    if name in _MAX_ROWS:
+        table = table[np.random.default_rng(0).permutation(len(table))[: _MAX_ROWS[name]]]
+    return table[:, :-1], table[:, -1]
+
+
+def run_ours(method, n_experts, split) -> dict:
+    """Fit CoCoAFusE and score it, each chain alone as well."""
+    from skcocoafuse import CoCoAFusERegressor
+    from skcocoafuse.model import forward
+    from skcocoafuse.posterior.draws import mixture_of
+
+    X, X_test, y, y_test = split
+    model = CoCoAFusERegressor(n_experts, inference=method, random_state=0)
+    begun = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    seconds = time.perf_counter() - begun
+    found = model.diagnostics_
+    designs = model._checked_designs(X_test)
+    standard = model._target.apply(y_test)
+    chain_nll = []
+    for chain in range(found["n_chains"]):
+        parameters = model.posterior_.parameters.map(lambda a, c=chain: a[c])
+        mixture = mixture_of(model.posterior_.spec, parameters, designs)
+        log_density = forward.log_density(forward.NUMPY, mixture, standard)
+        average = np.logaddexp.reduce(log_density, axis=0) - np.log(len(log_density))
+        chain_nll.append(float(np.log(model._target.scale) - average.mean()))
+    return {
+        "nll": float(-model.log_prob(X_test, y_test).mean()),
+        "chain_nll": chain_nll,
+        "rmse": float(np.sqrt(np.mean((model.predict(X_test) - y_test) ** 2))),
+        "fit_seconds": seconds,
+        "warned": sorted(
+            {w.category.__name__ for w in caught if issubclass(w.category, ConvergenceWarning)}
+        ),
+        "log_posterior": [float(v) for v in model.posterior_.log_posterior.mean(axis=1)],
+        **{
+            key: (np.asarray(value).tolist() if not isinstance(value, dict) else value)
+            for key, value in found.items()
+        },
+    }
+
+
+def run_ngboost(split) -> dict:
+    """NGBoost's defaults with early stopping on a tenth of the training rows."""
+    from ngboost import NGBRegressor
+
+    X, X_test, y, y_test = split
+    begun = time.perf_counter()
+    model = NGBRegressor(early_stopping_rounds=20, random_state=0, verbose=False).fit(X, y)
+    seconds = time.perf_counter() - begun
+    nll = -model.pred_dist(X_test).logpdf(y_test).mean()
+    rmse = np.sqrt(np.mean((model.predict(X_test) - y_test) ** 2))
+    return {"nll": float(nll), "rmse": float(rmse), "fit_seconds": seconds}
+
+
+def tables(path: Path) -> None:
+    """Print what a file of runs says."""
+    runs = pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
+    runs["method"] = runs["method"] + runs["experts"].map(lambda m: f" {m:.0f}" if m else "")
+    pivot = runs.pivot_table(index="set", columns="method", values=["nll", "fit_seconds"])
+    print(pivot.round(3).to_string())
+    sampled = runs[runs["method"].str.startswith("nuts")]
+    if len(sampled):
+        sampled = sampled.assign(
+            best_chain=sampled["chain_nll"].map(min),
+            converged=sampled["rhat"] < 1.05,
+            warns=sampled["warned"].map(bool),
+        )
+        columns = ["set", "method", "split", "rhat", "ess", "n_divergences", "mean_n_steps"]
+        print(sampled[[*columns, "nll", "best_chain", "warns", "fit_seconds"]].round(3).to_string())
+        print(sampled.groupby("method")["converged"].mean().to_string())
+        rest = sampled[~sampled["converged"]]
+        print(
+            f"not converged: {len(rest)}, all warn: {rest['warns'].all()}, mean NLL less that of "
+            f"the best chain: {(rest['nll'] - rest['best_chain']).mean():.4f}"
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    parser.add_argument("--experts", nargs="+", type=int, default=[3, 5])
+    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=["nuts", "laplace", "ngboost"])
+    parser.add_argument("--out", type=Path, default=Path("runs.jsonl"))
+    parser.add_argument("--table", type=Path)
+    arguments = parser.parse_args()
+    if arguments.table:
+        tables(arguments.table)
+        raise SystemExit
+    for name in arguments.sets:
+        X, y = load(arguments.folder, name)
+        for seed in range(arguments.splits):
+            split = train_test_split(X, y, test_size=0.1, random_state=seed)
+            for method in arguments.methods:
+                for experts in [0] if method == "ngboost" else arguments.experts:
+                    if method == "ngboost":
+                        result = run_ngboost(split)
+                    else:
+                        result = run_ours(method, experts, split)
+                    line = {"set": name, "split": seed, "method": method, "experts": experts}
+                    with arguments.out.open("a") as stream:
+                        stream.write(json.dumps(line | result) + "\n")
+    tables(arguments.out)

@@ -1,0 +1,117 @@
+"""Chains that ended in different modes: islands, and how much to trust each.
+
+Two chains belong together if R-hat of the pair is small for every quantity that does not
+depend on labels; islands are the connected components. The heights of modes say little about
+how well they predict, so islands are weighted by stacking their leave-one-out densities.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from skcocoafuse._arviz import rhat_and_ess
+from skcocoafuse.model import forward
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.loo import leave_one_out
+
+N_ANCHORS = 10
+MAX_RHAT = 1.05  # of all chains together; below it there is one island
+_MAX_PAIR_RHAT = 1.2
+_MAX_DRAWS, _MAX_ROWS = 1000, 1000  # that stacking looks at, per island
+_ROUNDS = 1000
+
+
+def invariants(problem: Problem, posterior: Posterior) -> np.ndarray:
+    """Quantities that do not depend on labels, (chains, draws, quantities).
+
+    The log posterior, then log density, mean and log variance at every anchor row.
+    """
+    anchors = problem.anchors(N_ANCHORS)
+    mixture = mixture_of(posterior.spec, posterior.parameters, anchors.designs)
+    log_density = forward.log_density(forward.NUMPY, mixture, anchors.y)
+    mean, variance = forward.mean_and_variance(mixture)
+    return np.concatenate(
+        [posterior.log_posterior[..., None], log_density, mean, np.log(variance)], axis=-1
+    )
+
+
+def weigh_islands(problem: Problem, posterior: Posterior, quantities: np.ndarray) -> Posterior:
+    """The posterior with its islands, heaviest first, and a weight for each.
+
+    Parameters
+    ----------
+    problem : Problem
+    posterior : Posterior
+    quantities : ndarray of shape (chains, draws, quantities)
+        From :func:`invariants`.
+    """
+    islands = find_islands(quantities)
+    if len(islands) == 1:
+        return posterior
+    rows = problem.anchors(_MAX_ROWS)
+    elpd = np.stack(
+        [
+            leave_one_out(rows, posterior.spec, posterior.chains(chains).thinned(_MAX_DRAWS))[0]
+            for chains in islands
+        ],
+        axis=1,
+    )
+    weight = stacking_weights(elpd, rows.weight)
+    order = np.argsort(-weight, kind="stable")
+    return replace(
+        posterior,
+        islands=tuple(tuple(islands[k]) for k in order),
+        island_weight=weight[order],
+        island_elpd=(rows.weight @ elpd)[order] * (problem.weight.sum() / rows.weight.sum()),
+    )
+
+
+def find_islands(quantities: np.ndarray) -> list[list[int]]:
+    """Chains that agree, as lists of their numbers."""
+    n_chains = len(quantities)
+    rhat = rhat_and_ess(quantities)[0]
+    if n_chains == 1 or not np.nanmax(rhat, initial=0.0) > MAX_RHAT:
+        return [list(range(n_chains))]
+    linked = np.eye(n_chains, dtype=bool)
+    for i in range(n_chains):
+        for j in range(i):
+            pair = rhat_and_ess(quantities[[i, j]])[0]
+            linked[i, j] = np.nanmax(pair, initial=0.0) <= _MAX_PAIR_RHAT
+    count, label = connected_components(linked, directed=False)
+    return [np.flatnonzero(label == k).tolist() for k in range(count)]
+
+
+def stacking_weights(log_density: np.ndarray, row_weight: np.ndarray) -> np.ndarray:
+    """Weights of predictive densities that maximise the log score of their mixture.
+
+    Parameters
+    ----------
+    log_density : ndarray of shape (rows, islands)
+        Leave-one-out log densities.
+    row_weight : ndarray of shape (rows,)
+
+    Returns
+    -------
+    ndarray of shape (islands,)
+        Not negative, sum to one.
+
+    References
+    ----------
+    Yao, Vehtari, Simpson and Gelman (2018), "Using stacking to average Bayesian predictive
+    distributions", Bayesian Analysis 13(3), eq. 5; for chains in different modes Yao,
+    Vehtari and Gelman (2022), JMLR 23. The objective is concave, and each round of the
+    expectation-maximisation algorithm increases it.
+    """
+    density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+    rows = row_weight / row_weight.sum()
+    weight = np.full(density.shape[1], 1.0 / density.shape[1])
+    for _ in range(_ROUNDS):
+        part = density * weight
+        new = rows @ (part / part.sum(axis=1, keepdims=True))
+        converged = np.abs(new - weight).max() < 1e-9
+        weight = new
+        if converged:
+            break
+    return weight
