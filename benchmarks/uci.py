@@ -70,7 +70,7 @@ def run_ours(method, n_experts, split) -> dict:
         ),
         "log_posterior": [float(v) for v in model.posterior_.log_posterior.mean(axis=1)],
         **{
-            key: (np.asarray(value).tolist() if not isinstance(value, dict) else value)
+            key: value.tolist() if isinstance(value, np.ndarray) else value
             for key, value in found.items()
         },
     }

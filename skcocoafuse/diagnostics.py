@@ -42,19 +42,18 @@ def diagnose(
     Returns
     -------
     dict
-        ``rhat`` and ``ess``: the worst over all invariants, NaN for a single draw;
-        ``rhat_log_posterior``; ``rhat_within``: the worst inside an island;
+        ``rhat``: the worst over all invariants, NaN for a single draw;
+        ``rhat_log_posterior``; ``rhat_within`` and ``ess``: the worst inside an island;
         ``islands``: lists of chains that agree, heaviest first, with ``island_weight`` (their
         part in predictions) and ``island_elpd``; ``n_divergences``; ``mean_n_steps``,
         ``max_tree_depth`` (NaN where unknown); ``expert_share``: ndarray of shape
         (n_experts,), the part of the data each expert accounts for, summing to one;
         ``n_chains``, ``n_draws`` (per chain); ``seconds``: dict per phase.
     """
-    rhat, ess = rhat_and_ess(quantities)
-    within = rhat
-    if len(posterior.islands) > 1:
-        of_each = [rhat_and_ess(quantities[list(chains)])[0] for chains in posterior.islands]
-        within = np.concatenate(of_each)
+    rhat, _ = rhat_and_ess(quantities)
+    within, ess = np.hstack(
+        [rhat_and_ess(quantities[list(chains)]) for chains in posterior.islands]
+    )
     stats = posterior.stats
     return {
         "rhat": _worst(np.nanmax, rhat),
@@ -119,7 +118,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             SeparateModesWarning,
             stacklevel=stacklevel,
         )
-    if rhat > MAX_RHAT or (ess < MIN_ESS and len(islands) == 1):
+    if rhat > MAX_RHAT or ess < MIN_ESS:
         warnings.warn(
             f"Chains disagree or mix slowly: worst R-hat {rhat:.2f} (wanted: at most "
             f"{MAX_RHAT}), smallest effective sample size {ess:.0f} of {total} draws (wanted: "

@@ -22,7 +22,7 @@ LAYERS = [
     {"_validation", "_arviz", "_version", "exceptions"},
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
-HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib"}
+HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib", "rich"}
 MAY_USE_NUMBA = {
     "inference/_likelihood.py",
     "inference/_vector_math.py",

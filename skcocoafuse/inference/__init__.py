@@ -14,6 +14,7 @@ _ENGINES = {
     "nuts": "skcocoafuse.inference.nuts",
     "pymc": "skcocoafuse.inference.pymc_sampler",
     "laplace": "skcocoafuse.inference.laplace",
+    "advi": "skcocoafuse.inference.advi",
     "map": "skcocoafuse.inference.maximum",
 }
 ENGINE_NAMES = tuple(_ENGINES)

@@ -9,7 +9,7 @@ all three models. Tests hold it to the PyMC model's own value and gradient.
 import ctypes
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import carray, cfunc, njit, types
@@ -25,6 +25,7 @@ _LAPLACE = FAMILY_CODES["laplace"]
 _NORMAL = FAMILY_CODES["normal"]
 _STUDENT_T = FAMILY_CODES["student_t"]
 _LOGNORMAL = FAMILY_CODES["lognormal"]
+_FLAT = FAMILY_CODES["flat"]
 _HALF_NORMAL = FAMILY_CODES["half_normal"]
 
 
@@ -54,6 +55,9 @@ def _prior(prior, x, softening, gradient):
             q = math.exp(x[i]) / scale
             total += x[i] - 0.5 * q * q
             gradient[i] += 1.0 - q * q
+        elif family == _FLAT:
+            total -= abs(x[i]) + 2.0 * math.log1p(math.exp(-abs(x[i])))
+            gradient[i] -= math.tanh(0.5 * x[i])
     return total
 
 
@@ -187,6 +191,12 @@ class Kernel:
         behavior = LEARNED if spec.behavior is None else int(spec.behavior)
         self._arrays = [*designs, y, weight, np.ascontiguousarray(spec.basis), priors]
         self._sizes = [len(X) for X in designs] + [y.size, spec.n_experts, len(priors), behavior]
+
+    def tempered(self, power: float) -> "Kernel":
+        """The kernel with the likelihood to a power, itself for 1."""
+        if power == 1.0:
+            return self
+        return Kernel(replace(self.problem, weight=power * self.problem.weight))
 
     def user_data(self, softening: np.ndarray, coordinates: Coordinates | None = None):
         """What :data:`log_posterior_callback` reads: addresses and sizes, as int64.

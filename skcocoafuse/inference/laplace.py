@@ -5,10 +5,9 @@ import time
 import numpy as np
 from scipy import linalg
 
-from skcocoafuse._arviz import smooth_importance_weights
-from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, check_options
+from skcocoafuse.inference.importance import resample
 from skcocoafuse.inference.kernel import Coordinates, Kernel
 from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
@@ -18,52 +17,51 @@ _LOG_2PI = np.log(2.0 * np.pi)
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
-    """Draws from a mixture of Normals at the modes, resampled by smoothed importance weights.
+    """Draws from Normals at the modes, with the curvature there as inverse covariance.
 
-    Each mode has the covariance of the curvature there, and the weight of its volume times its
-    height (its approximate evidence). Where the Pareto k-hat of the weights is above 0.7, they
-    say more about luck than about the posterior, and the draws stay uncorrected.
+    Each mode has the weight of its volume times its height (its approximate evidence), and
+    draws are resampled by smoothed importance weights. Where the Pareto k-hat of these is above
+    0.7, they say more about luck than about the posterior; then every mode has chains
+    of its own, uncorrected, and predictions weigh the modes as they weigh islands of chains.
     """
     check_options("laplace", settings.options, ())
     rng = np.random.default_rng(settings.seed)
-    begun = time.perf_counter()
     kernel = Kernel(problem)
-    modes = starts.find_modes(kernel, rng, settings.cores)
-    optimised = time.perf_counter()
+    clock = [time.perf_counter()]
+    modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
+    clock.append(time.perf_counter())
     normals = [mode.normal for mode in modes]
-    evidence = np.array([mode.log_mass for mode in modes])
-    log_share = evidence - logsumexp(evidence)
+    log_mass = np.array([mode.log_mass for mode in modes])
+    log_share = log_mass - logsumexp(log_mass)
     n_kept = settings.chains * settings.draws
-    pool = _draw(normals, log_share, _POOL * n_kept, rng)
+    counts = rng.multinomial(_POOL * n_kept, np.exp(log_share))
+    pool = rng.permutation(np.concatenate(_draw(normals, counts, rng)))
     log_posterior = kernel.log_posterior(pool)
-    log_ratio = log_posterior - _log_density(normals, log_share, pool)
-    log_ratio[~np.isfinite(log_ratio)] = -np.inf
-    log_weight, pareto_k = smooth_importance_weights(log_ratio)
-    if pareto_k <= MAX_PARETO_K:
-        weight = np.exp(log_weight)
-        chosen = rng.choice(len(pool), n_kept, replace=True, p=weight / weight.sum())
+    log_proposal = _log_density(normals, log_share, pool)
+    chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, rng)
+    if chosen is not None:
+        theta = pool[chosen].reshape(settings.chains, settings.draws, -1)
+        log_posterior = log_posterior[chosen].reshape(theta.shape[:2])
     else:
-        chosen = rng.choice(np.flatnonzero(np.isfinite(log_ratio)), n_kept, replace=False)
-    shape = (settings.chains, settings.draws)
+        chains_each = -(-settings.chains // len(modes))
+        normals = [normal for normal in normals for _ in range(chains_each)]
+        theta = np.stack(_draw(normals, [n_kept // len(normals)] * len(normals), rng))
+        log_posterior = kernel.log_posterior(theta)
+    clock.append(time.perf_counter())
     return EngineResult(
-        theta=pool[chosen].reshape(*shape, -1),
-        log_posterior=log_posterior[chosen].reshape(shape),
-        seconds={
-            "optimisation": optimised - begun,
-            "sampling": time.perf_counter() - optimised,
-        },
-        info={"pareto_k": float(pareto_k)},
+        theta=theta,
+        log_posterior=log_posterior,
+        seconds=dict(zip(("optimisation", "sampling"), np.diff(clock).tolist(), strict=True)),
+        info={"pareto_k": pareto_k},
     )
 
 
-def _draw(normals: list[Coordinates], log_share, n: int, rng) -> np.ndarray:
-    counts = rng.multinomial(n, np.exp(log_share))
-    size = len(normals[0].centre)
-    draws = [
-        normal.to_theta(rng.normal(size=(count, size)))
+def _draw(normals: list[Coordinates], counts, rng) -> list[np.ndarray]:
+    """So many draws from each Normal."""
+    return [
+        normal.to_theta(rng.normal(size=(count, len(normal.centre))))
         for normal, count in zip(normals, counts, strict=True)
     ]
-    return rng.permutation(np.concatenate(draws))
 
 
 def _log_density(normals: list[Coordinates], log_share, theta: np.ndarray) -> np.ndarray:

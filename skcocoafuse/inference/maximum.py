@@ -14,8 +14,8 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Maximum a posteriori in the unconstrained space, one chain with one draw."""
     check_options("map", settings.options, ())
     begun = time.perf_counter()
-    kernel = Kernel(problem)
-    modes = starts.find_modes(kernel, np.random.default_rng(settings.seed), settings.cores)
+    rng, kernel = np.random.default_rng(settings.seed), Kernel(problem)
+    modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
     theta = starts.polish(modes[0])
     value, _ = kernel(theta)
     return EngineResult(

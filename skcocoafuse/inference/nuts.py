@@ -17,12 +17,16 @@ from skcocoafuse.inference.kernel import (
     identity_callback,
     log_posterior_callback,
 )
+from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.starts import Mode
 from skcocoafuse.model.problem import Problem
 
 _SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
-_N_PILOTS = 4  # modes that short chains begin from
-_PILOT_TUNE, _PILOT_DRAWS = 120, 40
+_N_PILOTS = 4  # modes that two short chains each begin from
+_PILOT_TUNE, _PILOT_DRAWS, _PILOT_DEPTH, _PILOT_ACCEPT = 80, 20, 6, 0.8
+_HEATS = (0.2, 1.0)  # powers of the likelihood, in turn
+_MAX_ROUNDS = 4
+_GAIN = 1.0  # of log mass that makes another round worth while
 _COMPARABLE = 3.0  # log mass below the greatest of a mode that still gets chains
 # Draws in the first adaptation windows. In nutpie's 10 the gradient of a Laplace prior may never
 # change its sign; its variance is then 0, and the chain freezes for good (1 of 9 without data).
@@ -44,7 +48,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
     clock = [time.perf_counter()]
-    modes = starts.find_modes(kernel, rng, settings.cores)
+    modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
     clock.append(time.perf_counter())
     try:
         modes = _explore(modes, settings, rng)
@@ -78,16 +82,37 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
     """Modes that short chains lead to, the one of most mass first.
 
-    A narrow mode may be higher than the one that holds the posterior, and chains walk out of
-    it in a few steps. So two short chains begin at each of the best modes and every end point
-    is optimised again; modes are ranked by height times volume.
+    A narrow mode may be higher than the one that holds the posterior, and optimisation from
+    random starts misses most. So short chains begin at the modes of most mass, on a tempered
+    posterior (likelihood to the power 0.2) and on the posterior itself in turn, and climb from
+    where they end, until neither finds more mass (height times volume).
     """
     kernel = modes[0].kernel
-    pilot = dataclasses.replace(settings, draws=_PILOT_DRAWS, tune=_PILOT_TUNE, progress_bar=False)
-    begun = [(mode, 2) for mode in modes[:_N_PILOTS]]
-    ends = [theta[:, -1] for theta, _ in _sample_from(begun, pilot, rng)]
-    found = starts.climb(kernel, np.concatenate([[mode.theta for mode in modes], *ends]))
-    return sorted(found, key=lambda mode: -mode.log_mass)
+    modes = sorted(modes, key=lambda mode: -mode.log_mass)
+    pilot = dataclasses.replace(
+        settings,
+        draws=_PILOT_DRAWS,
+        tune=_PILOT_TUNE,
+        target_accept=_PILOT_ACCEPT,
+        progress_bar=False,
+        options={"maxdepth": _PILOT_DEPTH},
+    )
+    rounds = _HEATS * _MAX_ROUNDS
+    rounds_without_gain = 0
+    with progress_bar(settings.progress_bar, "pilot chains", len(rounds)) as step:
+        for heat in rounds:
+            begun = [(mode.on(kernel.tempered(heat)), 2) for mode in modes[:_N_PILOTS]]
+            ends = np.concatenate([theta[:, -1] for theta, _ in _sample_from(begun, pilot, rng)])
+            step()
+            best = modes[0].log_mass
+            found = starts.climb(kernel, ends, settings.cores)
+            modes = starts.distinct([*modes[:_N_PILOTS], *found])
+            modes.sort(key=lambda mode: -mode.log_mass)
+            gained = modes[0].log_mass > best + _GAIN
+            rounds_without_gain = 0 if gained else rounds_without_gain + 1
+            if rounds_without_gain == len(_HEATS):
+                break
+    return modes
 
 
 def _share_chains(modes: list[Mode], n_chains: int) -> list[tuple[Mode, int]]:

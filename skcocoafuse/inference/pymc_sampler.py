@@ -25,7 +25,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     begun = time.perf_counter()
     kernel = Kernel(problem)
-    mode = starts.find_modes(kernel, rng, settings.cores)[0]
+    mode = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)[0]
     optimised = time.perf_counter()
     arguments = {
         "draws": settings.draws,
@@ -34,16 +34,16 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         "cores": settings.cores,
         "target_accept": settings.target_accept,
         "random_seed": int(rng.integers(2**31)),
-        "initvals": _initial_values(problem, mode.theta),
+        "initvals": initial_values(problem, mode.theta),
         "progressbar": settings.progress_bar,
         "compute_convergence_checks": False,
         "nuts_sampler": "pymc",  # the one sampler of both PyMC lines that honours initvals
         "init": "adapt_diag",  # the default would move the start by up to 1 in every coordinate
     }
-    with build_pymc_model(problem), _quiet(not settings.progress_bar):
+    with build_pymc_model(problem), quiet(not settings.progress_bar):
         trace = pm.sample(**{**arguments, **settings.options})
     statistics = trace.sample_stats
-    theta = _unconstrained(problem, trace.posterior)
+    theta = unconstrained(problem, trace.posterior)
     return EngineResult(
         theta=theta,
         log_posterior=kernel.log_posterior(theta),  # samplers give it different names
@@ -60,7 +60,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 
 
 @contextmanager
-def _quiet(quiet: bool):
+def quiet(quiet: bool):
     """Hold back PyMC's log lines."""
     logger = logging.getLogger("pymc")
     level = logger.level
@@ -72,26 +72,28 @@ def _quiet(quiet: bool):
         logger.setLevel(level)
 
 
-def _variable_name(block) -> str:
+def variable_name(block) -> str:
+    """Name in the PyMC model of a block's free variable."""
     return f"{block.name}_contrast" if block.kind == "contrast" else block.name
 
 
-def _initial_values(problem: Problem, theta: np.ndarray) -> dict[str, np.ndarray]:
+def initial_values(problem: Problem, theta: np.ndarray) -> dict[str, np.ndarray]:
+    """Values of the PyMC model's free variables from an unconstrained vector."""
     values, start = {}, 0
     for block in problem.spec.blocks:
         part = theta[start : start + block.size].reshape(block.shape)
         start += block.size
         if block.size:
-            values[_variable_name(block)] = np.exp(part) if block.kind == "positive" else part
+            values[variable_name(block)] = np.exp(part) if block.kind == "positive" else part
     return values
 
 
-def _unconstrained(problem: Problem, posterior) -> np.ndarray:
+def unconstrained(problem: Problem, posterior) -> np.ndarray:
     """(chains, draws, n_parameters) from the variables of a trace."""
     parts = []
     for block in problem.spec.blocks:
         if block.size:
-            part = np.asarray(posterior[_variable_name(block)].values)
+            part = np.asarray(posterior[variable_name(block)].values)
             part = part.reshape(*part.shape[:2], -1)
             parts.append(np.log(part) if block.kind == "positive" else part)
     return np.concatenate(parts, axis=-1)

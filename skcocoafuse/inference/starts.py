@@ -5,7 +5,7 @@ weight 2 is written once or twice, so weights and repetitions lead to the same m
 rows a random part is searched, and only its best modes climb on all of them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ import numpy as np
 from scipy import optimize
 
 from skcocoafuse.inference.kernel import Coordinates, Kernel
+from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Parameters
 
@@ -48,6 +49,12 @@ class Mode:
         """The Normal with the curvature of the log posterior here, as coordinates."""
         return round_coordinates(self.kernel, self.theta)
 
+    def on(self, kernel: Kernel) -> "Mode":
+        """The same point as seen by another density, of which it need not be a mode."""
+        if kernel is self.kernel:
+            return self
+        return Mode(kernel, self.theta, kernel(self.theta)[0])
+
     @property
     def log_mass(self) -> float:
         """Log of height times volume: the mode's part of the evidence, up to a constant."""
@@ -55,7 +62,7 @@ class Mode:
 
 
 def find_modes(
-    kernel: Kernel, rng: np.random.Generator, cores: int = 1, report: Callable | None = None
+    kernel: Kernel, rng: np.random.Generator, cores: int = 1, show_progress: bool = False
 ) -> list[Mode]:
     """Local maxima of the log posterior, highest first; at least one.
 
@@ -65,8 +72,8 @@ def find_modes(
     rng : numpy.random.Generator
     cores : int, default=1
         Optimisations that run at the same time; the modes do not depend on it.
-    report : callable, optional
-        Called with (done, total) after every optimisation.
+    show_progress : bool, default=False
+        Whether to draw a progress bar.
 
     Returns
     -------
@@ -79,22 +86,21 @@ def find_modes(
     stages: list[tuple[Kernel, dict]] = [(searched, _SHORT), (searched, _LONG)]
     if searched is not kernel:
         stages.append((kernel, _LONG))
-    total, done, points = N_STARTS + N_KEPT * (len(stages) - 1), 0, proposals
-    for on, options in stages:
-        found = []
-        for mode in _climb_all(on, points, options, cores):
-            found.append(mode)
-            done += 1
-            if report is not None:
-                report(done, total)
-        modes = _distinct(found)[:N_KEPT]
-        points = [mode.theta for mode in modes]
+    points, total = proposals, N_STARTS + N_KEPT * (len(stages) - 1)
+    with progress_bar(show_progress, "looking for modes", total) as step:
+        for on, options in stages:
+            found = []
+            for mode in _climb_all(on, points, options, cores):
+                found.append(mode)
+                step()
+            modes = distinct(found)[:N_KEPT]
+            points = [mode.theta for mode in modes]
     return modes
 
 
 def climb(kernel: Kernel, points: Iterable[np.ndarray], cores: int = 1) -> list[Mode]:
     """The distinct modes uphill of ``points``, highest first."""
-    return _distinct(list(_climb_all(kernel, points, _LONG, cores)))
+    return distinct(list(_climb_all(kernel, points, _LONG, cores)))
 
 
 def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], options: dict, cores: int):
@@ -122,8 +128,8 @@ def _negated(function):
     return objective
 
 
-def _distinct(modes: list[Mode], tolerance: float = 0.05) -> list[Mode]:
-    """Best first, dropping those with the log posterior of a better one.
+def distinct(modes: list[Mode], tolerance: float = 0.05) -> list[Mode]:
+    """Highest first, dropping those with the log posterior of a better one.
 
     Permuted copies of a mode share its log posterior exactly, so this also removes them.
     """

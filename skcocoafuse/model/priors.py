@@ -49,6 +49,11 @@ def _half_normal(log, x, p):
     return _normal(log, x, p) + math.log(2.0)
 
 
+def _flat(log, x, p):
+    # logistic: the logit of a number that is uniform on (0, 1), without overflow on either side
+    return -abs(x) - 2.0 * log(1.0 + np.exp(-abs(x)))
+
+
 FAMILIES: dict[str, Family] = {
     "laplace": Family(
         0, REAL, _laplace, lambda rng, p, size: rng.laplace(p.loc, p.scale, size=size)
@@ -66,6 +71,7 @@ FAMILIES: dict[str, Family] = {
     "half_normal": Family(
         4, POSITIVE, _half_normal, lambda rng, p, size: abs(rng.normal(0.0, p.scale, size=size))
     ),
+    "flat": Family(5, REAL, _flat, lambda rng, p, size: rng.logistic(size=size)),
 }
 FAMILY_CODES = {name: family.code for name, family in FAMILIES.items()}
 
@@ -76,8 +82,10 @@ class Prior:
 
     Parameters
     ----------
-    family : {"laplace", "normal", "student_t", "lognormal", "half_normal"}
-        Name of the distribution.
+    family : {"laplace", "normal", "student_t", "lognormal", "half_normal", "flat"}
+        Name of the distribution. ``"flat"`` is for ``behavior_intercept`` only: it makes beta
+        uniform on (0, 1) where all behavior features are at their mean. A flat prior on slopes
+        has no proper posterior, because the likelihood does not vanish as they grow.
     scale : float, default=1.0
         Scale parameter, > 0; for ``"lognormal"`` the standard deviation of the logarithm.
     loc : float, default=0.0
@@ -115,6 +123,11 @@ class Prior:
             raise ValueError(f"Prior loc must be finite; got {self.loc!r}.")
         if self.family == "half_normal" and self.loc != 0:
             raise ValueError(f"A half_normal prior has no loc; got loc={self.loc!r}, leave it 0.")
+        if self.family == "flat" and (self.loc, self.scale) != (0.0, 1.0):
+            raise ValueError(
+                f"A flat prior has no loc and no scale; got loc={self.loc!r}, "
+                f"scale={self.scale!r}, leave them out."
+            )
 
     def log_density(self, log, x):
         """Log density at ``x``; ``log`` is the logarithm of x's own library."""
@@ -170,10 +183,18 @@ def complete_priors(priors: Mapping[str, Prior] | None) -> dict[str, Prior]:
             )
         wanted = POSITIVE if name == "sigma" else REAL
         if prior.support != wanted:
-            fitting = [f for f, family in FAMILIES.items() if family.support == wanted]
+            fitting = [
+                f for f, family in FAMILIES.items() if family.support == wanted and f != "flat"
+            ]
             raise ValueError(
                 f"priors[{name!r}] must be of a family on {wanted} numbers, one of {fitting}; "
                 f"got {prior.family!r}."
+            )
+        if prior.family == "flat" and name != "behavior_intercept":
+            raise ValueError(
+                f"priors[{name!r}] cannot be flat: only behavior_intercept can, the posterior of "
+                "others would be improper or unscaled. Take a wide one, "
+                "Prior('laplace', scale=10.0)."
             )
         if name.startswith("gate") and prior.loc != 0:
             raise ValueError(

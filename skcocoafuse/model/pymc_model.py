@@ -106,6 +106,8 @@ def _independent(name: str, prior: Prior, dims):
         return pm.StudentT(name, nu=prior.df, mu=loc, sigma=scale, dims=dims)
     if prior.family == "lognormal":
         return pm.LogNormal(name, mu=loc, sigma=scale, dims=dims)
+    if prior.family == "flat":
+        return pm.Logistic(name, mu=0.0, s=1.0, dims=dims)  # so that beta is uniform
     return pm.HalfNormal(name, sigma=scale, dims=dims)
 
 

@@ -19,6 +19,7 @@ from skcocoafuse.posterior.loo import leave_one_out
 N_ANCHORS = 10
 MAX_RHAT = 1.05  # of all chains together; below it there is one island
 _MAX_PAIR_RHAT = 1.2
+_MIN_DRAWS = 100  # per chain; shorter chains disagree because they are short
 _MAX_DRAWS, _MAX_ROWS = 1000, 1000  # that stacking looks at, per island
 _ROUNDS = 1000
 
@@ -69,16 +70,18 @@ def weigh_islands(problem: Problem, posterior: Posterior, quantities: np.ndarray
 
 
 def find_islands(quantities: np.ndarray) -> list[list[int]]:
-    """Chains that agree, as lists of their numbers."""
-    n_chains = len(quantities)
-    rhat = rhat_and_ess(quantities)[0]
-    if n_chains == 1 or not np.nanmax(rhat, initial=0.0) > MAX_RHAT:
-        return [list(range(n_chains))]
-    linked = np.eye(n_chains, dtype=bool)
-    for i in range(n_chains):
-        for j in range(i):
-            pair = rhat_and_ess(quantities[[i, j]])[0]
-            linked[i, j] = np.nanmax(pair, initial=0.0) <= _MAX_PAIR_RHAT
+    """Chains that agree, as lists of their numbers; all of them if they are too short to tell."""
+    n_chains, n_draws = quantities.shape[:2]
+    together = [list(range(n_chains))]
+    if n_chains == 1 or n_draws < _MIN_DRAWS:
+        return together
+    if not np.nanmax(rhat_and_ess(quantities)[0], initial=0.0) > MAX_RHAT:
+        return together
+    first, second = np.triu_indices(n_chains, k=1)
+    pairs = np.concatenate([quantities[[i, j]] for i, j in zip(first, second, strict=True)], axis=2)
+    pair_rhat = rhat_and_ess(pairs)[0].reshape(len(first), -1)
+    linked = np.zeros((n_chains, n_chains), dtype=bool)
+    linked[first, second] = np.nanmax(pair_rhat, axis=1, initial=0.0) <= _MAX_PAIR_RHAT
     count, label = connected_components(linked, directed=False)
     return [np.flatnonzero(label == k).tolist() for k in range(count)]
 

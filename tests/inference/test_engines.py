@@ -50,7 +50,7 @@ def test_the_same_seed_gives_identical_draws(name):
         assert not np.array_equal(first.theta, other.theta)
 
 
-@pytest.mark.parametrize("name", ["nuts", "map"])
+@pytest.mark.parametrize("name", ["nuts", "map", "laplace", "advi"])
 def test_unknown_options_are_named(name):
     settings = dataclasses.replace(QUICK, options={"max_depth": 3})
     with pytest.raises(ValueError, match=r"inference_options has \['max_depth'\].*known options"):
@@ -207,6 +207,84 @@ def test_starts_do_not_depend_on_row_order_or_repetition():
         one = starts._propose(problem, np.random.default_rng(kind), kind)
         other = starts._propose(twice, np.random.default_rng(kind), kind)
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_modes_do_not_depend_on_the_number_of_threads():
+    kernel = Kernel(make_problem(3, n=150))
+    one, two = (starts.find_modes(kernel, np.random.default_rng(0), cores) for cores in (1, 2))
+    assert [mode.log_posterior for mode in one] == [mode.log_posterior for mode in two]
+
+
+def test_many_rows_are_searched_by_a_part_of_them(monkeypatch, switch):
+    """The part leads to the same best mode, which is a mode given all rows."""
+    X, y = switch[:2]
+    whole = MoERegressor(inference="map", random_state=0).fit(X, y)
+    monkeypatch.setattr(starts, "MAX_ROWS", 100)
+    part = MoERegressor(inference="map", random_state=0).fit(X, y)
+    np.testing.assert_allclose(part.coef_, whole.coef_, rtol=1e-6)
+    np.testing.assert_allclose(part.sigma_, whole.sigma_, rtol=1e-6)
+
+
+def test_a_part_of_the_rows_weighs_as_much_as_all():
+    problem = make_problem(2, n=200, weighted=True)
+    problem.weight[:100] = 0.0
+    assert problem.random_part(100, np.random.default_rng(0)) is problem  # only 100 count
+    part = problem.random_part(40, np.random.default_rng(0))
+    assert len(part.y) == 40
+    assert part.weight.min() > 0
+    assert part.weight.sum() == pytest.approx(problem.weight.sum())
+
+
+def test_pilots_find_modes_that_optimisation_misses():
+    """Short chains lead to at least as much mass, and say the same twice."""
+    kernel = Kernel(make_problem(3, n=150))
+    modes = starts.find_modes(kernel, np.random.default_rng(0))
+    first, again = (nuts._explore(modes, QUICK, np.random.default_rng(1)) for _ in range(2))
+    best = max(mode.log_mass for mode in modes)
+    assert first[0].log_mass >= best - 0.05  # modes nearer than that count as one
+    assert [mode.log_posterior for mode in first] == [mode.log_posterior for mode in again]
+    masses = [mode.log_mass for mode in first]
+    assert masses == sorted(masses, reverse=True)
+
+
+def test_chains_are_shared_among_modes_of_comparable_mass():
+    class Peak:
+        def __init__(self, log_mass):
+            self.log_mass = log_mass
+
+    def counts(masses, chains):
+        return [n for _, n in nuts._share_chains([Peak(m) for m in masses], chains)]
+
+    assert counts([0.0], 4) == [4]
+    assert counts([0.0, -1.0, -50.0], 4) == [2, 2]
+    assert counts([0.0, -1.0, -2.0], 7) == [3, 2, 2]
+    assert counts([0.0, -1.0, -2.0], 3) == [3]  # two chains per mode at least
+    assert counts([0.0, -1.0], 1) == [1]
+
+
+def test_progress_is_shown_on_request_only(capfd):
+    problem = make_problem(2, n=40)
+    get_engine("map")(problem, QUICK)
+    assert capfd.readouterr().out == ""
+    get_engine("nuts")(problem, dataclasses.replace(QUICK, progress_bar=True))
+    out = capfd.readouterr().out
+    assert "looking for modes" in out
+    assert "pilot chains" in out
+
+
+def test_a_tempered_kernel_weighs_the_likelihood():
+    problem = make_problem(2, n=40)
+    kernel = Kernel(problem)
+    theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
+    prior, half, full = (kernel.tempered(power)(theta)[0] for power in (0.0, 0.5, 1.0))
+    assert half == pytest.approx(0.5 * (prior + full))
+    assert kernel.tempered(1.0) is kernel
+
+
+def test_advi_refuses_unknown_methods():
+    settings = dataclasses.replace(QUICK, options={"method": "svgd"})
+    with pytest.raises(ValueError, match=r"one of \['fullrank_advi', 'advi'\]; got 'svgd'"):
+        get_engine("advi")(make_problem(), settings)
 
 
 def test_round_coordinates_whiten_the_curvature():

@@ -8,7 +8,7 @@ from skcocoafuse import Prior
 from skcocoafuse.inference import _vector_math
 from skcocoafuse.inference._likelihood import ROWS
 from skcocoafuse.inference.kernel import Kernel
-from skcocoafuse.inference.pymc_sampler import _variable_name
+from skcocoafuse.inference.pymc_sampler import variable_name
 from skcocoafuse.model.pymc_model import build_pymc_model
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
 
@@ -23,6 +23,7 @@ PRIORS = {
         "behavior_intercept": Prior("normal", 2.0, loc=-1.0),
         "behavior_coef": Prior("student_t", 1.0),
     },
+    "flat": {"behavior_intercept": Prior("flat"), "behavior_coef": Prior("laplace", 10.0)},
 }
 
 
@@ -34,7 +35,7 @@ def pymc_value_and_gradient(problem, theta):
         start += block.size
         if block.size:
             suffix = "_log__" if block.kind == "positive" else ""
-            point[_variable_name(block) + suffix] = part
+            point[variable_name(block) + suffix] = part
     with pytensor.config.change_flags(mode="FAST_COMPILE"):
         model = build_pymc_model(problem)
         return float(model.compile_logp()(point)), model.compile_dlogp()(point)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from skcocoafuse import Prior
 from skcocoafuse.model.priors import (
@@ -17,10 +17,13 @@ ORACLES = {
     "student_t": lambda p: stats.t(p.df, p.loc, p.scale),
     "lognormal": lambda p: stats.lognorm(p.scale, scale=np.exp(p.loc)),
     "half_normal": lambda p: stats.halfnorm(scale=p.scale),
+    "flat": lambda p: stats.logistic(),
 }
 
 
 def prior_of(family):
+    if family == "flat":
+        return Prior("flat")
     return Prior(family, scale=0.7, loc=0.0 if family == "half_normal" else 0.3, df=5.0)
 
 
@@ -74,6 +77,9 @@ def test_restricted_draws_follow_the_restricted_density(family):
         (lambda: Prior("student_t", df=-1), ValueError, "df must be positive"),
         (lambda: Prior("normal", loc=np.nan), ValueError, "loc must be finite"),
         (lambda: Prior("half_normal", loc=1.0), ValueError, "no loc"),
+        (lambda: Prior("flat", scale=2.0), ValueError, "no loc and no scale"),
+        (lambda: complete_priors({"behavior_coef": Prior("flat")}), ValueError, "cannot be flat"),
+        (lambda: complete_priors({"sigma": Prior("flat")}), ValueError, "positive numbers"),
         (lambda: complete_priors({"slope": Prior("normal")}), ValueError, "known names: .*sigma"),
         (lambda: complete_priors({"sigma": 1.0}), TypeError, "must be a Prior"),
         (lambda: complete_priors([1]), TypeError, "must be a dict"),
@@ -98,3 +104,9 @@ def test_priors_compare_and_defaults_fill_in():
     assert {k: v for k, v in mine.items() if k != "sigma"} == {
         k: v for k, v in DEFAULT_PRIORS.items() if k != "sigma"
     }
+
+
+def test_flat_makes_beta_uniform():
+    draws = Prior("flat").sample(np.random.default_rng(2), 4000)
+    assert stats.kstest(special.expit(draws), "uniform").pvalue > 1e-3
+    assert Prior("flat").log_density(np.log, np.array([-800.0, 800.0])) == pytest.approx(-800)

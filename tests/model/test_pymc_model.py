@@ -66,10 +66,10 @@ def test_prior_predictive_y_follows_the_mixture():
     from skcocoafuse import PredictiveDistribution
 
     dist = PredictiveDistribution(problem.spec, problem.spec.unpack(theta[None]), problem.designs)
-    from skcocoafuse.inference.pymc_sampler import _initial_values
+    from skcocoafuse.inference.pymc_sampler import initial_values
 
     with build_pymc_model(problem) as model:
-        fixed = pm.do(model, _initial_values(problem, theta))
+        fixed = pm.do(model, initial_values(problem, theta))
     draws = pm.draw(fixed["y"], draws=2000, random_seed=1)
     for row in range(3):
         pit = dist[row].cdf(draws[:, row][None, :])[0]

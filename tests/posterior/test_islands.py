@@ -1,0 +1,178 @@
+"""Islands of chains: found, weighted, used in predictions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from skcocoafuse import MoERegressor
+from skcocoafuse.exceptions import SeparateModesWarning
+from skcocoafuse.inference import EngineResult
+from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.model import forward
+from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.islands import (
+    find_islands,
+    invariants,
+    stacking_weights,
+    weigh_islands,
+)
+from skcocoafuse.posterior.loo import leave_one_out
+from tests.problems import make_problem
+
+
+def chains_around(centres, n_draws=300, seed=0):
+    noise = np.random.default_rng(seed).normal(size=(len(centres), n_draws, 3))
+    return noise + np.asarray(centres, dtype=float)[:, None, None]
+
+
+@pytest.mark.parametrize(
+    ("centres", "expected"),
+    [
+        ([0, 0, 0, 0], [[0, 1, 2, 3]]),
+        ([0, 9, 0, 9], [[0, 2], [1, 3]]),
+        ([0, 0, 0, 9], [[0, 1, 2], [3]]),
+        ([0, 9, 18], [[0], [1], [2]]),
+        ([7], [[0]]),
+    ],
+)
+def test_islands_are_the_chains_that_agree(centres, expected):
+    assert find_islands(chains_around(centres)) == expected
+
+
+def test_short_chains_and_single_draws_are_one_island():
+    assert find_islands(chains_around([0, 9], n_draws=50)) == [[0, 1]]
+    assert find_islands(chains_around([0, 9], n_draws=1)) == [[0, 1]]
+
+
+def test_one_quantity_that_disagrees_is_enough():
+    quantities = chains_around([0, 0, 0])
+    quantities[2, :, 1] += 9
+    quantities[:, :, 0] = 5.0  # does not vary: says nothing
+    assert find_islands(quantities) == [[0, 1], [2]]
+
+
+def test_stacking_maximises_the_log_score():
+    rng = np.random.default_rng(0)
+    log_density = rng.normal(size=(60, 3)) + np.array([0.0, 0.3, -2.0])
+    rows = rng.uniform(0.5, 2.0, 60)
+    weight = stacking_weights(log_density, rows)
+    assert weight.sum() == pytest.approx(1.0)
+    assert (weight >= 0).all()
+
+    def loss(free):
+        share = np.exp([*free, 0.0])
+        return -rows @ np.log(np.exp(log_density) @ (share / share.sum()))
+
+    best = optimize.minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-8})
+    with np.errstate(divide="ignore"):
+        found = -rows @ np.log(np.exp(log_density) @ weight)
+    assert found <= best.fun + 1e-6
+
+
+def test_stacking_gives_all_to_an_island_that_is_better_everywhere():
+    log_density = np.column_stack([np.zeros(40), np.full(40, -3.0)])
+    np.testing.assert_allclose(stacking_weights(log_density, np.ones(40)), [1.0, 0.0], atol=1e-9)
+    shifted = stacking_weights(log_density - 1e4, np.ones(40))  # no underflow
+    np.testing.assert_allclose(shifted, [1.0, 0.0], atol=1e-9)
+
+
+def conjugate(n=25, seed=0):
+    """One expert, an intercept alone with known sigma: leave-one-out has a closed form."""
+    problem = make_problem(1, (0, 0, 0), behavior=1.0, n=n, seed=seed)
+    s, prior_variance = 0.8, 2.0
+    weight = np.random.default_rng(seed).uniform(0.5, 2.0, n)
+    problem = replace(problem, weight=weight)
+
+    def posterior(keep):
+        precision = 1 / prior_variance + weight[keep].sum() / s**2
+        return (weight[keep] @ problem.y[keep]) / s**2 / precision, 1 / precision
+
+    mean, variance = posterior(np.arange(n))
+    draws = np.random.default_rng(seed + 1).normal(mean, np.sqrt(variance), 40_000)
+    theta = np.column_stack([draws, np.full_like(draws, np.log(s))])
+    exact = []
+    for i in range(n):
+        m, v = posterior(np.delete(np.arange(n), i))
+        exact.append(stats.norm.logpdf(problem.y[i], m, np.sqrt(v + s**2)))
+    return problem, problem.spec.unpack(theta), np.array(exact)
+
+
+def test_leave_one_out_is_the_closed_form():
+    problem, draws, exact = conjugate()
+    log_density, pareto_k = leave_one_out(problem, problem.spec, draws)
+    assert pareto_k.max() < 0.5
+    np.testing.assert_allclose(log_density, exact, atol=0.01)
+
+
+def test_leave_one_out_does_not_depend_on_blocks(monkeypatch):
+    problem, draws, _ = conjugate()
+    draws = draws.map(lambda a: a[:500])
+    whole = leave_one_out(problem, problem.spec, draws)
+    monkeypatch.setattr("skcocoafuse.posterior.loo._BLOCK_NUMBERS", 1)
+    for one, other in zip(whole, leave_one_out(problem, problem.spec, draws), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def two_modes(problem):
+    """Chains 0 and 2 fit the data, 1 and 3 are shifted by one standard deviation."""
+    rng = np.random.default_rng(0)
+    theta = 0.05 * rng.normal(size=(4, 200, problem.spec.n_parameters))
+    theta[[1, 3], :, : problem.spec.n_experts] += 1.0
+    return theta
+
+
+def test_weights_enter_every_prediction(monkeypatch):
+    """A fit whose engine returns two modes: predictions are those of the weighted mixture."""
+    X = np.random.default_rng(1).normal(size=(60, 1))
+    y = np.random.default_rng(2).normal(size=60) + 0.3
+
+    def engine(problem, settings):
+        theta = two_modes(problem)
+        return EngineResult(theta, Kernel(problem).log_posterior(theta))
+
+    monkeypatch.setattr("skcocoafuse._base.get_engine", lambda name: engine)
+    with pytest.warns(SeparateModesWarning, match=r"2 groups.*\[0, 2\].*\[1, 3\]"):
+        model = MoERegressor(1, random_state=0).fit(X, y)
+    found = model.diagnostics_
+    assert found["islands"] == [[0, 2], [1, 3]]
+    weight = found["island_weight"]
+    assert weight[0] > weight[1]
+    assert weight.sum() == pytest.approx(1.0)
+    assert found["island_elpd"][0] > found["island_elpd"][1]
+    assert found["rhat"] > 1.5
+    assert found["rhat_within"] < 1.05
+
+    posterior, designs = model.posterior_, model._checked_designs(X)
+    means, densities = [], []
+    scaled = model._target.apply(y)
+    for chains in found["islands"]:
+        mixture = mixture_of(posterior.spec, posterior.chains(chains).flat(), designs)
+        means.append(forward.mean_and_variance(mixture)[0].mean(axis=0))
+        densities.append(np.exp(forward.log_density(forward.NUMPY, mixture, scaled)).mean(axis=0))
+    mean = model._target.loc + model._target.scale * (weight @ np.array(means))
+    np.testing.assert_allclose(model.predict(X), mean)
+    density = weight @ np.array(densities) / model._target.scale
+    np.testing.assert_allclose(model.log_prob(X, y), np.log(density))
+    dist = model.predict_dist(X[:5])
+    np.testing.assert_allclose(dist.cdf(dist.ppf([0.1, 0.9])), [[0.1, 0.9]] * 5, atol=1e-9)
+    np.testing.assert_allclose(dist[:2].mean(), dist.mean()[:2])
+    draws = dist.rvs(4000, random_state=0)
+    error = dist.std() / np.sqrt(4000)
+    assert (np.abs(draws.mean(axis=1) - dist.mean()) < 4.5 * error).all()
+    # what has labels comes from the first island alone
+    main = posterior.chains([0, 2]).flat()
+    expected = model._target.loc + model._target.scale * main.expert_intercept.mean()
+    slope = model.coef_[0, 0] * X[:, 0].mean()
+    assert model.intercept_[0] + slope == pytest.approx(expected, abs=1e-9)
+
+
+def test_one_island_has_equal_weights():
+    problem = make_problem(2, n=40)
+    theta = 0.1 * np.random.default_rng(0).normal(size=(2, 150, problem.spec.n_parameters))
+    posterior = Posterior(problem.spec, problem.spec.unpack(theta), np.zeros((2, 150)), {})
+    same = weigh_islands(problem, posterior, invariants(problem, posterior))
+    assert same.islands == ((0, 1),)
+    np.testing.assert_array_equal(same.draw_weight(), np.full(300, 1 / 300))
+    assert same.main_island() is same
