@@ -5,8 +5,8 @@ from contextlib import contextmanager
 import numpy as np
 
 
-def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rank-normalised split R-hat and bulk effective sample size of many quantities.
+def rhat(draws: np.ndarray) -> np.ndarray:
+    """Rank-normalised split R-hat of many quantities.
 
     Parameters
     ----------
@@ -14,20 +14,29 @@ def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    rhat, ess : ndarray of shape (quantities,)
+    ndarray of shape (quantities,)
         NaN where a quantity does not vary, or there are fewer than 4 draws.
     """
-    if draws.shape[1] < 4:
-        return np.full(draws.shape[2], np.nan), np.full(draws.shape[2], np.nan)
+    return _of_each(draws, "rhat")
+
+
+def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rank-normalised split R-hat and bulk effective sample size; shapes as in :func:`rhat`."""
+    return _of_each(draws, "rhat"), _of_each(draws, "ess")
+
+
+def _of_each(draws: np.ndarray, name: str) -> np.ndarray:
+    values = np.full(draws.shape[2], np.nan)
+    varies = np.ptp(draws, axis=(0, 1)) > 0
+    if draws.shape[1] < 4 or not varies.any():
+        return values
     import arviz
     import xarray
 
-    dataset = xarray.Dataset({"q": (("chain", "draw", "quantity"), draws)})
+    dataset = xarray.Dataset({"q": (("chain", "draw", "quantity"), draws[..., varies])})
     with _without_compilation(arviz):
-        rhat = np.asarray(arviz.rhat(dataset)["q"].values, dtype=np.float64)
-        ess = np.asarray(arviz.ess(dataset)["q"].values, dtype=np.float64)
-    constant = np.ptp(draws, axis=(0, 1)) == 0
-    return np.where(constant, np.nan, rhat), np.where(constant, np.nan, ess)
+        values[varies] = getattr(arviz, name)(dataset)["q"].values
+    return values
 
 
 def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

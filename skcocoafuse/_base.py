@@ -59,7 +59,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         draws=1000,
         tune=400,
         chains=4,
-        target_accept=0.95,
+        target_accept=0.93,
         inference_options=None,
         standardize=True,
         n_jobs=None,

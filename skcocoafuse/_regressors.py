@@ -19,7 +19,7 @@ expert_features, gate_features : None, list or transformer, default=None
     Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
     ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``,
     ``"behavior_intercept"``, ``"behavior_coef"``. What is left out keeps its default.
-inference : {{"nuts", "pymc", "laplace", "map"}}, default="nuts"
+inference : {{"nuts", "pymc", "laplace", "advi", "map"}}, default="nuts"
     How the posterior is found. ``"nuts"`` samples a compiled kernel of the model with
     nutpie; ``"pymc"`` runs ``pm.sample`` on ``build_model`` (slower, same posterior);
     ``"laplace"`` draws from Normal approximations at several modes, corrected by
@@ -28,7 +28,7 @@ inference : {{"nuts", "pymc", "laplace", "map"}}, default="nuts"
     parameter uncertainty.
 draws, tune, chains : int, default=1000, 400, 4
     Kept draws and warm-up draws per chain, and the number of chains.
-target_accept : float, default=0.95
+target_accept : float, default=0.93
     Acceptance rate the step size aims at; raise it if there are divergences.
 inference_options : dict, optional
     Further options of the engine: ``maxdepth`` for ``"nuts"``; anything ``pm.sample``
@@ -232,7 +232,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         draws=1000,
         tune=400,
         chains=4,
-        target_accept=0.95,
+        target_accept=0.93,
         inference_options=None,
         standardize=True,
         n_jobs=None,

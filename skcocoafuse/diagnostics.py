@@ -50,10 +50,12 @@ def diagnose(
         (n_experts,), the part of the data each expert accounts for, summing to one;
         ``n_chains``, ``n_draws`` (per chain); ``seconds``: dict per phase.
     """
-    rhat, _ = rhat_and_ess(quantities)
-    within, ess = np.hstack(
-        [rhat_and_ess(quantities[list(chains)]) for chains in posterior.islands]
-    )
+    rhat, ess = rhat_and_ess(quantities)
+    within = rhat
+    if len(posterior.islands) > 1:
+        within, ess = np.hstack(
+            [rhat_and_ess(quantities[list(chains)]) for chains in posterior.islands]
+        )
     stats = posterior.stats
     return {
         "rhat": _worst(np.nanmax, rhat),
@@ -98,7 +100,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
     if divergences:
         warnings.warn(
             f"{divergences} of {total} draws came from divergent trajectories, so parts of the "
-            "posterior may be missing. Try a higher target_accept (0.98 or 0.99), tighter "
+            "posterior may be missing. Try a higher target_accept (0.95 or 0.99), tighter "
             "priors on sigma, or fewer experts.",
             DivergenceWarning,
             stacklevel=stacklevel,

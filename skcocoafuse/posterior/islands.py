@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from skcocoafuse._arviz import rhat_and_ess
+from skcocoafuse._arviz import rhat
 from skcocoafuse.model import forward
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior, mixture_of
@@ -75,11 +75,11 @@ def find_islands(quantities: np.ndarray) -> list[list[int]]:
     together = [list(range(n_chains))]
     if n_chains == 1 or n_draws < _MIN_DRAWS:
         return together
-    if not np.nanmax(rhat_and_ess(quantities)[0], initial=0.0) > MAX_RHAT:
+    if not np.nanmax(rhat(quantities), initial=0.0) > MAX_RHAT:
         return together
     first, second = np.triu_indices(n_chains, k=1)
     pairs = np.concatenate([quantities[[i, j]] for i, j in zip(first, second, strict=True)], axis=2)
-    pair_rhat = rhat_and_ess(pairs)[0].reshape(len(first), -1)
+    pair_rhat = rhat(pairs).reshape(len(first), -1)
     linked = np.zeros((n_chains, n_chains), dtype=bool)
     linked[first, second] = np.nanmax(pair_rhat, axis=1, initial=0.0) <= _MAX_PAIR_RHAT
     count, label = connected_components(linked, directed=False)
