@@ -24,15 +24,15 @@ inference : {{"nuts", "pymc", "laplace", "advi", "map"}}, default="nuts"
     nutpie; ``"pymc"`` runs ``pm.sample`` on ``build_model`` (slower, same posterior);
     ``"laplace"`` draws from Normal approximations at several modes, corrected by
     importance weights where those can be trusted (``diagnostics_["pareto_k"]``);
-    ``"map"`` takes the best mode as the only draw, which is fast and ignores
-    parameter uncertainty.
+    ``"advi"`` is PyMC's variational inference; ``"map"`` takes the best mode as the only
+    draw, which is fast and ignores parameter uncertainty.
 draws, tune, chains : int, default=1000, 400, 4
     Kept draws and warm-up draws per chain, and the number of chains.
 target_accept : float, default=0.93
     Acceptance rate the step size aims at; raise it if there are divergences.
 inference_options : dict, optional
-    Further options of the engine: ``maxdepth`` for ``"nuts"``; anything ``pm.sample``
-    takes for ``"pymc"``.
+    Further options of the engine: ``maxdepth`` for ``"nuts"``; ``method`` and ``n`` for
+    ``"advi"``; anything ``pm.sample`` takes for ``"pymc"``.
 standardize : bool, default=True
     Whether inputs and target are standardised inside ``fit``, so that priors of unit
     scale mean something. Attributes are in original units in any case.
@@ -42,7 +42,7 @@ n_jobs : int, optional
 random_state : int, RandomState instance or None, default=None
     Seed; the same seed gives the same draws.
 progress_bar : bool, default=False
-    Whether the sampler shows its progress."""
+    Whether the search for modes and the sampler show their progress."""
 
 _BEHAVIOR_FEATURES = """\
 behavior_features : None, list or transformer, default=None
@@ -63,7 +63,8 @@ gate_intercept_ : ndarray of shape (n_experts,)
 {behavior}posterior_ : Posterior
     All draws as numpy arrays, experts consistently labelled.
 diagnostics_ : dict
-    R-hat, effective sample size, divergences, use of the experts, seconds per phase.
+    R-hat, effective sample size, islands of chains and their weights, divergences, use of
+    the experts, seconds per phase.
 n_features_in_ : int
 feature_names_in_ : ndarray of str
     Only if X had string column names."""

@@ -1,0 +1,137 @@
+"""Simulation-based calibration: are a sampler's draws from the posterior it claims.
+
+Parameters are drawn from the prior, data from the parameters, and the posterior is sampled.
+If the sampler is right, the rank of a true quantity among its posterior draws is uniform
+(Talts et al. 2018, arXiv 1804.06788). Quantities do not depend on labels; the joint
+log likelihood is among them because it sees errors that single parameters do not (Modrak et al.
+2023, Bayesian Analysis). Bands are simultaneous over the whole ECDF (Sailynoja, Buerkner
+and Vehtari 2022, Statistics and Computing 32).
+
+Run: python benchmarks/sbc.py [simulations] [--engine nuts] [--picture doc/images/sbc.png]
+"""
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+
+from skcocoafuse.inference import Settings, get_engine
+from skcocoafuse.model import forward
+from skcocoafuse.model.priors import complete_priors, sample_sum_to_zero
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.posterior.draws import beta_of, mixture_of
+
+N_RANKS = 63  # draws a true value is ranked among
+QUANTITIES = (
+    "log likelihood",
+    "mean at -1",
+    "mean at 1",
+    "log sd at -1",
+    "log sd at 1",
+    "beta at 0",
+)
+
+
+def draw_from_prior(spec: ModelSpec, rng: np.random.Generator) -> Parameters:
+    """One draw of all parameters."""
+    values = {}
+    for block in spec.blocks:
+        prior = spec.priors[block.name]
+        if block.kind == "contrast":
+            full = sample_sum_to_zero(rng, prior, (*block.shape[1:], spec.n_experts))
+            values[block.name] = np.moveaxis(full, -1, 0)
+        else:
+            values[block.name] = prior.sample(rng, block.shape)
+    return Parameters(**values)
+
+
+def quantities(problem: Problem, parameters: Parameters) -> np.ndarray:
+    """What is ranked, (draws, quantities); parameters have one draw axis."""
+    spec = problem.spec
+    mixture = mixture_of(spec, parameters, problem.designs)
+    log_likelihood = forward.log_density(forward.NUMPY, mixture, problem.y).sum(axis=-1)
+    points = np.array([[-1.0], [1.0], [0.0]])
+    at = {part: points[:, : X.shape[1]] for part, X in problem.designs.items()}
+    mean, variance = forward.mean_and_variance(mixture_of(spec, parameters, at))
+    beta = np.broadcast_to(beta_of(spec, parameters, at["behavior"]), (len(mean), 3, 1))
+    log_sd = 0.5 * np.log(variance)
+    return np.column_stack([log_likelihood, mean[:, :2], log_sd[:, :2], beta[:, 2, 0]])
+
+
+def ranks(n_simulations: int, settings: Settings, engine="nuts", n_rows=30, seed=0) -> np.ndarray:
+    """Rank of every true quantity among ``N_RANKS`` thinned draws, (simulations, quantities)."""
+    spec = ModelSpec(2, 1, 1, 1, None, complete_priors(None))
+    found = []
+    for simulation in range(n_simulations):
+        rng = np.random.default_rng([seed, simulation])
+        designs = {part: rng.normal(size=(n_rows, 1)) for part in ("expert", "gate", "behavior")}
+        designs = dict.fromkeys(designs, designs["expert"])  # all parts see the same column
+        truth = draw_from_prior(spec, rng)
+        mixture = mixture_of(spec, truth, designs)
+        chosen = np.argmax(mixture.log_weight + rng.gumbel(size=(n_rows, 2)), axis=1)[:, None]
+        m = np.take_along_axis(mixture.mean, chosen, axis=1)[:, 0]
+        v = np.take_along_axis(np.broadcast_to(mixture.variance, (n_rows, 2)), chosen, axis=1)
+        problem = Problem(spec, designs, rng.normal(m, np.sqrt(v[:, 0])), np.ones(n_rows))
+        result = get_engine(engine)(problem, replace(settings, seed=simulation))
+        theta = result.theta.reshape(-1, spec.n_parameters)
+        thinned = theta[np.linspace(0, len(theta) - 1, N_RANKS).round().astype(int)]
+        true = quantities(problem, truth.map(lambda a: np.asarray(a)[None]))
+        found.append((quantities(problem, spec.unpack(thinned)) < true).sum(axis=0))
+    return np.array(found)
+
+
+def band(n_simulations: int, probability=0.99, seed=0) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper limit of the ECDF of uniform ranks, for all ranks at once.
+
+    Pointwise binomial limits, at the level that lets a share ``probability`` of simulated
+    uniform samples stay inside everywhere.
+    """
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(0, N_RANKS + 1, size=(4000, n_simulations))
+    counts = np.array([np.cumsum(np.bincount(s, minlength=N_RANKS + 1)) for s in samples])[:, :-1]
+    lower_tail = (counts[:, None] >= counts[None, :400]).mean(axis=0)
+    upper_tail = (counts[:, None] <= counts[None, :400]).mean(axis=0)
+    worst = np.minimum(lower_tail, upper_tail).min(axis=1)
+    level = np.quantile(worst, 1 - probability)
+    lower, upper = np.quantile(counts, [level, 1 - level], axis=0, method="nearest")
+    return lower / n_simulations, upper / n_simulations
+
+
+def ecdf(rank: np.ndarray) -> np.ndarray:
+    """ECDF of ranks at 0, 1, ..., N_RANKS - 1, per quantity: (N_RANKS, quantities)."""
+    return np.array([(rank <= r).mean(axis=0) for r in range(N_RANKS)])
+
+
+def draw_picture(rank: np.ndarray, path: str) -> None:
+    """ECDF minus its expectation, with the band."""
+    import matplotlib.pyplot as plt
+
+    lower, upper = band(len(rank))
+    expected = (np.arange(N_RANKS) + 1) / (N_RANKS + 1)
+    figure, axes = plt.subplots(
+        2, 3, figsize=(9, 5), sharex=True, sharey=True, layout="constrained"
+    )
+    for name, curve, axis in zip(QUANTITIES, ecdf(rank).T, axes.flat, strict=True):
+        axis.fill_between(expected, lower - expected, upper - expected, color="0.88", lw=0)
+        axis.step(expected, curve - expected, where="mid", color="C0")
+        axis.set_title(name)
+    figure.supxlabel("rank of the true value, as a fraction")
+    figure.supylabel("ECDF minus uniform")
+    figure.suptitle(f"{len(rank)} simulations; band: 99%, simultaneous")
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("simulations", type=int, nargs="?", default=300)
+    parser.add_argument("--engine", default="nuts")
+    parser.add_argument("--picture", default="sbc.png")
+    arguments = parser.parse_args()
+    settings = Settings(draws=500, tune=400, chains=4, target_accept=0.93, cores=2, seed=0)
+    rank = ranks(arguments.simulations, settings, arguments.engine)
+    lower, upper = band(len(rank))
+    outside = ((ecdf(rank) < lower[:, None]) | (ecdf(rank) > upper[:, None])).any(axis=0)
+    for name, out, mean in zip(QUANTITIES, outside, rank.mean(axis=0) / N_RANKS, strict=True):
+        print(f"{name:16s} mean rank {mean:.3f}  {'OUTSIDE the band' if out else 'inside'}")
+    draw_picture(rank, arguments.picture)
