@@ -2,7 +2,9 @@
 
 For M experts a row needs 2 M + 1 exponentials, M square roots and one logarithm; the floor is
 what these alone cost in a loop over an array that stays in the first-level cache, plus
-2 d (2 M + 1) multiply-adds (values and gradient) at the rate of a loop of them. Run: python benchmarks/kernel_speed.py
+2 d (2 M + 1) multiply-adds (value and gradient) at the rate of a loop of them.
+
+Run: python benchmarks/kernel_speed.py
 """
 
 import math

@@ -154,19 +154,35 @@ def test_other_errors_are_not_hidden(monkeypatch, error):
         nuts.sample(make_problem(2, n=40), QUICK)
 
 
+@pytest.mark.parametrize("moment", ["search", "sampling"])
 @pytest.mark.parametrize("fitted_before", [False, True])
-def test_an_interrupt_leaves_the_estimator_as_it_was(transition, fitted_before):
+def test_an_interrupt_leaves_the_estimator_as_it_was(
+    monkeypatch, transition, fitted_before, moment
+):
+    """Ctrl-C, sent when the search begins, or half a second into the chains."""
     X, y = transition[:2]
     estimator = CoCoAFusERegressor(inference="map", random_state=0)
     if fitted_before:
         estimator.fit(X, y)
-    estimator.set_params(inference="nuts", draws=200_000, tune=2000)
+    estimator.set_params(inference="nuts", draws=50_000)
     before = dict(vars(estimator))
-    timer = threading.Timer(4.0, lambda: signal.raise_signal(signal.SIGINT))
-    timer.start()
+    start_sampler, find_modes = nuts._start_sampler, starts.find_modes
+
+    def interrupted_sampler(model, settings, seed):
+        if settings.draws == 50_000:  # not a pilot
+            threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT)).start()
+        return start_sampler(model, settings, seed)
+
+    def interrupted_search(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return find_modes(*arguments)
+
+    if moment == "sampling":
+        monkeypatch.setattr(nuts, "_start_sampler", interrupted_sampler)
+    else:
+        monkeypatch.setattr(starts, "find_modes", interrupted_search)
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(X, y)
-    timer.cancel()
     assert vars(estimator) == before
 
 
