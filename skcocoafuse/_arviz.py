@@ -15,7 +15,7 @@ def rhat(draws: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (quantities,)
-        NaN where a quantity does not vary, or there are fewer than 4 draws.
+        NaN where a quantity does not vary, or there are fewer than 4 draws per chain or 8 in all.
     """
     return _of_each(draws, "rhat")
 
@@ -28,12 +28,16 @@ def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _of_each(draws: np.ndarray, name: str) -> np.ndarray:
     values = np.full(draws.shape[2], np.nan)
     varies = np.ptp(draws, axis=(0, 1)) > 0
-    if draws.shape[1] < 4 or not varies.any():
+    if draws.shape[0] * draws.shape[1] < 8 or draws.shape[1] < 4 or not varies.any():
         return values
     import arviz
     import xarray
 
-    dataset = xarray.Dataset({"q": (("chain", "draw", "quantity"), draws[..., varies])})
+    draws = draws[..., varies]
+    if len(draws) == 1:  # a chain alone is compared with itself: its halves
+        half = draws.shape[1] // 2
+        draws = draws[0, : 2 * half].reshape(2, half, -1)
+    dataset = xarray.Dataset({"q": (("chain", "draw", "quantity"), draws)})
     with _without_compilation(arviz):
         values[varies] = getattr(arviz, name)(dataset)["q"].values
     return values

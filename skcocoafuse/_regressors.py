@@ -26,9 +26,9 @@ inference : {{"nuts", "pymc", "laplace", "advi", "map"}}, default="nuts"
     importance weights where those can be trusted (``diagnostics_["pareto_k"]``);
     ``"advi"`` is PyMC's variational inference; ``"map"`` takes the best mode as the only
     draw, which is fast and ignores parameter uncertainty.
-draws, tune, chains : int, default=1000, 400, 4
+draws, tune, chains : int, default=1000, 500, 4
     Kept draws and warm-up draws per chain, and the number of chains.
-target_accept : float, default=0.93
+target_accept : float, default=0.95
     Acceptance rate the step size aims at; raise it if there are divergences.
 inference_options : dict, optional
     Further options of the engine: ``maxdepth`` for ``"nuts"``; ``method`` and ``n`` for
@@ -231,9 +231,9 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         priors=None,
         inference="nuts",
         draws=1000,
-        tune=400,
+        tune=500,
         chains=4,
-        target_accept=0.93,
+        target_accept=0.95,
         inference_options=None,
         standardize=True,
         n_jobs=None,

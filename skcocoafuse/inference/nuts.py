@@ -31,6 +31,9 @@ _COMPARABLE = 3.0  # log mass below the greatest of a mode that still gets chain
 # Draws in the first adaptation windows. In nutpie's 10 the gradient of a Laplace prior may never
 # change its sign; its variance is then 0, and the chain freezes for good (1 of 9 without data).
 _EARLY_WINDOW = 30
+# Draws in the later windows. In nutpie's 80 a chain may see one end of a bent ridge only, and
+# then its mass matrix holds it there (1 of 20 fits of the smooth transition).
+_WINDOW = 120
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
@@ -164,6 +167,7 @@ def _start_sampler(model, settings: Settings, seed: int):
         target_accept=settings.target_accept,
         progress_bar=settings.progress_bar,
         early_window_switch_freq=_EARLY_WINDOW,
+        mass_matrix_switch_freq=_WINDOW,
         save_warmup=False,
         blocking=False,
         **low_rank,

@@ -344,3 +344,21 @@ def test_laplace_with_trusted_weights_is_the_posterior():
     assert (np.abs(difference) < 4.5 * error).all()
     ratio = laplace.theta.std(axis=(0, 1)) / chains.theta.std(axis=(0, 1))
     np.testing.assert_allclose(ratio, 1.0, atol=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fullrank_advi", "advi"])
+def test_advi_finds_a_normal_posterior(method):
+    """One expert and much data: a Normal posterior, nearly without correlation."""
+    problem = make_problem(1, (2, 0, 0), behavior=1.0, n=400)
+    settings = dataclasses.replace(QUICK, draws=2000, tune=400)
+    chains = get_engine("nuts")(problem, settings)
+    settings = dataclasses.replace(settings, options={"method": method})
+    advi = get_engine("advi")(problem, settings)
+    assert advi.info["pareto_k"] < 0.7  # so the draws are corrected
+    _, ess = rhat_and_ess(chains.theta)
+    error = chains.theta.std(axis=(0, 1)) * np.sqrt(1 / ess + 3 / 4000)
+    difference = advi.theta.mean(axis=(0, 1)) - chains.theta.mean(axis=(0, 1))
+    assert (np.abs(difference) < 4.5 * error).all()
+    ratio = advi.theta.std(axis=(0, 1)) / chains.theta.std(axis=(0, 1))
+    np.testing.assert_allclose(ratio, 1.0, atol=0.15)
