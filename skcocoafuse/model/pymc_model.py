@@ -13,13 +13,20 @@ from skcocoafuse.model.spec import Parameters
 def pytensor_ops() -> forward.Ops:
     """The function table of :mod:`forward` for PyTensor variables."""
     import pytensor.tensor as pt
+    from pytensor.gradient import disconnected_grad
+
+    def logsumexp(x):
+        # pt.logsumexp over one expert loses its shift in a rewrite of PyTensor 2.38, and the
+        # gradient is then 0 / 0 where densities underflow
+        peak = disconnected_grad(x.max(axis=-1, keepdims=True))
+        return peak[..., 0] + pt.log(pt.exp(x - peak).sum(axis=-1))
 
     return forward.Ops(
         exp=pt.exp,
         log=pt.log,
         expit=pt.sigmoid,
         log_softmax=lambda x: pt.special.log_softmax(x, axis=-1),
-        logsumexp=lambda x: pt.logsumexp(x, axis=-1),
+        logsumexp=logsumexp,
     )
 
 

@@ -27,8 +27,8 @@ PRIORS = {
 }
 
 
-def pymc_value_and_gradient(problem, theta):
-    """logp and dlogp of the PyMC model, evaluated without compiling to machine code."""
+def pymc_point(problem, theta):
+    """theta as the PyMC model's free variables."""
     point, start = {}, 0
     for block in problem.spec.blocks:
         part = theta[start : start + block.size].reshape(block.shape)
@@ -36,6 +36,12 @@ def pymc_value_and_gradient(problem, theta):
         if block.size:
             suffix = "_log__" if block.kind == "positive" else ""
             point[variable_name(block) + suffix] = part
+    return point
+
+
+def pymc_value_and_gradient(problem, theta):
+    """logp and dlogp of the PyMC model, evaluated without compiling to machine code."""
+    point = pymc_point(problem, theta)
     with pytensor.config.change_flags(mode="FAST_COMPILE"):
         model = build_pymc_model(problem)
         return float(model.compile_logp()(point)), model.compile_dlogp()(point)
@@ -51,6 +57,15 @@ def test_is_the_pymc_model(n_experts, behavior, priors):
     expected_value, expected_gradient = pymc_value_and_gradient(problem, theta)
     assert value == pytest.approx(expected_value, rel=1e-8)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-8, atol=1e-8)
+
+
+def test_compiled_pymc_model_has_a_gradient_where_densities_underflow():
+    """A rewrite of PyTensor once took the shift out of log-sum-exp over one expert: 0 / 0."""
+    problem = make_problem(1, behavior=0.0)
+    theta = np.zeros(problem.spec.n_parameters)
+    theta[-1] = -6.0  # log sigma
+    gradient = build_pymc_model(problem).compile_dlogp()(pymc_point(problem, theta))
+    np.testing.assert_allclose(gradient, Kernel(problem)(theta)[1], rtol=1e-8, atol=1e-6)
 
 
 @pytest.mark.parametrize("priors", PRIORS.values(), ids=PRIORS)
