@@ -57,7 +57,7 @@ def pose(seed):
 
     X, y = make_transition(N, random_state=seed)
     model = CoCoAFusERegressor(2)
-    return X, y, model._pose(*validate_fit(model, X, y, None))
+    return model._pose(*validate_fit(model, X, y, None))
 
 
 def effective(problem, theta) -> dict[str, float]:
@@ -100,7 +100,7 @@ def pymc(seed):
     from skcocoafuse.inference.pymc_sampler import unconstrained
     from skcocoafuse.model.pymc_model import build_pymc_model
 
-    problem = pose(seed)[2]
+    problem = pose(seed)
     with build_pymc_model(problem):
         begun = time.perf_counter()
         trace = pm.sample(
@@ -114,7 +114,7 @@ def stan(seed):
     import numpy as np
     import stan as pystan
 
-    problem = pose(seed)[2]
+    problem = pose(seed)
     data = {"N": N, "x": problem.designs["expert"][:, 0].tolist(), "y": problem.y.tolist()}
     built = pystan.build(STAN, data=data, random_seed=seed + 1)
     begun = time.perf_counter()
@@ -142,7 +142,7 @@ def one_run(contestant, seed, started):
         begun = time.perf_counter()
         fit(seed + 100)
         result["second"] = time.perf_counter() - begun
-    result.update(effective(pose(seed)[2], theta))
+    result.update(effective(pose(seed), theta))
     result["ess_log_posterior/s"] = result["ess_log_posterior"] / sampling
     result["ess_mean/s"] = result["ess_mean"] / sampling
     print(json.dumps(result))

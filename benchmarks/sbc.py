@@ -21,6 +21,7 @@ from skcocoafuse.model.priors import complete_priors, sample_sum_to_zero
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import beta_of, mixture_of
+from skcocoafuse.predictive import PredictiveDistribution
 
 N_RANKS = 63  # draws a true value is ranked among
 QUANTITIES = (
@@ -65,18 +66,15 @@ def ranks(n_simulations: int, settings: Settings, engine="nuts", n_rows=30, seed
     found = []
     for simulation in range(n_simulations):
         rng = np.random.default_rng([seed, simulation])
-        designs = {part: rng.normal(size=(n_rows, 1)) for part in ("expert", "gate", "behavior")}
-        designs = dict.fromkeys(designs, designs["expert"])  # all parts see the same column
-        truth = draw_from_prior(spec, rng)
-        mixture = mixture_of(spec, truth, designs)
-        chosen = np.argmax(mixture.log_weight + rng.gumbel(size=(n_rows, 2)), axis=1)[:, None]
-        m = np.take_along_axis(mixture.mean, chosen, axis=1)[:, 0]
-        v = np.take_along_axis(np.broadcast_to(mixture.variance, (n_rows, 2)), chosen, axis=1)
-        problem = Problem(spec, designs, rng.normal(m, np.sqrt(v[:, 0])), np.ones(n_rows))
+        column = rng.normal(size=(n_rows, 1))
+        designs = dict.fromkeys(("expert", "gate", "behavior"), column)
+        truth = draw_from_prior(spec, rng).map(lambda a: np.asarray(a)[None])
+        y = PredictiveDistribution(spec, truth, designs).rvs(1, int(rng.integers(2**31)))[:, 0]
+        problem = Problem(spec, designs, y, np.ones(n_rows))
         result = get_engine(engine)(problem, replace(settings, seed=simulation))
         theta = result.theta.reshape(-1, spec.n_parameters)
         thinned = theta[np.linspace(0, len(theta) - 1, N_RANKS).round().astype(int)]
-        true = quantities(problem, truth.map(lambda a: np.asarray(a)[None]))
+        true = quantities(problem, truth)
         found.append((quantities(problem, spec.unpack(thinned)) < true).sum(axis=0))
     return np.array(found)
 

@@ -40,8 +40,7 @@ def load(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
 def run_ours(method, n_experts, split) -> dict:
     """Fit CoCoAFusE and score it, each chain alone as well."""
     from skcocoafuse import CoCoAFusERegressor
-    from skcocoafuse.model import forward
-    from skcocoafuse.posterior.draws import mixture_of
+    from skcocoafuse.predictive import PredictiveDistribution
 
     X, X_test, y, y_test = split
     model = CoCoAFusERegressor(n_experts, inference=method, random_state=0)
@@ -52,14 +51,16 @@ def run_ours(method, n_experts, split) -> dict:
     seconds = time.perf_counter() - begun
     found = model.diagnostics_
     designs = model._checked_designs(X_test)
-    standard = model._target.apply(y_test)
     chain_nll = []
     for chain in range(found["n_chains"]):
-        parameters = model.posterior_.parameters.map(lambda a, c=chain: a[c])
-        mixture = mixture_of(model.posterior_.spec, parameters, designs)
-        log_density = forward.log_density(forward.NUMPY, mixture, standard)
-        average = np.logaddexp.reduce(log_density, axis=0) - np.log(len(log_density))
-        chain_nll.append(float(np.log(model._target.scale) - average.mean()))
+        alone = PredictiveDistribution(
+            model.posterior_.spec,
+            model.posterior_.chains([chain]).flat(),
+            designs,
+            model._target.loc,
+            model._target.scale,
+        )
+        chain_nll.append(float(-alone.logpdf(y_test).mean()))
     return {
         "nll": float(-model.log_prob(X_test, y_test).mean()),
         "chain_nll": chain_nll,

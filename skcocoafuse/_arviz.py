@@ -20,9 +20,14 @@ def rhat(draws: np.ndarray) -> np.ndarray:
     return _of_each(draws, "rhat")
 
 
+def ess(draws: np.ndarray) -> np.ndarray:
+    """Bulk effective sample size of many quantities; shapes as in :func:`rhat`."""
+    return _of_each(draws, "ess")
+
+
 def rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rank-normalised split R-hat and bulk effective sample size; shapes as in :func:`rhat`."""
-    return _of_each(draws, "rhat"), _of_each(draws, "ess")
+    """Both :func:`rhat` and :func:`ess`."""
+    return rhat(draws), ess(draws)
 
 
 def _of_each(draws: np.ndarray, name: str) -> np.ndarray:

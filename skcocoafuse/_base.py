@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import diagnostics
+from skcocoafuse._arviz import rhat
 from skcocoafuse._validation import (
     Interval,
     StrOptions,
@@ -30,7 +31,7 @@ from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.priors import complete_priors
-from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.draws import Posterior
@@ -38,8 +39,6 @@ from skcocoafuse.posterior.islands import invariants, weigh_islands
 from skcocoafuse.posterior.relabel import relabel
 from skcocoafuse.posterior.summary import summarize
 from skcocoafuse.predictive import PredictiveDistribution
-
-_BLOCK_NUMBERS = 4_000_000  # numbers in one temporary array of a block of rows
 
 
 class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
@@ -131,9 +130,12 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
                 result.stats,
             )
             quantities = invariants(problem, posterior)
-            self.posterior_ = weigh_islands(problem, posterior, quantities)
+            overall_rhat = rhat(quantities)
+            self.posterior_ = weigh_islands(problem, posterior, quantities, overall_rhat)
             self._publish_coefficients()
-            found = diagnostics.diagnose(problem, self.posterior_, quantities, result.seconds)
+            found = diagnostics.diagnose(
+                problem, self.posterior_, quantities, overall_rhat, result.seconds
+            )
             found.update(result.info)
             found["seconds"]["after sampling"] = time.perf_counter() - begun
             self.diagnostics_ = found
@@ -407,13 +409,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """Join ``function(draws, designs)`` over blocks of rows, to bound memory."""
         designs = self._checked_designs(X)
         flat = self.posterior_.main_island().flat()
-        size = max(1, _BLOCK_NUMBERS // flat.sigma.size)
-        return np.concatenate(
-            [
-                function(flat, {part: M[start : start + size] for part, M in designs.items()})
-                for start in range(0, len(designs["expert"]), size)
-            ]
-        )
+        blocks = row_blocks(designs, BLOCK_NUMBERS // flat.sigma.size)
+        return np.concatenate([function(flat, block) for _, block in blocks])
 
     def summary(self, coverage=0.95):
         """Posterior of every parameter, in original units.

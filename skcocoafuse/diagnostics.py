@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from skcocoafuse._arviz import rhat_and_ess
+from skcocoafuse._arviz import ess, rhat_and_ess
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,
@@ -13,7 +13,7 @@ from skcocoafuse.exceptions import (
     SeparateModesWarning,
 )
 from skcocoafuse.model import forward
-from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.posterior.draws import Posterior, mixture_of
 from skcocoafuse.posterior.islands import MAX_RHAT, N_ANCHORS
 
@@ -23,7 +23,11 @@ MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 
 
 def diagnose(
-    problem: Problem, posterior: Posterior, quantities: np.ndarray, seconds: dict[str, float]
+    problem: Problem,
+    posterior: Posterior,
+    quantities: np.ndarray,
+    overall_rhat: np.ndarray,
+    seconds: dict[str, float],
 ) -> dict:
     """Numbers on convergence and on how the experts are used.
 
@@ -37,6 +41,8 @@ def diagnose(
     posterior : Posterior
     quantities : ndarray of shape (chains, draws, quantities)
         From :func:`skcocoafuse.posterior.islands.invariants`.
+    overall_rhat : ndarray of shape (quantities,)
+        Their R-hat, all chains together.
     seconds : dict of str to float
 
     Returns
@@ -50,18 +56,18 @@ def diagnose(
         (n_experts,), the part of the data each expert accounts for, summing to one;
         ``n_chains``, ``n_draws`` (per chain); ``seconds``: dict per phase.
     """
-    rhat, ess = rhat_and_ess(quantities)
-    within = rhat
-    if len(posterior.islands) > 1:
-        within, ess = np.hstack(
+    if len(posterior.islands) == 1:
+        rhat_within, ess_within = overall_rhat, ess(quantities)
+    else:
+        rhat_within, ess_within = np.hstack(
             [rhat_and_ess(quantities[list(chains)]) for chains in posterior.islands]
         )
     stats = posterior.stats
     return {
-        "rhat": _worst(np.nanmax, rhat),
-        "rhat_log_posterior": float(rhat[0]),
-        "rhat_within": _worst(np.nanmax, within),
-        "ess": _worst(np.nanmin, ess),
+        "rhat": _worst(np.nanmax, overall_rhat),
+        "rhat_log_posterior": float(overall_rhat[0]),
+        "rhat_within": _worst(np.nanmax, rhat_within),
+        "ess": _worst(np.nanmin, ess_within),
         "islands": [list(chains) for chains in posterior.islands],
         "island_weight": posterior.island_weight,
         "island_elpd": posterior.island_elpd,
@@ -82,10 +88,8 @@ def _worst(function, values: np.ndarray) -> float:
 def expert_share(problem: Problem, posterior: Posterior, max_draws: int = 100) -> np.ndarray:
     """Part of the data's weight each expert accounts for, (n_experts,): mean responsibility."""
     thinned = posterior.thinned(max_draws)
-    total, block = 0.0, 2000
-    for start in range(0, len(problem.y), block):
-        rows = slice(start, start + block)
-        designs = {part: X[rows] for part, X in problem.designs.items()}
+    total = 0.0
+    for rows, designs in row_blocks(problem.designs, BLOCK_NUMBERS // thinned.sigma.size):
         mixture = mixture_of(posterior.spec, thinned, designs)
         terms = forward.component_log_density(forward.NUMPY, mixture, problem.y[rows])
         responsibility = np.exp(forward.NUMPY.log_softmax(terms)).mean(axis=0)
@@ -106,7 +110,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             stacklevel=stacklevel,
         )
     islands, weight = diagnostics["islands"], diagnostics["island_weight"]
-    rhat, ess = diagnostics["rhat_within"], diagnostics["ess"]
+    rhat, n_effective = diagnostics["rhat_within"], diagnostics["ess"]
     if len(islands) > 1:
         described = "; ".join(
             f"chains {chains} with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
@@ -120,11 +124,11 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             SeparateModesWarning,
             stacklevel=stacklevel,
         )
-    if rhat > MAX_RHAT or ess < MIN_ESS:
+    if rhat > MAX_RHAT or n_effective < MIN_ESS:
         warnings.warn(
             f"Chains disagree or mix slowly: worst R-hat {rhat:.2f} (wanted: at most "
-            f"{MAX_RHAT}), smallest effective sample size {ess:.0f} of {total} draws (wanted: "
-            f"at least {MIN_ESS:.0f}), over the log posterior and predictions at "
+            f"{MAX_RHAT}), smallest effective sample size {n_effective:.0f} of {total} draws "
+            f"(wanted: at least {MIN_ESS:.0f}), over the log posterior and predictions at "
             f"{N_ANCHORS} rows. Try more tune and draws, fewer experts, or another random_state; "
             "see diagnostics_.",
             ChainMixingWarning,

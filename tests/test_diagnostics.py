@@ -7,6 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skcocoafuse import CoCoAFusERegressor, diagnostics, exceptions
+from skcocoafuse._arviz import rhat
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import invariants
 from tests.problems import make_problem
@@ -82,7 +83,8 @@ def test_surplus_expert_is_seen():
     parameters = problem.spec.unpack(theta)
     parameters.gate_intercept[..., 1] -= 1e6
     posterior = Posterior(problem.spec, parameters, theta[..., 0], {})
-    found = diagnostics.diagnose(problem, posterior, invariants(problem, posterior), {})
+    quantities = invariants(problem, posterior)
+    found = diagnostics.diagnose(problem, posterior, quantities, rhat(quantities), {})
     assert found["expert_share"][1] < 1e-9
     assert found["expert_share"].sum() == pytest.approx(1.0)
     with pytest.warns(exceptions.CollapsedExpertWarning, match=r"\[1\].*less than 1%.*n_experts=2"):

@@ -1,5 +1,6 @@
 """What every engine takes and gives."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +61,20 @@ class EngineResult:
     stats: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     info: dict[str, float] = field(default_factory=dict)
+
+
+class Stopwatch:
+    """Seconds of each phase, one after the other."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, phase: str) -> None:
+        """Give the time since the last lap to ``phase``."""
+        now = time.perf_counter()
+        self.seconds[phase] = now - self._last
+        self._last = now
 
 
 Engine = Callable[[Problem, Settings], EngineResult]

@@ -1,12 +1,10 @@
 """Gaussian approximations at several modes, corrected by importance weights."""
 
-import time
-
 import numpy as np
 from scipy import linalg
 
 from skcocoafuse.inference import starts
-from skcocoafuse.inference.engine import EngineResult, Settings, check_options
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.importance import resample
 from skcocoafuse.inference.kernel import Coordinates, Kernel
 from skcocoafuse.model.forward import logsumexp
@@ -27,9 +25,9 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     check_options("laplace", settings.options, ())
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
-    clock = [time.perf_counter()]
+    watch = Stopwatch()
     modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
-    clock.append(time.perf_counter())
+    watch.lap("optimisation")
     normals = [mode.normal for mode in modes]
     log_mass = np.array([mode.log_mass for mode in modes])
     log_share = log_mass - logsumexp(log_mass)
@@ -47,11 +45,11 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         normals = [normal for normal in normals for _ in range(chains_each)]
         theta = np.stack(_draw(normals, [n_kept // len(normals)] * len(normals), rng))
         log_posterior = kernel.log_posterior(theta)
-    clock.append(time.perf_counter())
+    watch.lap("sampling")
     return EngineResult(
         theta=theta,
         log_posterior=log_posterior,
-        seconds=dict(zip(("optimisation", "sampling"), np.diff(clock).tolist(), strict=True)),
+        seconds=watch.seconds,
         info={"pareto_k": pareto_k},
     )
 

@@ -1,11 +1,9 @@
 """The best mode found, as a single draw: fast, and blind to parameter uncertainty."""
 
-import time
-
 import numpy as np
 
 from skcocoafuse.inference import starts
-from skcocoafuse.inference.engine import EngineResult, Settings, check_options
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.problem import Problem
 
@@ -13,13 +11,14 @@ from skcocoafuse.model.problem import Problem
 def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Maximum a posteriori in the unconstrained space, one chain with one draw."""
     check_options("map", settings.options, ())
-    begun = time.perf_counter()
+    watch = Stopwatch()
     rng, kernel = np.random.default_rng(settings.seed), Kernel(problem)
     modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
     theta = starts.polish(modes[0])
     value, _ = kernel(theta)
+    watch.lap("optimisation")
     return EngineResult(
         theta=theta[None, None, :],
         log_posterior=np.full((1, 1), value),
-        seconds={"optimisation": time.perf_counter() - begun},
+        seconds=watch.seconds,
     )

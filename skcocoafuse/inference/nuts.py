@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import time
 import warnings
 from numbers import Integral
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import pymc_sampler, starts
-from skcocoafuse.inference.engine import EngineResult, Settings, check_options
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.kernel import (
     Coordinates,
     Kernel,
@@ -50,12 +49,12 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         raise ValueError(f"maxdepth must be a positive integer; got {maxdepth!r}.")
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
-    clock = [time.perf_counter()]
+    watch = Stopwatch()
     modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
-    clock.append(time.perf_counter())
+    watch.lap("optimisation")
     try:
         modes = _explore(modes, settings, rng)
-        clock.append(time.perf_counter())
+        watch.lap("pilot chains")
         runs = _sample_from(_share_chains(modes, settings.chains), settings, rng)
     except (ImportError, AttributeError, TypeError) as error:
         warnings.warn(
@@ -67,18 +66,13 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         )
         options = {"max_treedepth": maxdepth}
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
-    clock.append(time.perf_counter())
-    theta, statistics = (
-        np.concatenate([run[0] for run in runs]),
-        {name: np.concatenate([run[1][name] for run in runs]) for name in runs[0][1]},
-    )
+    watch.lap("sampling")
+    statistics = {name: np.concatenate([run[1][name] for run in runs]) for name in runs[0][1]}
     return EngineResult(
-        theta=theta,
+        theta=np.concatenate([run[0] for run in runs]),
         log_posterior=statistics.pop("logp") + kernel.constant,
         stats=statistics,
-        seconds=dict(
-            zip(("optimisation", "pilot chains", "sampling"), np.diff(clock).tolist(), strict=True)
-        ),
+        seconds=watch.seconds,
     )
 
 
@@ -104,7 +98,8 @@ def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
     rounds_without_gain = 0
     with progress_bar(settings.progress_bar, "pilot chains", len(rounds)) as step:
         for heat in rounds:
-            begun = [(mode.on(kernel.tempered(heat)), 2) for mode in modes[:_N_PILOTS]]
+            tempered = kernel.tempered(heat)
+            begun = [(mode.on(tempered), 2) for mode in modes[:_N_PILOTS]]
             ends = np.concatenate([theta[:, -1] for theta, _ in _sample_from(begun, pilot, rng)])
             step()
             best = modes[0].log_mass

@@ -1,13 +1,12 @@
 """``pm.sample`` on the PyMC model: slow to start, and open to everything PyMC offers."""
 
 import logging
-import time
 from contextlib import contextmanager
 
 import numpy as np
 
 from skcocoafuse.inference import starts
-from skcocoafuse.inference.engine import EngineResult, Settings
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
@@ -23,10 +22,10 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     import pymc as pm
 
     rng = np.random.default_rng(settings.seed)
-    begun = time.perf_counter()
+    watch = Stopwatch()
     kernel = Kernel(problem)
     mode = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)[0]
-    optimised = time.perf_counter()
+    watch.lap("optimisation")
     arguments = {
         "draws": settings.draws,
         "tune": settings.tune,
@@ -42,6 +41,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     }
     with build_pymc_model(problem), quiet(not settings.progress_bar):
         trace = pm.sample(**{**arguments, **settings.options})
+    watch.lap("sampling")
     statistics = trace.sample_stats
     theta = unconstrained(problem, trace.posterior)
     return EngineResult(
@@ -52,10 +52,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
             for theirs, ours in _STATS.items()
             if theirs in statistics
         },
-        seconds={
-            "optimisation": optimised - begun,
-            "sampling": time.perf_counter() - optimised,
-        },
+        seconds=watch.seconds,
     )
 
 

@@ -38,7 +38,9 @@ def invariants(problem: Problem, posterior: Posterior) -> np.ndarray:
     )
 
 
-def weigh_islands(problem: Problem, posterior: Posterior, quantities: np.ndarray) -> Posterior:
+def weigh_islands(
+    problem: Problem, posterior: Posterior, quantities: np.ndarray, overall_rhat: np.ndarray
+) -> Posterior:
     """The posterior with its islands, heaviest first, and a weight for each.
 
     Parameters
@@ -47,7 +49,11 @@ def weigh_islands(problem: Problem, posterior: Posterior, quantities: np.ndarray
     posterior : Posterior
     quantities : ndarray of shape (chains, draws, quantities)
         From :func:`invariants`.
+    overall_rhat : ndarray of shape (quantities,)
+        R-hat of all chains together; where none is above ``MAX_RHAT`` there is one island.
     """
+    if not np.nanmax(overall_rhat, initial=0.0) > MAX_RHAT:
+        return posterior
     islands = find_islands(quantities)
     if len(islands) == 1:
         return posterior
@@ -72,11 +78,8 @@ def weigh_islands(problem: Problem, posterior: Posterior, quantities: np.ndarray
 def find_islands(quantities: np.ndarray) -> list[list[int]]:
     """Chains that agree, as lists of their numbers; all of them if they are too short to tell."""
     n_chains, n_draws = quantities.shape[:2]
-    together = [list(range(n_chains))]
     if n_chains == 1 or n_draws < _MIN_DRAWS:
-        return together
-    if not np.nanmax(rhat(quantities), initial=0.0) > MAX_RHAT:
-        return together
+        return [list(range(n_chains))]
     first, second = np.triu_indices(n_chains, k=1)
     pairs = np.concatenate([quantities[[i, j]] for i, j in zip(first, second, strict=True)], axis=2)
     pair_rhat = rhat(pairs).reshape(len(first), -1)

@@ -4,11 +4,9 @@ import numpy as np
 
 from skcocoafuse._arviz import smooth_importance_weights
 from skcocoafuse.model import forward
-from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import mixture_of
-
-_BLOCK_NUMBERS = 4_000_000  # numbers in one temporary array of a block of rows
 
 
 def leave_one_out(
@@ -37,10 +35,7 @@ def leave_one_out(
     """
     n_rows = len(problem.y)
     log_density, pareto_k = np.empty(n_rows), np.empty(n_rows)
-    size = max(1, _BLOCK_NUMBERS // draws.sigma.size)
-    for start in range(0, n_rows, size):
-        rows = slice(start, start + size)
-        designs = {part: X[rows] for part, X in problem.designs.items()}
+    for rows, designs in row_blocks(problem.designs, BLOCK_NUMBERS // draws.sigma.size):
         mixture = mixture_of(spec, draws, designs)
         seen = forward.log_density(forward.NUMPY, mixture, problem.y[rows]).T
         # leaving a row out takes its weighted log likelihood away

@@ -6,6 +6,7 @@ import numpy as np
 
 from skcocoafuse._validation import check_probability, seed_from
 from skcocoafuse.model import forward
+from skcocoafuse.model.problem import row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import mixture_of
 from skcocoafuse.predictive import mixture
@@ -91,10 +92,7 @@ class PredictiveDistribution:
     def _blocks(self) -> Iterator[tuple[slice, forward.Components]]:
         """Row slices with their mixtures, arrays (draws, rows, experts), original units."""
         per_row = 8 * _ARRAYS * self.n_draws * self._spec.n_experts
-        size = max(1, _BLOCK_BYTES // per_row)
-        for start in range(0, len(self), size):
-            rows = slice(start, min(start + size, len(self)))
-            designs = {part: X[rows] for part, X in self._designs.items()}
+        for rows, designs in row_blocks(self._designs, _BLOCK_BYTES // per_row):
             standard = mixture_of(self._spec, self._parameters, designs)
             yield (
                 rows,

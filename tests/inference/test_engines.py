@@ -332,18 +332,23 @@ def test_hessian_is_the_second_derivative():
     np.testing.assert_allclose(starts.hessian(function, theta), numeric, atol=1e-3)
 
 
+def assert_same_moments(approximation, chains, atol):
+    """Means within Monte Carlo error (4000 resampled draws), standard deviations within atol."""
+    _, ess = rhat_and_ess(chains.theta)
+    error = chains.theta.std(axis=(0, 1)) * np.sqrt(1 / ess + 3 / 4000)
+    difference = approximation.theta.mean(axis=(0, 1)) - chains.theta.mean(axis=(0, 1))
+    assert (np.abs(difference) < 4.5 * error).all()
+    ratio = approximation.theta.std(axis=(0, 1)) / chains.theta.std(axis=(0, 1))
+    np.testing.assert_allclose(ratio, 1.0, atol=atol)
+
+
 def test_laplace_with_trusted_weights_is_the_posterior():
     """One expert and much data: a Normal posterior, so both engines give its moments."""
     problem = make_problem(1, (2, 0, 0), behavior=1.0, n=400)
     settings = dataclasses.replace(QUICK, draws=2000, tune=400)
     laplace, chains = (get_engine(name)(problem, settings) for name in ("laplace", "nuts"))
     assert laplace.info["pareto_k"] < 0.7
-    _, ess = rhat_and_ess(chains.theta)
-    error = chains.theta.std(axis=(0, 1)) * np.sqrt(1 / ess + 3 / 4000)
-    difference = laplace.theta.mean(axis=(0, 1)) - chains.theta.mean(axis=(0, 1))
-    assert (np.abs(difference) < 4.5 * error).all()
-    ratio = laplace.theta.std(axis=(0, 1)) / chains.theta.std(axis=(0, 1))
-    np.testing.assert_allclose(ratio, 1.0, atol=0.1)
+    assert_same_moments(laplace, chains, atol=0.1)
 
 
 @pytest.mark.slow
@@ -356,9 +361,4 @@ def test_advi_finds_a_normal_posterior(method):
     settings = dataclasses.replace(settings, options={"method": method})
     advi = get_engine("advi")(problem, settings)
     assert advi.info["pareto_k"] < 0.7  # so the draws are corrected
-    _, ess = rhat_and_ess(chains.theta)
-    error = chains.theta.std(axis=(0, 1)) * np.sqrt(1 / ess + 3 / 4000)
-    difference = advi.theta.mean(axis=(0, 1)) - chains.theta.mean(axis=(0, 1))
-    assert (np.abs(difference) < 4.5 * error).all()
-    ratio = advi.theta.std(axis=(0, 1)) / chains.theta.std(axis=(0, 1))
-    np.testing.assert_allclose(ratio, 1.0, atol=0.15)
+    assert_same_moments(advi, chains, atol=0.15)

@@ -7,6 +7,7 @@ import pytest
 from scipy import optimize, stats
 
 from skcocoafuse import MoERegressor
+from skcocoafuse._arviz import rhat
 from skcocoafuse.exceptions import SeparateModesWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.inference.kernel import Kernel
@@ -110,7 +111,7 @@ def test_leave_one_out_does_not_depend_on_blocks(monkeypatch):
     problem, draws, _ = conjugate()
     draws = draws.map(lambda a: a[:500])
     whole = leave_one_out(problem, problem.spec, draws)
-    monkeypatch.setattr("skcocoafuse.posterior.loo._BLOCK_NUMBERS", 1)
+    monkeypatch.setattr("skcocoafuse.posterior.loo.BLOCK_NUMBERS", 1)
     for one, other in zip(whole, leave_one_out(problem, problem.spec, draws), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
@@ -172,7 +173,8 @@ def test_one_island_has_equal_weights():
     problem = make_problem(2, n=40)
     theta = 0.1 * np.random.default_rng(0).normal(size=(2, 150, problem.spec.n_parameters))
     posterior = Posterior(problem.spec, problem.spec.unpack(theta), np.zeros((2, 150)), {})
-    same = weigh_islands(problem, posterior, invariants(problem, posterior))
+    quantities = invariants(problem, posterior)
+    same = weigh_islands(problem, posterior, quantities, rhat(quantities))
     assert same.islands == ((0, 1),)
     np.testing.assert_array_equal(same.draw_weight(), np.full(300, 1 / 300))
     assert same.main_island() is same
