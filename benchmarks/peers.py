@@ -64,7 +64,8 @@ def effective(problem, theta) -> dict[str, float]:
     """ESS and R-hat of the log posterior and of the predictive mean at 10 rows."""
     import numpy as np
 
-    from skcocoafuse._arviz import rhat_and_ess
+    from skcocoafuse._arviz import ess
+    from skcocoafuse._monte_carlo import rhat
     from skcocoafuse.inference.kernel import Kernel
     from skcocoafuse.model import forward
     from skcocoafuse.posterior.draws import mixture_of
@@ -74,11 +75,12 @@ def effective(problem, theta) -> dict[str, float]:
     mean, _ = forward.mean_and_variance(
         mixture_of(problem.spec, problem.spec.unpack(theta), anchors)
     )
-    rhat, ess = rhat_and_ess(np.concatenate([log_posterior[..., None], mean], axis=-1))
+    judged = np.concatenate([log_posterior[..., None], mean], axis=-1)
+    n_effective = ess(judged)
     return {
-        "ess_log_posterior": float(ess[0]),
-        "ess_mean": float(ess[1:].min()),
-        "rhat": float(rhat.max()),
+        "ess_log_posterior": float(n_effective[0]),
+        "ess_mean": float(n_effective[1:].min()),
+        "rhat": float(rhat(judged).max()),
         "mean_log_posterior": float(log_posterior.mean()),
     }
 

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import diagnostics
-from skcocoafuse._arviz import rhat
+from skcocoafuse._monte_carlo import rhat
 from skcocoafuse._validation import (
     Interval,
     StrOptions,
@@ -29,7 +29,7 @@ from skcocoafuse._validation import (
 )
 from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine
 from skcocoafuse.model import forward
-from skcocoafuse.model.design import DesignPart, Scale
+from skcocoafuse.model.design import DesignPart, Scale, rounding_variance, smallest_difference
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.pymc_model import build_pymc_model
@@ -61,6 +61,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         target_accept=0.95,
         inference_options=None,
         standardize=True,
+        target_resolution="auto",
         n_jobs=None,
         random_state=None,
         progress_bar=False,
@@ -76,6 +77,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         self.target_accept = target_accept
         self.inference_options = inference_options
         self.standardize = standardize
+        self.target_resolution = target_resolution
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.progress_bar = progress_bar
@@ -92,6 +94,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         "target_accept": [Interval(Real, 0, 1, closed="neither")],
         "inference_options": [dict, None],
         "standardize": ["boolean"],
+        "target_resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "progress_bar": ["boolean"],
@@ -179,6 +182,9 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         }
         self._target = Scale.fit(y, weight, self.standardize)
         designs = self._design_matrices(X)
+        resolution = self.target_resolution
+        if resolution == "auto":
+            resolution = smallest_difference(y[weight > 0])
         spec = ModelSpec(
             self.n_experts,
             designs["expert"].shape[1],
@@ -186,6 +192,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             designs["behavior"].shape[1],
             behavior=self._behavior,
             priors=complete_priors(self.priors),
+            rounding_variance=rounding_variance(resolution / self._target.scale),
         )
         return Problem(spec, designs, self._target.apply(y), weight)
 

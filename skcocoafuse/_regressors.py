@@ -36,6 +36,12 @@ inference_options : dict, optional
 standardize : bool, default=True
     Whether inputs and target are standardised inside ``fit``, so that priors of unit
     scale mean something. Attributes are in original units in any case.
+target_resolution : "auto" or float, default="auto"
+    The step in which the target was recorded, in its units. Its square over 12, the variance
+    that rounding adds, is the least variance of an expert: without it an expert that sits on
+    repeated values (ratings, counts, zeros) can have any density there, and the
+    posterior is of no use. "auto" takes the smallest difference between two distinct values
+    in ``y``, which is next to nothing for continuous targets; 0.0 takes nothing.
 n_jobs : int, optional
     Chains that run at once. None means all cores, or one inside a worker process of
     joblib (so that a parallel grid search does not oversubscribe).
@@ -236,6 +242,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         target_accept=0.95,
         inference_options=None,
         standardize=True,
+        target_resolution="auto",
         n_jobs=None,
         random_state=None,
         progress_bar=False,
@@ -252,6 +259,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
             target_accept=target_accept,
             inference_options=inference_options,
             standardize=standardize,
+            target_resolution=target_resolution,
             n_jobs=n_jobs,
             random_state=random_state,
             progress_bar=progress_bar,

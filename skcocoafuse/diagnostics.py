@@ -4,7 +4,8 @@ import warnings
 
 import numpy as np
 
-from skcocoafuse._arviz import ess, rhat_and_ess
+from skcocoafuse._arviz import ess
+from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,
@@ -59,8 +60,9 @@ def diagnose(
     if len(posterior.islands) == 1:
         rhat_within, ess_within = overall_rhat, ess(quantities)
     else:
-        rhat_within, ess_within = np.hstack(
-            [rhat_and_ess(quantities[list(chains)]) for chains in posterior.islands]
+        islands = [quantities[list(chains)] for chains in posterior.islands]
+        rhat_within, ess_within = (
+            np.concatenate([figure(island) for island in islands]) for figure in (rhat, ess)
         )
     stats = posterior.stats
     return {
@@ -110,7 +112,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             stacklevel=stacklevel,
         )
     islands, weight = diagnostics["islands"], diagnostics["island_weight"]
-    rhat, n_effective = diagnostics["rhat_within"], diagnostics["ess"]
+    worst_rhat, n_effective = diagnostics["rhat_within"], diagnostics["ess"]
     if len(islands) > 1:
         described = "; ".join(
             f"chains {chains} with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
@@ -124,9 +126,9 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             SeparateModesWarning,
             stacklevel=stacklevel,
         )
-    if rhat > MAX_RHAT or n_effective < MIN_ESS:
+    if worst_rhat > MAX_RHAT or n_effective < MIN_ESS:
         warnings.warn(
-            f"Chains disagree or mix slowly: worst R-hat {rhat:.2f} (wanted: at most "
+            f"Chains disagree or mix slowly: worst R-hat {worst_rhat:.2f} (wanted: at most "
             f"{MAX_RHAT}), smallest effective sample size {n_effective:.0f} of {total} draws "
             f"(wanted: at least {MIN_ESS:.0f}), over the log posterior and predictions at "
             f"{N_ANCHORS} rows. Try more tune and draws, fewer experts, or another random_state; "

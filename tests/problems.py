@@ -12,11 +12,18 @@ BEHAVIORS = {"learned": None, "blend": 0.0, "mixture": 1.0}
 
 
 def make_problem(
-    n_experts=2, sizes=(2, 3, 1), behavior=None, n=70, seed=0, weighted=False, priors=None
+    n_experts=2,
+    sizes=(2, 3, 1),
+    behavior=None,
+    n=70,
+    seed=0,
+    weighted=False,
+    priors=None,
+    rounding_variance=0.0,
 ) -> Problem:
     """Design matrices of their own for experts, gate and behavior; standard normal data."""
     rng = np.random.default_rng(seed)
-    spec = ModelSpec(n_experts, *sizes, behavior, complete_priors(priors))
+    spec = ModelSpec(n_experts, *sizes, behavior, complete_priors(priors), rounding_variance)
     parts = zip(("expert", "gate", "behavior"), sizes, strict=True)
     designs = {part: rng.normal(size=(n, d)) for part, d in parts}
     weight = rng.uniform(0.0, 2.0, n) if weighted else np.ones(n)
@@ -31,6 +38,8 @@ def log_posterior(problem: Problem, theta: np.ndarray) -> float:
     total = problem.weight @ forward.log_density(forward.NUMPY, mixture, problem.y)
     for block in spec.blocks:
         values = getattr(parameters, block.name)
+        if block.kind == "positive":
+            values = np.sqrt(values**2 - spec.rounding_variance)
         if block.size:
             total += np.sum(spec.priors[block.name].log_density(np.log, values))
         if block.kind == "positive":

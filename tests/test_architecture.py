@@ -19,7 +19,7 @@ LAYERS = [
     {"inference"},
     {"posterior", "predictive", "diagnostics", "metrics", "datasets"},
     {"model"},
-    {"_validation", "_arviz", "_version", "exceptions"},
+    {"_validation", "_arviz", "_monte_carlo", "_version", "exceptions"},
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib", "rich"}

@@ -7,7 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skcocoafuse import CoCoAFusERegressor, diagnostics, exceptions
-from skcocoafuse._arviz import rhat
+from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import invariants
 from tests.problems import make_problem

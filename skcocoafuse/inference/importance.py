@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcocoafuse._arviz import smooth_importance_weights
+from skcocoafuse._monte_carlo import smooth_importance_weights
 from skcocoafuse.diagnostics import MAX_PARETO_K
 
 

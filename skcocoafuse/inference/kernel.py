@@ -63,15 +63,17 @@ def _prior(prior, x, softening, gradient):
 
 @njit(**OPTIONS)
 def log_posterior(
-    theta, X_expert, X_gate, X_behavior, y, weight, basis, priors, behavior, softening, gradient
-):
+    theta, X_expert, X_gate, X_behavior, y, weight, basis, priors, rounding_variance, behavior,
+    softening, gradient,
+):  # fmt: skip
     """Log posterior density at ``theta``, without the priors' constants; fills ``gradient``.
 
     Design matrices are feature-major, (features, rows); rows are a multiple of ROWS.
     ``basis`` is the (n_experts, n_experts - 1) sum-to-zero basis of the gates, ``priors``
     has a row per parameter block in the order of ``theta`` (see ``ModelSpec.blocks``),
-    ``behavior`` is BLEND, MIXTURE or LEARNED. ``softening`` > 0 rounds the kink of
-    Laplace priors, for optimisers; 0 is the exact density.
+    ``rounding_variance`` is part of every expert's variance, ``behavior`` is BLEND, MIXTURE
+    or LEARNED. ``softening`` > 0 rounds the kink of Laplace priors, for optimisers; 0 is
+    the exact density.
     """
     M = basis.shape[0]
     K = M - 1
@@ -87,7 +89,7 @@ def log_posterior(
     variance = np.empty(M)
     d_variance = np.zeros(M)
     for k in range(M):
-        variance[k] = math.exp(2.0 * theta[at_sigma + k])
+        variance[k] = math.exp(2.0 * theta[at_sigma + k]) + rounding_variance
     raw = theta[at_gate_coef:at_behavior].reshape((K, d_g))
     gate = np.zeros(M)
     gate_coef = np.zeros((M, d_g))
@@ -110,7 +112,7 @@ def log_posterior(
     )  # fmt: skip
 
     for k in range(M):
-        gradient[at_sigma + k] = 2.0 * variance[k] * d_variance[k]
+        gradient[at_sigma + k] = 2.0 * (variance[k] - rounding_variance) * d_variance[k]
     total += _prior(priors[0], theta[:at_coef], softening, gradient[:at_coef])
     total += _prior(priors[1], theta[at_coef:at_sigma], softening, gradient[at_coef:at_sigma])
     total += _prior(priors[2], theta[at_sigma:at_gate], softening, gradient[at_sigma:at_gate])
@@ -189,7 +191,8 @@ class Kernel:
         # a row for every parameter, whether this model has it or not
         priors = np.array([_prior_row(spec.priors[name]) for name in DEFAULT_PRIORS])
         behavior = LEARNED if spec.behavior is None else int(spec.behavior)
-        self._arrays = [*designs, y, weight, np.ascontiguousarray(spec.basis), priors]
+        rounding = np.array([spec.rounding_variance])
+        self._arrays = [*designs, y, weight, np.ascontiguousarray(spec.basis), priors, rounding]
         self._sizes = [len(X) for X in designs] + [y.size, spec.n_experts, len(priors), behavior]
 
     def tempered(self, power: float) -> "Kernel":
@@ -275,7 +278,7 @@ def _as_pointer(typingctx, address):
     return types.voidptr(address), codegen
 
 
-_N_ADDRESSES = 10  # at the head of user_data; the last two are 0 without coordinates
+_N_ADDRESSES = 11  # at the head of user_data; the last two are 0 without coordinates
 _REALS = types.CPointer(types.double)
 _REAL_P = ctypes.POINTER(ctypes.c_double)
 
@@ -307,15 +310,15 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
     Returns 0, or 1 where the density or its gradient is not finite.
     """
     u = carray(user_data, (_N_ADDRESSES + 7,), np.int64)
-    d_expert, d_gate, d_behavior, rows = u[10], u[11], u[12], u[13]
-    M, n_priors, behavior = u[14], u[15], u[16]
+    d_expert, d_gate, d_behavior, rows = u[11], u[12], u[13], u[14]
+    M, n_priors, behavior = u[15], u[16], u[17]
     z = carray(theta, (n,))
     g = carray(gradient, (n,))
-    moved = u[8] != 0
+    moved = u[9] != 0
     at, slope = np.empty(n), np.empty(n)
     if moved:
-        factor = carray(_as_pointer(u[9]), (n, n), np.float64)
-        _to_theta(carray(_as_pointer(u[8]), (n,), np.float64), factor, z, at)
+        factor = carray(_as_pointer(u[10]), (n, n), np.float64)
+        _to_theta(carray(_as_pointer(u[9]), (n,), np.float64), factor, z, at)
     else:
         for i in range(n):
             at[i] = z[i]
@@ -328,12 +331,13 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
         carray(_as_pointer(u[4]), (rows,), np.float64),
         carray(_as_pointer(u[5]), (M, M - 1), np.float64),
         carray(_as_pointer(u[6]), (n_priors, 4), np.float64),
-        behavior,
         carray(_as_pointer(u[7]), (1,), np.float64)[0],
+        behavior,
+        carray(_as_pointer(u[8]), (1,), np.float64)[0],
         slope,
     )
     if moved:
-        _pull_back(carray(_as_pointer(u[9]), (n, n), np.float64), slope, g)
+        _pull_back(carray(_as_pointer(u[10]), (n, n), np.float64), slope, g)
     else:
         for i in range(n):
             g[i] = slope[i]

@@ -44,7 +44,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     """
     options = settings.options
     check_options("nuts", options, ("maxdepth",))
-    maxdepth = options.get("maxdepth", 10)
+    maxdepth = options.get("maxdepth", 8)
     if isinstance(maxdepth, bool) or not isinstance(maxdepth, Integral) or maxdepth < 1:
         raise ValueError(f"maxdepth must be a positive integer; got {maxdepth!r}.")
     rng = np.random.default_rng(settings.seed)

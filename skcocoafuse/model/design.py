@@ -34,6 +34,24 @@ class Scale:
         return (values - self.loc) / self.scale
 
 
+def smallest_difference(values: np.ndarray) -> float:
+    """Smallest difference between two distinct values; 0 if all are equal."""
+    distinct = np.unique(values)
+    return float(np.diff(distinct).min()) if len(distinct) > 1 else 0.0
+
+
+def rounding_variance(resolution: float) -> float:
+    """Variance that rounding to multiples of ``resolution`` adds (Sheppard's correction).
+
+    References
+    ----------
+    Sheppard (1898), "On the calculation of the most probable values of frequency-constants,
+    for data arranged according to equidistant division of a scale", Proc. London Math.
+    Soc. 29.
+    """
+    return float(resolution) ** 2 / 12.0
+
+
 @dataclass(frozen=True)
 class DesignPart:
     """One part's view of the inputs: chosen columns, or a fitted transformer's output.

@@ -35,7 +35,8 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
 
     Gates are free in the sum-to-zero basis (``gate_intercept_contrast``,
     ``gate_coef_contrast``), with the symmetric versions as deterministic variables.
-    Parameters without entries (no columns, one expert's gate) are left out.
+    Parameters without entries (no columns, one expert's gate) are left out. ``sigma`` is the
+    noise without what rounding the target added (``ModelSpec.rounding_variance``).
 
     Parameters
     ----------
@@ -96,6 +97,9 @@ def _parameters(problem: Problem) -> Parameters:
                 ("contrast", *feature_dims),
             )
             values[block.name] = pm.Deterministic(block.name, spec.basis @ free, dims=dims)
+        elif block.kind == "positive" and spec.rounding_variance > 0.0:
+            free = _independent(block.name, prior, dims)
+            values[block.name] = pt.sqrt(free**2 + spec.rounding_variance)
         else:
             values[block.name] = _independent(block.name, prior, dims)
     return Parameters(**values)

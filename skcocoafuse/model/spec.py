@@ -9,6 +9,8 @@ import numpy as np
 
 from skcocoafuse.model.priors import DEFAULT_PRIORS, Prior, sum_to_zero_basis
 
+_LEAST_EXCESS = 1e-6  # part of a variance that is left to noise when rounding explains all
+
 
 class Parameters(NamedTuple):
     """Named parameters, with any number of leading axes for draws.
@@ -86,6 +88,8 @@ class ModelSpec:
         None where beta(x) is learned, 1.0 for a mixture, 0.0 for a blend of experts.
     priors : dict of str to Prior
         One for each name in ``DEFAULT_PRIORS``.
+    rounding_variance : float, default=0.0
+        What rounding the target added to its variance; every expert's s_i^2 is at least this.
     """
 
     n_experts: int
@@ -94,6 +98,7 @@ class ModelSpec:
     n_behavior_features: int
     behavior: float | None = None
     priors: dict[str, Prior] = field(default_factory=lambda: dict(DEFAULT_PRIORS))
+    rounding_variance: float = 0.0
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -128,7 +133,7 @@ class ModelSpec:
             part = theta[..., start : start + block.size]
             part = part.reshape(theta.shape[:-1] + block.shape)
             if block.kind == "positive":
-                part = np.exp(part)
+                part = np.sqrt(np.exp(2.0 * part) + self.rounding_variance)
             elif block.kind == "contrast" and len(block.shape) == 1:
                 part = part @ self.basis.T
             elif block.kind == "contrast":
@@ -138,13 +143,17 @@ class ModelSpec:
         return Parameters(**values)
 
     def pack(self, parameters: Parameters) -> np.ndarray:
-        """Inverse of :meth:`unpack`; gates are projected on those that sum to zero."""
+        """Inverse of :meth:`unpack`; gates are projected on those that sum to zero.
+
+        A ``sigma`` that rounding alone explains becomes a very small one without rounding.
+        """
         lead = parameters.sigma.shape[:-1]
         parts = []
         for block in self.blocks:
             part = getattr(parameters, block.name)
             if block.kind == "positive":
-                part = np.log(part)
+                excess = part**2 - self.rounding_variance
+                part = 0.5 * np.log(np.maximum(excess, _LEAST_EXCESS * part**2))
             elif block.kind == "contrast" and len(block.shape) == 1:
                 part = part @ self.basis
             elif block.kind == "contrast":

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from skcocoafuse._arviz import rhat
+from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.model import forward
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior, mixture_of

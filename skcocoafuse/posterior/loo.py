@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcocoafuse._arviz import smooth_importance_weights
+from skcocoafuse._monte_carlo import smooth_importance_weights
 from skcocoafuse.model import forward
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters

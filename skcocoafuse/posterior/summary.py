@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skcocoafuse._arviz import rhat_and_ess
+from skcocoafuse._arviz import ess
+from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.model.spec import Parameters
 
 
@@ -27,15 +28,14 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
     draws = np.stack([values for _, values in rows], axis=-1)
     tails = [0.5 * (1 - coverage), 0.5 * (1 + coverage)]
     lower, upper = np.quantile(draws, tails, axis=(0, 1))
-    rhat, ess = rhat_and_ess(draws)
     return pd.DataFrame(
         {
             "mean": draws.mean(axis=(0, 1)),
             "sd": draws.std(axis=(0, 1)),
             "lower": lower,
             "upper": upper,
-            "rhat": rhat,
-            "ess": ess,
+            "rhat": rhat(draws),
+            "ess": ess(draws),
         },
         index=pd.Index([label for label, _ in rows], name="parameter"),
     )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
-from skcocoafuse._arviz import rhat_and_ess
+from skcocoafuse._arviz import ess
+from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine, nuts, pymc_sampler, starts
 from skcocoafuse.inference.kernel import Kernel
@@ -72,9 +73,9 @@ def test_nuts_samples_the_density_it_is_given():
         "behavior": (p.behavior_intercept, 0.0, 2.0),
     }
     for name, (draws, mean, variance) in quantities.items():
-        _, ess = rhat_and_ess(draws[..., None])
-        _, ess_square = rhat_and_ess((draws[..., None] - mean) ** 2)
-        standard_error = np.sqrt(variance / ess[0])
+        n_effective = ess(draws[..., None])
+        ess_square = ess((draws[..., None] - mean) ** 2)
+        standard_error = np.sqrt(variance / n_effective[0])
         assert abs(draws.mean() - mean) < 4.5 * standard_error, name
         spread = ((draws - mean) ** 2).std() / np.sqrt(ess_square[0])
         assert abs(((draws - mean) ** 2).mean() - variance) < 4.5 * spread, name
@@ -102,9 +103,8 @@ def test_pymc_and_kernel_agree_within_monte_carlo_error(transition):
     }
     moments = {}
     for name, draws in problem_free.items():
-        rhat, ess = rhat_and_ess(draws)
-        assert (rhat < 1.05).all()
-        moments[name] = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1)) / np.sqrt(ess)
+        assert (rhat(draws) < 1.05).all()
+        moments[name] = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1)) / np.sqrt(ess(draws))
     (mean, error), (other_mean, other_error) = moments["nuts"], moments["pymc"]
     assert (np.abs(mean - other_mean) < 4.5 * np.hypot(error, other_error)).all()
 
@@ -334,8 +334,7 @@ def test_hessian_is_the_second_derivative():
 
 def assert_same_moments(approximation, chains, atol):
     """Means within Monte Carlo error (4000 resampled draws), standard deviations within atol."""
-    _, ess = rhat_and_ess(chains.theta)
-    error = chains.theta.std(axis=(0, 1)) * np.sqrt(1 / ess + 3 / 4000)
+    error = chains.theta.std(axis=(0, 1)) * np.sqrt(1 / ess(chains.theta) + 3 / 4000)
     difference = approximation.theta.mean(axis=(0, 1)) - chains.theta.mean(axis=(0, 1))
     assert (np.abs(difference) < 4.5 * error).all()
     ratio = approximation.theta.std(axis=(0, 1)) / chains.theta.std(axis=(0, 1))

@@ -83,6 +83,17 @@ def test_is_the_definition_and_its_derivative(n_experts, behavior, priors, sizes
         np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6 * np.abs(gradient).max())
 
 
+@pytest.mark.parametrize("n_experts", [1, 3])
+def test_rounding_is_part_of_every_variance(n_experts):
+    problem = make_problem(n_experts, rounding_variance=0.3)
+    theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
+    value, gradient = Kernel(problem)(theta)
+    expected_value, expected_gradient = pymc_value_and_gradient(problem, theta)
+    assert value == pytest.approx(expected_value, rel=1e-8)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-8, atol=1e-8)
+    assert value == pytest.approx(log_posterior(problem, theta), rel=1e-11)
+
+
 @pytest.mark.parametrize("n", [2, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS + 5])
 def test_block_borders_do_not_matter(n):
     problem = make_problem(3, n=n)

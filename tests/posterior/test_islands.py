@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize, stats
 
 from skcocoafuse import MoERegressor
-from skcocoafuse._arviz import rhat
+from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.exceptions import SeparateModesWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.inference.kernel import Kernel

@@ -1,0 +1,137 @@
+"""Checks of Monte Carlo draws for many quantities at once: R-hat, Pareto smoothing.
+
+ArviZ has both, one quantity at a time: a millisecond or two each, which adds up over pairs
+of chains and over rows. It is the oracle of the tests.
+"""
+
+import numpy as np
+from scipy import special, stats
+
+_LEAST_TAIL = 5  # draws that a Pareto tail can be fitted to
+
+
+def rhat(draws: np.ndarray) -> np.ndarray:
+    """Rank-normalised split R-hat, the larger of that of location and that of scale.
+
+    Parameters
+    ----------
+    draws : ndarray of shape (chains, draws, quantities)
+
+    Returns
+    -------
+    ndarray of shape (quantities,)
+        NaN where a quantity does not vary, or there are fewer than 4 draws per chain or 8 in all.
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), "Rank-normalization, folding,
+    and localization: an improved R-hat", Bayesian Analysis 16(2).
+    """
+    values = np.full(draws.shape[2], np.nan)
+    varies = np.ptp(draws, axis=(0, 1)) > 0
+    if draws.shape[0] * draws.shape[1] < 8 or draws.shape[1] < 4 or not varies.any():
+        return values
+    half = draws.shape[1] // 2
+    halves = np.concatenate([draws[:, :half], draws[:, -half:]])[..., varies]
+    folded = np.abs(halves - np.median(halves, axis=(0, 1)))
+    values[varies] = np.maximum(*(_plain_rhat(_normal_scores(part)) for part in (halves, folded)))
+    return values
+
+
+def _normal_scores(draws: np.ndarray) -> np.ndarray:
+    """Each quantity's ranks among all draws, as quantiles of a standard Normal."""
+    flat = draws.reshape(-1, draws.shape[2])
+    scores = special.ndtri((stats.rankdata(flat, axis=0) - 0.375) / (len(flat) + 0.25))
+    return scores.reshape(draws.shape)
+
+
+def _plain_rhat(draws: np.ndarray) -> np.ndarray:
+    """Root of the variance of all chains over that within chains, (quantities,)."""
+    n = draws.shape[1]
+    within = draws.var(axis=1, ddof=1).mean(axis=0)
+    between = draws.mean(axis=1).var(axis=0, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt((n - 1) / n + between / within)
+
+
+def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pareto-smoothed importance weights, and how much they can be trusted.
+
+    Parameters
+    ----------
+    log_ratios : ndarray of shape (..., draws)
+        Log of target density over proposal density, up to a constant; -inf is allowed.
+
+    Returns
+    -------
+    log_weights : ndarray of shape (..., draws)
+        Their exponentials sum to one.
+    pareto_k : ndarray of shape (...)
+        Shape of the weights' tail; above 0.7 they cannot be trusted. -inf where the largest
+        weights are equal, inf where there are too few draws or positive weights to tell.
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao and Gabry (2024), "Pareto smoothed importance sampling",
+    JMLR 25, algorithm 1.
+    """
+    shape, n_draws = log_ratios.shape[:-1], log_ratios.shape[-1]
+    log_weight = log_ratios.reshape(-1, n_draws)
+    log_weight = log_weight - log_weight.max(axis=1, keepdims=True)
+    n_tail = int(min(n_draws / 5, 3.0 * np.sqrt(n_draws)))
+    pareto_k = np.full(len(log_weight), np.inf)
+    if n_tail >= _LEAST_TAIL:
+        first = n_draws - n_tail
+        place = np.argpartition(log_weight, (first - 1, first), axis=1)[:, first - 1 :]
+        tail = np.take_along_axis(log_weight, place, axis=1)
+        order = np.argsort(tail, axis=1)
+        place = np.take_along_axis(place, order, axis=1)
+        tail = np.exp(np.take_along_axis(tail, order, axis=1))
+        cutoff, tail = tail[:, :1], tail[:, 1:]
+        pareto_k[tail[:, -1] == tail[:, 0]] = -np.inf
+        excess = tail - cutoff
+        fit = np.flatnonzero(excess[:, _quartile(n_tail)] > excess[:, 0])
+        k, scale = _fit_pareto(excess[fit])
+        pareto_k[fit] = k
+        smoothed = np.minimum(cutoff[fit] + _quantiles(k, scale, n_tail), tail[fit, -1:])
+        log_weight[fit[:, None], place[fit, 1:]] = np.log(smoothed)
+    log_weight -= np.log(np.exp(log_weight).sum(axis=1, keepdims=True))
+    return log_weight.reshape(log_ratios.shape), pareto_k.reshape(shape)
+
+
+def _quartile(n: int) -> int:
+    """Position of the first quartile among ``n`` sorted values."""
+    return int(n / 4 + 0.5) - 1
+
+
+def _fit_pareto(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shape and scale of generalised Pareto distributions, each (sets,).
+
+    Parameters
+    ----------
+    x : ndarray of shape (sets, values)
+        Sorted, above 0.
+
+    References
+    ----------
+    Zhang and Stephens (2009), "A new and efficient estimation method for the generalized
+    Pareto distribution", Technometrics 51(3); the shape is drawn towards 0.5 with the weight
+    of 10 values, as in the appendix of Vehtari et al. (2024).
+    """
+    n = x.shape[1]
+    n_grid = 30 + int(np.sqrt(n))
+    grid = 1.0 - np.sqrt(n_grid / (np.arange(n_grid) + 0.5))
+    b = grid / (3.0 * x[:, _quartile(n), None]) + 1.0 / x[:, -1:]
+    shape = np.stack([np.log1p(-b_j[:, None] * x).mean(axis=1) for b_j in b.T], axis=1)
+    log_likelihood = n * (np.log(-b / shape) - shape - 1.0)
+    weight = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    b_mean = (weight * b).sum(axis=1) / weight.sum(axis=1)
+    k = np.log1p(-b_mean[:, None] * x).mean(axis=1)
+    return (n * k + 5.0) / (n + 10.0), -k / b_mean
+
+
+def _quantiles(k: np.ndarray, scale: np.ndarray, n: int) -> np.ndarray:
+    """Quantiles of generalised Pareto distributions at (i - 1/2) / n, (sets, n)."""
+    minus_log_tail = -np.log1p(-(np.arange(n) + 0.5) / n)
+    k = np.where(k == 0.0, 1e-15, k)[:, None]
+    return scale[:, None] * np.expm1(k * minus_log_tail) / k

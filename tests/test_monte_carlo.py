@@ -1,0 +1,89 @@
+"""R-hat and Pareto smoothing against ArviZ, and against known answers."""
+
+import arviz
+import numpy as np
+import pytest
+from scipy import stats
+
+from skcocoafuse._monte_carlo import rhat, smooth_importance_weights
+
+
+@pytest.mark.parametrize("shape", [(2, 50, 3), (4, 101, 5), (8, 4, 1)])
+def test_rhat_is_that_of_arviz(shape):
+    rng = np.random.default_rng(shape)
+    draws = rng.standard_t(3, size=shape).cumsum(axis=1)  # slow, heavy-tailed
+    draws[..., 0] = np.round(draws[..., 0])  # ties
+    expected = [float(arviz.rhat(draws[..., k])) for k in range(shape[2])]
+    np.testing.assert_allclose(rhat(draws), expected, rtol=1e-6)
+
+
+def test_rhat_sees_location_scale_and_drift():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(4, 500, 4))
+    draws[0, :, 1] += 2.0
+    draws[0, :, 2] *= 5.0
+    draws[..., 3] += np.linspace(0.0, 4.0, 500)
+    values = rhat(draws)
+    assert values[0] < 1.01
+    assert (values[1:] > 1.1).all()
+    assert rhat(draws[:1])[3] > 1.1  # a chain alone is compared with itself
+    assert np.isnan(rhat(np.ones((4, 100, 1)))).all()
+    assert np.isnan(rhat(draws[:, :3])).all()
+
+
+def arviz_psis(log_ratios):
+    if hasattr(arviz, "psislw"):
+        return arviz.psislw(log_ratios)
+    from arviz_stats.base import array_stats
+
+    return array_stats.psislw(-log_ratios, axis=-1)
+
+
+@pytest.mark.parametrize("n_draws", [100, 1000, 4000])
+def test_is_that_of_arviz(n_draws):
+    """The releases of ArviZ differ by a draw in the tail, and in where they begin it."""
+    rng = np.random.default_rng(n_draws)
+    log_ratios = rng.standard_t(5, size=(20, n_draws)) * rng.uniform(0.2, 1.0, size=(20, 1))
+    log_weights, k = smooth_importance_weights(log_ratios)
+    expected, expected_k = arviz_psis(log_ratios)
+    np.testing.assert_allclose(k, expected_k, atol=0.06)
+    body = np.argsort(log_ratios, axis=1)[:, : n_draws // 2]
+    both = [np.take_along_axis(a, body, axis=1) for a in (log_weights, np.asarray(expected))]
+    np.testing.assert_allclose(*both, atol=0.1)
+
+
+def test_weights_sum_to_one_keep_their_order_and_ignore_constants():
+    log_ratios = np.random.default_rng(0).normal(size=(2, 3, 400))
+    log_weights, k = smooth_importance_weights(log_ratios)
+    assert k.shape == (2, 3)
+    np.testing.assert_allclose(np.exp(log_weights).sum(axis=-1), 1.0)
+    order = np.argsort(log_ratios, axis=-1)
+    assert (np.diff(np.take_along_axis(log_weights, order, axis=-1), axis=-1) >= 0.0).all()
+    moved, moved_k = smooth_importance_weights(log_ratios + 700.0)
+    np.testing.assert_allclose(moved, log_weights, atol=1e-9)
+    np.testing.assert_allclose(moved_k, k, atol=1e-9)
+
+
+def test_k_is_the_shape_of_the_tail():
+    """Weights with exactly Pareto tails, against the prior's pull towards 0.5."""
+    rng = np.random.default_rng(1)
+    for shape in (0.2, 0.5, 0.9):
+        weights = stats.genpareto(shape).rvs((40, 10_000), random_state=rng)
+        _, k = smooth_importance_weights(np.log(weights))
+        n = 3 * 100
+        expected = (n * shape + 5) / (n + 10)
+        # variance of the estimator, (1 + k)^2 / n, over 40 sets
+        assert k.mean() == pytest.approx(expected, abs=4 * (1 + shape) / np.sqrt(40 * n))
+
+
+@pytest.mark.parametrize("n_draws", [3, 24, 500])
+def test_degenerate_weights(n_draws):
+    equal, k = smooth_importance_weights(np.zeros((1, n_draws)))
+    np.testing.assert_allclose(equal, -np.log(n_draws))
+    assert k[0] == (np.inf if n_draws < 25 else -np.inf)
+    one = np.full(n_draws, -np.inf)
+    one[0] = 3.0
+    alone, k = smooth_importance_weights(one)
+    assert alone[0] == 0.0
+    assert (alone[1:] == -np.inf).all()
+    assert k == np.inf
