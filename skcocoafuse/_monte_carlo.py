@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special, stats
 
 _LEAST_TAIL = 5  # draws that a Pareto tail can be fitted to
+_LEAST_WEIGHT = 1e-290  # beside a greatest of 1; below it the fit would overflow
 
 
 def rhat(draws: np.ndarray) -> np.ndarray:
@@ -90,7 +91,8 @@ def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.nd
         cutoff, tail = tail[:, :1], tail[:, 1:]
         pareto_k[tail[:, -1] == tail[:, 0]] = -np.inf
         excess = tail - cutoff
-        fit = np.flatnonzero(excess[:, _quartile(n_tail)] > excess[:, 0])
+        quartile = excess[:, _quartile(n_tail)]
+        fit = np.flatnonzero((quartile > excess[:, 0]) & (quartile > _LEAST_WEIGHT))
         k, scale = _fit_pareto(excess[fit])
         pareto_k[fit] = k
         smoothed = np.minimum(cutoff[fit] + _quantiles(k, scale, n_tail), tail[fit, -1:])

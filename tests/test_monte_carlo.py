@@ -76,6 +76,16 @@ def test_k_is_the_shape_of_the_tail():
         assert k.mean() == pytest.approx(expected, abs=4 * (1 + shape) / np.sqrt(40 * n))
 
 
+@pytest.mark.parametrize("scale", [1e-12, 50.0, 300.0, 1e4])
+def test_weights_of_any_spread_are_finite(scale):
+    log_ratios = scale * np.random.default_rng(2).normal(size=(50, 1000))
+    with np.errstate(over="raise", invalid="raise"):
+        log_weights, k = smooth_importance_weights(log_ratios)
+    np.testing.assert_allclose(np.exp(log_weights).sum(axis=1), 1.0)
+    assert not np.isnan(k).any()
+    assert (k > 0.7).all() == (scale > 1.0)
+
+
 @pytest.mark.parametrize("n_draws", [3, 24, 500])
 def test_degenerate_weights(n_draws):
     equal, k = smooth_importance_weights(np.zeros((1, n_draws)))
