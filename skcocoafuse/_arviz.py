@@ -4,6 +4,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from skcocoafuse._monte_carlo import of_each
+
 
 def ess(draws: np.ndarray) -> np.ndarray:
     """Bulk effective sample size of many quantities.
@@ -17,21 +19,19 @@ def ess(draws: np.ndarray) -> np.ndarray:
     ndarray of shape (quantities,)
         NaN where a quantity does not vary, or there are fewer than 4 draws per chain or 8 in all.
     """
-    values = np.full(draws.shape[2], np.nan)
-    varies = np.ptp(draws, axis=(0, 1)) > 0
-    if draws.shape[0] * draws.shape[1] < 8 or draws.shape[1] < 4 or not varies.any():
-        return values
+    return of_each(draws, _ess)
+
+
+def _ess(draws: np.ndarray) -> np.ndarray:
     import arviz
     import xarray
 
-    draws = draws[..., varies]
     if len(draws) == 1:  # a chain alone is compared with itself: its halves
         half = draws.shape[1] // 2
         draws = draws[0, : 2 * half].reshape(2, half, -1)
     dataset = xarray.Dataset({"q": (("chain", "draw", "quantity"), draws)})
     with _without_compilation(arviz):
-        values[varies] = arviz.ess(dataset)["q"].values
-    return values
+        return arviz.ess(dataset)["q"].values
 
 
 @contextmanager

@@ -4,6 +4,8 @@ ArviZ has both, one quantity at a time: a millisecond or two each, which adds up
 of chains and over rows. It is the oracle of the tests.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import special, stats
 
@@ -28,15 +30,23 @@ def rhat(draws: np.ndarray) -> np.ndarray:
     Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), "Rank-normalization, folding,
     and localization: an improved R-hat", Bayesian Analysis 16(2).
     """
+    return of_each(draws, _rank_rhat)
+
+
+def of_each(draws: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A figure of every quantity that varies, (quantities,); NaN for others and few draws."""
     values = np.full(draws.shape[2], np.nan)
     varies = np.ptp(draws, axis=(0, 1)) > 0
-    if draws.shape[0] * draws.shape[1] < 8 or draws.shape[1] < 4 or not varies.any():
-        return values
-    half = draws.shape[1] // 2
-    halves = np.concatenate([draws[:, :half], draws[:, -half:]])[..., varies]
-    folded = np.abs(halves - np.median(halves, axis=(0, 1)))
-    values[varies] = np.maximum(*(_plain_rhat(_normal_scores(part)) for part in (halves, folded)))
+    if draws.shape[1] >= 4 and draws.shape[0] * draws.shape[1] >= 8 and varies.any():
+        values[varies] = figure(draws[..., varies])
     return values
+
+
+def _rank_rhat(draws: np.ndarray) -> np.ndarray:
+    half = draws.shape[1] // 2
+    halves = np.concatenate([draws[:, :half], draws[:, -half:]])
+    folded = np.abs(halves - np.median(halves, axis=(0, 1)))
+    return np.maximum(*(_plain_rhat(_normal_scores(part)) for part in (halves, folded)))
 
 
 def _normal_scores(draws: np.ndarray) -> np.ndarray:
