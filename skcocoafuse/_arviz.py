@@ -8,17 +8,7 @@ from skcocoafuse._monte_carlo import of_each
 
 
 def ess(draws: np.ndarray) -> np.ndarray:
-    """Bulk effective sample size of many quantities.
-
-    Parameters
-    ----------
-    draws : ndarray of shape (chains, draws, quantities)
-
-    Returns
-    -------
-    ndarray of shape (quantities,)
-        NaN where a quantity does not vary, or there are fewer than 4 draws per chain or 8 in all.
-    """
+    """Bulk effective sample size; shapes and NaN as in :func:`skcocoafuse._monte_carlo.rhat`."""
     return of_each(draws, _ess)
 
 

@@ -33,8 +33,8 @@ _EARLY_WINDOW = 30
 # Draws in the later windows. In nutpie's 80 a chain may see one end of a bent ridge only, and
 # then its mass matrix holds it there (1 of 20 fits of the smooth transition).
 _WINDOW = 120
-# 255 steps. Draws of 1023 took 3 to 4 times as long on the diabetes data with 3 and 4 experts
-# and mixed no better.
+# 255 steps. On the diabetes data with 3 and 4 experts depth 10 (at target_accept 0.95) took 2.5
+# to 3.4 times as long as depth 8 (at 0.9) and mixed no better; see benchmarks/README.md.
 _DEPTH = 8
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
