@@ -26,6 +26,7 @@ HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "ma
 MAY_USE_NUMBA = {
     "inference/_likelihood.py",
     "inference/_vector_math.py",
+    "inference/coordinates.py",
     "inference/kernel.py",
 }
 

@@ -9,7 +9,7 @@ all three models. Tests hold it to the PyMC model's own value and gradient.
 import ctypes
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numba import carray, cfunc, njit, types
@@ -17,6 +17,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from skcocoafuse.inference._likelihood import LEARNED, OPTIONS, ROWS, log_likelihood
+from skcocoafuse.inference.coordinates import (
+    Coordinates,
+    bends_gates,
+    laplace_bends,
+    pull_back,
+    to_theta,
+)
 from skcocoafuse.model.priors import DEFAULT_PRIORS, FAMILY_CODES, Prior
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
@@ -73,7 +80,7 @@ def log_posterior(
     has a row per parameter block in the order of ``theta`` (see ``ModelSpec.blocks``),
     ``rounding_variance`` is part of every expert's variance, ``behavior`` is BLEND, MIXTURE
     or LEARNED. ``softening`` > 0 rounds the kink of Laplace priors, for optimisers; 0 is
-    the exact density.
+    the exact density; the first is that of all priors but the gates', the second theirs.
     """
     M = basis.shape[0]
     K = M - 1
@@ -100,6 +107,7 @@ def log_posterior(
                 gate_coef[k, j] += basis[k, m] * raw[m, j]
     d_gate = np.zeros(M)
     d_gate_coef = np.zeros((M, d_g))
+    own_softening, gate_softening = softening[0], softening[1]
     learned = behavior == LEARNED
     h = theta[at_behavior] if learned else 0.0
 
@@ -113,11 +121,11 @@ def log_posterior(
 
     for k in range(M):
         gradient[at_sigma + k] = 2.0 * (variance[k] - rounding_variance) * d_variance[k]
-    total += _prior(priors[0], theta[:at_coef], softening, gradient[:at_coef])
-    total += _prior(priors[1], theta[at_coef:at_sigma], softening, gradient[at_coef:at_sigma])
-    total += _prior(priors[2], theta[at_sigma:at_gate], softening, gradient[at_sigma:at_gate])
-    total += _prior(priors[3], gate, softening, d_gate)
-    total += _prior(priors[4], gate_coef.ravel(), softening, d_gate_coef.ravel())
+    total += _prior(priors[0], theta[:at_coef], own_softening, gradient[:at_coef])
+    total += _prior(priors[1], theta[at_coef:at_sigma], own_softening, gradient[at_coef:at_sigma])
+    total += _prior(priors[2], theta[at_sigma:at_gate], own_softening, gradient[at_sigma:at_gate])
+    total += _prior(priors[3], gate, gate_softening, d_gate)
+    total += _prior(priors[4], gate_coef.ravel(), gate_softening, d_gate_coef.ravel())
     for m in range(K):
         for k in range(M):
             gradient[at_gate + m] += basis[k, m] * d_gate[k]
@@ -129,37 +137,13 @@ def log_posterior(
         total += _prior(
             priors[5],
             theta[at_behavior:at_behavior_coef],
-            softening,
+            own_softening,
             gradient[at_behavior:at_behavior_coef],
         )
         total += _prior(
-            priors[6], theta[at_behavior_coef:end], softening, gradient[at_behavior_coef:end]
+            priors[6], theta[at_behavior_coef:end], own_softening, gradient[at_behavior_coef:end]
         )
     return total
-
-
-@dataclass(frozen=True)
-class Coordinates:
-    """theta = centre + factor z: linear coordinates in which a posterior is nearly round.
-
-    Parameters
-    ----------
-    centre : ndarray of shape (n_parameters,)
-    factor : ndarray of shape (n_parameters, n_parameters)
-        Lower triangular.
-    """
-
-    centre: np.ndarray
-    factor: np.ndarray
-
-    @property
-    def log_volume(self) -> float:
-        """Log determinant of the factor."""
-        return float(np.log(np.diag(self.factor)).sum())
-
-    def to_theta(self, z: np.ndarray) -> np.ndarray:
-        """Parameters of coordinate vectors, (..., n_parameters)."""
-        return self.centre + z @ self.factor.T
 
 
 class Kernel:
@@ -175,6 +159,8 @@ class Kernel:
     n_parameters : int
     constant : float
         The constants of the priors, which the compiled function leaves out.
+    plain : Coordinates
+        The bent coordinates of this model, without a linear map.
     """
 
     def __init__(self, problem: Problem):
@@ -194,6 +180,7 @@ class Kernel:
         rounding = np.array([spec.rounding_variance])
         self._arrays = [*designs, y, weight, np.ascontiguousarray(spec.basis), priors, rounding]
         self._sizes = [len(X) for X in designs] + [y.size, spec.n_experts, len(priors), behavior]
+        self.plain = Coordinates.plain(laplace_bends(spec))
 
     def tempered(self, power: float) -> "Kernel":
         """The kernel with the likelihood to a power, itself for 1."""
@@ -201,31 +188,34 @@ class Kernel:
             return self
         return Kernel(replace(self.problem, weight=power * self.problem.weight))
 
-    def user_data(self, softening: np.ndarray, coordinates: Coordinates | None = None):
-        """What :data:`log_posterior_callback` reads: addresses and sizes, as int64.
+    def user_data(self, softening: float = 0.0, coordinates: Coordinates | None = None):
+        """What :data:`log_posterior_callback` reads, and the arrays to keep while it does.
 
-        Valid while the kernel and the arguments live. Without ``coordinates`` the
-        callback takes parameters themselves.
+        ``softening`` > 0 rounds the kinks of those Laplace priors that coordinates do not
+        bend. Without ``coordinates`` the callback takes parameters themselves.
         """
-        arrays = [*self._arrays, softening]
+        rounded = np.full(2, softening)
+        if coordinates is not None:  # bending takes away the exact kink
+            rounded *= [0.0, 0.0 if bends_gates(self.problem.spec) else 1.0]
+        arrays = [*self._arrays, rounded]
         if coordinates is not None:
-            arrays += [coordinates.centre, coordinates.factor]
-        addresses = [array.ctypes.data for array in arrays] + [0, 0]
-        return np.array(addresses[:_N_ADDRESSES] + self._sizes, dtype=np.int64)
+            arrays += [coordinates.centre, coordinates.factor, coordinates.bends]
+        addresses = [array.ctypes.data for array in arrays] + [0, 0, 0]
+        return np.array(addresses[:_N_ADDRESSES] + self._sizes, dtype=np.int64), arrays
 
-    def function(self, softening: float = 0.0) -> Callable:
+    def function(self, softening: float = 0.0, coordinates: Coordinates | None = None) -> Callable:
         """A function from unconstrained vectors, (n_parameters,), to (value, gradient).
 
         ``softening`` > 0 replaces |z| by sqrt(z^2 + softening^2) in Laplace priors, for
-        optimisers. Each function has buffers of its own: share none between threads. The
-        interpreter lock is released while it computes.
+        optimisers. With ``coordinates`` the vectors are their z, the density is that of their
+        u, and softening is left to priors they do not bend. Each function has buffers of
+        its own: share none between threads. The interpreter lock is released while it computes.
         """
-        soft = np.array([softening])
-        data = self.user_data(soft)
+        data, arrays = self.user_data(softening, coordinates)
         theta, gradient, value = (np.empty(size) for size in (self.n_parameters,) * 2 + (1,))
         arguments = [array.ctypes.data_as(_REAL_P) for array in (theta, gradient, value)]
         address, callback = data.ctypes.data, log_posterior_callback.ctypes
-        keep = (self, soft, data)
+        keep = (data, arrays)
 
         def log_posterior_and_gradient(at, _keep=keep):
             theta[:] = at
@@ -278,29 +268,9 @@ def _as_pointer(typingctx, address):
     return types.voidptr(address), codegen
 
 
-_N_ADDRESSES = 11  # at the head of user_data; the last two are 0 without coordinates
+_N_ADDRESSES = 12  # at the head of user_data; the last three are 0 without coordinates
 _REALS = types.CPointer(types.double)
 _REAL_P = ctypes.POINTER(ctypes.c_double)
-
-
-@njit(**OPTIONS)
-def _to_theta(centre, factor, z, theta):
-    for i in range(z.size):
-        row = factor[i]
-        total = centre[i]
-        for j in range(i + 1):
-            total += row[j] * z[j]
-        theta[i] = total
-
-
-@njit(**OPTIONS)
-def _pull_back(factor, slope, gradient):
-    """Gradient by z = factor' slope, where slope is the gradient by theta."""
-    gradient.fill(0.0)
-    for i in range(slope.size):
-        row = factor[i]
-        for j in range(i + 1):
-            gradient[j] += row[j] * slope[i]
 
 
 @cfunc(types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr), cache=True)
@@ -310,19 +280,22 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
     Returns 0, or 1 where the density or its gradient is not finite.
     """
     u = carray(user_data, (_N_ADDRESSES + 7,), np.int64)
-    d_expert, d_gate, d_behavior, rows = u[11], u[12], u[13], u[14]
-    M, n_priors, behavior = u[15], u[16], u[17]
+    d_expert, d_gate, d_behavior, rows = u[12], u[13], u[14], u[15]
+    M, n_priors, behavior = u[16], u[17], u[18]
     z = carray(theta, (n,))
     g = carray(gradient, (n,))
     moved = u[9] != 0
-    at, slope = np.empty(n), np.empty(n)
+    at, slope, bent = np.empty(n), np.empty(n), np.empty(n)
+    result = 0.0
     if moved:
+        centre = carray(_as_pointer(u[9]), (n,), np.float64)
         factor = carray(_as_pointer(u[10]), (n, n), np.float64)
-        _to_theta(carray(_as_pointer(u[9]), (n,), np.float64), factor, z, at)
+        bends = carray(_as_pointer(u[11]), (n, 2), np.float64)
+        result = to_theta(centre, factor, bends, z, bent, at)
     else:
         for i in range(n):
             at[i] = z[i]
-    result = log_posterior(
+    result += log_posterior(
         at,
         carray(_as_pointer(u[0]), (d_expert, rows), np.float64),
         carray(_as_pointer(u[1]), (d_gate, rows), np.float64),
@@ -333,11 +306,13 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
         carray(_as_pointer(u[6]), (n_priors, 4), np.float64),
         carray(_as_pointer(u[7]), (1,), np.float64)[0],
         behavior,
-        carray(_as_pointer(u[8]), (1,), np.float64)[0],
+        carray(_as_pointer(u[8]), (2,), np.float64),
         slope,
     )
     if moved:
-        _pull_back(carray(_as_pointer(u[10]), (n, n), np.float64), slope, g)
+        factor = carray(_as_pointer(u[10]), (n, n), np.float64)
+        bends = carray(_as_pointer(u[11]), (n, 2), np.float64)
+        pull_back(factor, bends, bent, slope, g)
     else:
         for i in range(n):
             g[i] = slope[i]

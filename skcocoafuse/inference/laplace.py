@@ -1,12 +1,12 @@
 """Gaussian approximations at several modes, corrected by importance weights."""
 
 import numpy as np
-from scipy import linalg
 
 from skcocoafuse.inference import starts
+from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.importance import resample
-from skcocoafuse.inference.kernel import Coordinates, Kernel
+from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
 
@@ -66,6 +66,7 @@ def _log_density(normals: list[Coordinates], log_share, theta: np.ndarray) -> np
     """Log density of the mixture of Normals, (draws,)."""
     terms = []
     for normal, share in zip(normals, log_share, strict=True):
-        z = linalg.solve_triangular(normal.factor, (theta - normal.centre).T, lower=True)
-        terms.append(share - 0.5 * ((z * z).sum(axis=0) + len(z) * _LOG_2PI) - normal.log_volume)
+        z = normal.from_theta(theta)
+        normal_density = -0.5 * ((z * z).sum(axis=-1) + z.shape[-1] * _LOG_2PI)
+        terms.append(share + normal_density - normal.log_volume - normal.log_bending(z))
     return logsumexp(np.stack(terms, axis=-1))

@@ -14,8 +14,9 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     watch = Stopwatch()
     rng, kernel = np.random.default_rng(settings.seed), Kernel(problem)
     modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
-    theta = starts.polish(modes[0])
-    value, _ = kernel(theta)
+    polished = [starts.polish(mode) for mode in modes]
+    values = kernel.log_posterior(np.array(polished))
+    theta, value = polished[values.argmax()], values.max()
     watch.lap("optimisation")
     return EngineResult(
         theta=theta[None, None, :],

@@ -9,13 +9,9 @@ import numpy as np
 
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import pymc_sampler, starts
+from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
-from skcocoafuse.inference.kernel import (
-    Coordinates,
-    Kernel,
-    identity_callback,
-    log_posterior_callback,
-)
+from skcocoafuse.inference.kernel import Kernel, identity_callback, log_posterior_callback
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.starts import Mode
 from skcocoafuse.model.problem import Problem
@@ -71,11 +67,14 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         options = {"max_treedepth": maxdepth}
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
     watch.lap("sampling")
-    statistics = {name: np.concatenate([run[1][name] for run in runs]) for name in runs[0][1]}
+    statistics = [stats for _, _, stats in runs]
+    log_posterior = [
+        stats.pop("logp") + kernel.constant - where.log_bending(z) for where, z, stats in runs
+    ]
     return EngineResult(
-        theta=np.concatenate([run[0] for run in runs]),
-        log_posterior=statistics.pop("logp") + kernel.constant,
-        stats=statistics,
+        theta=np.concatenate([where.to_theta(z) for where, z, _ in runs]),
+        log_posterior=np.concatenate(log_posterior),
+        stats={name: np.concatenate([s[name] for s in statistics]) for name in statistics[0]},
         seconds=watch.seconds,
     )
 
@@ -104,7 +103,8 @@ def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
         for heat in rounds:
             tempered = kernel.tempered(heat)
             begun = [(mode.on(tempered), 2) for mode in modes[:_N_PILOTS]]
-            ends = np.concatenate([theta[:, -1] for theta, _ in _sample_from(begun, pilot, rng)])
+            runs = _sample_from(begun, pilot, rng)
+            ends = np.concatenate([where.bent(z[:, -1]) for where, z, _ in runs])
             step()
             best = modes[0].log_mass
             found = starts.climb(kernel, ends, settings.cores)
@@ -127,7 +127,7 @@ def _share_chains(modes: list[Mode], n_chains: int) -> list[tuple[Mode, int]]:
 
 
 def _sample_from(begun: list[tuple[Mode, int]], settings: Settings, rng) -> list[tuple]:
-    """Draws (chains, draws, n_parameters) and statistics of the chains begun at each mode."""
+    """Coordinates, draws z (chains, draws, n_parameters) and statistics for each mode."""
     cores = max(1, settings.cores // len(begun))
     samplers = []
     try:
@@ -147,7 +147,7 @@ def _sample_from(begun: list[tuple[Mode, int]], settings: Settings, rng) -> list
             for theirs, ours in _STATS.items()
             if theirs in trace.sample_stats
         }
-        runs.append((mode.normal.to_theta(np.asarray(trace.posterior["z"].values)), statistics))
+        runs.append((mode.normal, np.asarray(trace.posterior["z"].values), statistics))
     return runs
 
 
@@ -186,7 +186,7 @@ def _nutpie_model(kernel: Kernel, coordinates: Coordinates):
         return _SPREAD * np.random.default_rng(seed).normal(size=size)
 
     size = kernel.n_parameters
-    exact = np.zeros(1)  # no softening
+    data, arrays = kernel.user_data(0.0, coordinates)
     index = pd.RangeIndex(size)
     values = {
         "_n_dim": size,
@@ -198,9 +198,9 @@ def _nutpie_model(kernel: Kernel, coordinates: Coordinates):
         "compiled_logp_func": log_posterior_callback,
         "compiled_expand_func": identity_callback,
         "initial_point_func": initial_point,
-        "user_data": kernel.user_data(exact, coordinates),
+        "user_data": data,
         # keeps the arrays alive while chains run
-        "shared_data": {"kernel": kernel, "exact": exact, "coordinates": coordinates},
+        "shared_data": dict(enumerate(arrays)),
         "shared_var_keys": {},
         "logp_func": None,
         "expand_func": None,

@@ -13,7 +13,8 @@ from functools import cached_property
 import numpy as np
 from scipy import optimize
 
-from skcocoafuse.inference.kernel import Coordinates, Kernel
+from skcocoafuse.inference.coordinates import Coordinates
+from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Parameters
@@ -31,40 +32,47 @@ _LEAST_CURVATURE = 0.1
 
 @dataclass(frozen=True)
 class Mode:
-    """A local maximum of the log posterior, found by optimisation.
+    """A local maximum of the posterior density of bent coordinates, found by optimisation.
 
     Parameters
     ----------
     kernel : Kernel
-    theta : ndarray of shape (n_parameters,)
-    log_posterior : float
+    point : ndarray of shape (n_parameters,)
+        Bent coordinates.
+    log_density : float
+        Of the bent coordinates; Laplace priors that they leave alone are rounded.
     """
 
     kernel: Kernel
-    theta: np.ndarray
-    log_posterior: float
+    point: np.ndarray
+    log_density: float
+
+    @property
+    def theta(self) -> np.ndarray:
+        """The point as unconstrained parameters."""
+        return self.kernel.plain.to_theta(self.point)
 
     @cached_property
     def normal(self) -> Coordinates:
-        """The Normal with the curvature of the log posterior here, as coordinates."""
-        return round_coordinates(self.kernel, self.theta)
+        """The Normal with the curvature of the log density here, as coordinates."""
+        return round_coordinates(self.kernel, self.point)
+
+    @property
+    def log_mass(self) -> float:
+        """Log of height times volume: the mode's part of the evidence, up to a constant."""
+        return self.log_density + self.normal.log_volume
 
     def on(self, kernel: Kernel) -> "Mode":
         """The same point as seen by another density, of which it need not be a mode."""
         if kernel is self.kernel:
             return self
-        return Mode(kernel, self.theta, kernel(self.theta)[0])
-
-    @property
-    def log_mass(self) -> float:
-        """Log of height times volume: the mode's part of the evidence, up to a constant."""
-        return self.log_posterior + self.normal.log_volume
+        return Mode(kernel, self.point, _searched_function(kernel)(self.point)[0])
 
 
 def find_modes(
     kernel: Kernel, rng: np.random.Generator, cores: int = 1, show_progress: bool = False
 ) -> list[Mode]:
-    """Local maxima of the log posterior, highest first; at least one.
+    """Local maxima of the density of bent coordinates, highest first; at least one.
 
     Parameters
     ----------
@@ -78,11 +86,13 @@ def find_modes(
     Returns
     -------
     list of Mode
-        At most ``N_KEPT``, distinct in their log posterior.
+        At most ``N_KEPT``, distinct in their log density.
     """
     part = kernel.problem.random_part(MAX_ROWS, rng)
     searched = kernel if part is kernel.problem else Kernel(part)
-    proposals = [_propose(searched.problem, rng, kind) for kind in range(N_STARTS)]
+    proposals = [
+        kernel.plain.from_theta(_propose(searched.problem, rng, kind)) for kind in range(N_STARTS)
+    ]
     stages: list[tuple[Kernel, dict]] = [(searched, _SHORT), (searched, _LONG)]
     if searched is not kernel:
         stages.append((kernel, _LONG))
@@ -94,21 +104,21 @@ def find_modes(
                 found.append(mode)
                 step()
             modes = distinct(found)[:N_KEPT]
-            points = [mode.theta for mode in modes]
+            points = [mode.point for mode in modes]
     return modes
 
 
 def climb(kernel: Kernel, points: Iterable[np.ndarray], cores: int = 1) -> list[Mode]:
-    """The distinct modes uphill of ``points``, highest first."""
+    """The distinct modes uphill of ``points`` (bent coordinates), highest first."""
     return distinct(list(_climb_all(kernel, points, _LONG, cores)))
 
 
 def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], options: dict, cores: int):
     """Optimise from every point, in threads: the kernel computes without Python's lock."""
 
-    def maximise(theta):
-        objective = _negated(kernel.function(SOFTENING))
-        result = optimize.minimize(objective, theta, jac=True, method="L-BFGS-B", options=options)
+    def maximise(point):
+        objective = _negated(_searched_function(kernel))
+        result = optimize.minimize(objective, point, jac=True, method="L-BFGS-B", options=options)
         return Mode(kernel, result.x, -float(result.fun))
 
     if cores == 1:
@@ -116,6 +126,10 @@ def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], options: dict, core
         return
     with ThreadPoolExecutor(cores) as threads:
         yield from threads.map(maximise, points)
+
+
+def _searched_function(kernel: Kernel):
+    return kernel.function(SOFTENING, kernel.plain)
 
 
 def _negated(function):
@@ -129,13 +143,13 @@ def _negated(function):
 
 
 def distinct(modes: list[Mode], tolerance: float = 0.05) -> list[Mode]:
-    """Highest first, dropping those with the log posterior of a better one.
+    """Highest first, dropping those with the log density of a better one.
 
-    Permuted copies of a mode share its log posterior exactly, so this also removes them.
+    Permuted copies of a mode share its log density exactly, so this also removes them.
     """
     kept: list[Mode] = []
-    for mode in sorted(modes, key=lambda m: -m.log_posterior):
-        if not kept or kept[-1].log_posterior - mode.log_posterior > tolerance:
+    for mode in sorted(modes, key=lambda m: -m.log_density):
+        if not kept or kept[-1].log_density - mode.log_density > tolerance:
             kept.append(mode)
     return kept
 
@@ -199,7 +213,10 @@ def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, q: np.ndarray) -
 
 
 def polish(mode: Mode) -> np.ndarray:
-    """The mode to rounding accuracy, by Newton's method in trust regions."""
+    """Parameters of highest posterior density near a mode, to rounding accuracy.
+
+    By Newton's method in trust regions, from the mode of the bent coordinates.
+    """
     function = mode.kernel.function(SOFTENING)
     result = optimize.minimize(
         _negated(function),
@@ -223,14 +240,14 @@ def hessian(function, theta: np.ndarray) -> np.ndarray:
     return 0.5 * (matrix + matrix.T)
 
 
-def round_coordinates(kernel: Kernel, mode: np.ndarray) -> Coordinates:
+def round_coordinates(kernel: Kernel, point: np.ndarray) -> Coordinates:
     """Coordinates around a mode in which the posterior is nearly a standard Normal.
 
-    The factor is the Cholesky factor of the inverse curvature. Laplace priors are rounded
-    on their own scale, since their kink has no curvature that says anything about width;
-    directions without curvature get the width of a unit prior.
+    The factor is the Cholesky factor of the inverse curvature. Laplace priors that are not
+    bent are rounded on their own scale, since their kink has no curvature that says anything
+    about width; directions without curvature get the width of a unit prior.
     """
-    curvature = -hessian(kernel.function(softening=1.0), mode)
+    curvature = -hessian(kernel.function(1.0, kernel.plain), point)
     eigenvalues, vectors = np.linalg.eigh(curvature)
     covariance = (vectors / np.maximum(np.abs(eigenvalues), _LEAST_CURVATURE)) @ vectors.T
-    return Coordinates(mode.copy(), np.linalg.cholesky(covariance))
+    return Coordinates(point.copy(), np.linalg.cholesky(covariance), kernel.plain.bends)

@@ -199,13 +199,13 @@ def test_an_interrupt_leaves_the_estimator_as_it_was(
 def test_starts_end_in_modes_best_first(behavior):
     problem = make_problem(3, behavior=behavior, n=200)
     modes = starts.find_modes(Kernel(problem), np.random.default_rng(0))
-    values = [mode.log_posterior for mode in modes]
+    values = [mode.log_density for mode in modes]
     assert values == sorted(values, reverse=True)
     assert np.min(-np.diff(values), initial=np.inf) > 0
     function = Kernel(problem).function(starts.SOFTENING)
     polished = starts.polish(modes[0])
     value, gradient = function(polished)
-    assert value >= values[0] - 1e-6
+    assert value >= function(modes[0].theta)[0]
     assert np.abs(gradient).max() < 1e-5
 
 
@@ -237,7 +237,7 @@ def test_starts_do_not_depend_on_row_order_or_repetition():
 def test_modes_do_not_depend_on_the_number_of_threads():
     kernel = Kernel(make_problem(3, n=150))
     one, two = (starts.find_modes(kernel, np.random.default_rng(0), cores) for cores in (1, 2))
-    assert [mode.log_posterior for mode in one] == [mode.log_posterior for mode in two]
+    assert [mode.log_density for mode in one] == [mode.log_density for mode in two]
 
 
 def test_many_rows_are_searched_by_a_part_of_them(monkeypatch, switch):
@@ -267,7 +267,7 @@ def test_pilots_find_modes_that_optimisation_misses():
     first, again = (nuts._explore(modes, QUICK, np.random.default_rng(1)) for _ in range(2))
     best = max(mode.log_mass for mode in modes)
     assert first[0].log_mass >= best - 0.05  # modes nearer than that count as one
-    assert [mode.log_posterior for mode in first] == [mode.log_posterior for mode in again]
+    assert [mode.log_density for mode in first] == [mode.log_density for mode in again]
     masses = [mode.log_mass for mode in first]
     assert masses == sorted(masses, reverse=True)
 
@@ -310,18 +310,6 @@ def test_advi_refuses_unknown_methods():
     settings = dataclasses.replace(QUICK, options={"method": "svgd"})
     with pytest.raises(ValueError, match=r"one of \['fullrank_advi', 'advi'\]; got 'svgd'"):
         get_engine("advi")(make_problem(), settings)
-
-
-def test_round_coordinates_whiten_the_curvature():
-    problem = make_problem(2, n=300)
-    kernel = Kernel(problem)
-    mode = starts.polish(starts.find_modes(kernel, np.random.default_rng(0))[0])
-    coordinates = starts.round_coordinates(kernel, mode)
-    curvature = -starts.hessian(kernel.function(1.0), mode)
-    white = coordinates.factor.T @ curvature @ coordinates.factor
-    assert np.linalg.eigvalsh(curvature).min() > 0.1  # so nothing was floored
-    np.testing.assert_allclose(white, np.eye(len(mode)), atol=1e-4)
-    np.testing.assert_allclose(coordinates.to_theta(np.zeros((2, len(mode)))), [mode, mode])
 
 
 def test_hessian_is_the_second_derivative():

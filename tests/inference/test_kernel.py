@@ -139,37 +139,6 @@ def test_softening_rounds_the_kink_and_vanishes():
     assert gaps[0] > 0
 
 
-def test_coordinates_are_a_change_of_variables():
-    """Through the C entry point, as samplers call it."""
-    import ctypes
-
-    from skcocoafuse.inference.kernel import Coordinates, log_posterior_callback
-
-    problem = make_problem(3)
-    kernel, size = Kernel(problem), problem.spec.n_parameters
-    rng = np.random.default_rng(0)
-    coordinates = Coordinates(rng.normal(size=size), np.tril(rng.normal(size=(size, size))) / 5)
-    exact = np.zeros(1)
-    data = kernel.user_data(exact, coordinates)
-
-    def value_and_gradient(z):
-        gradient, value = np.empty(size), np.empty(1)
-        pointers = [
-            array.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for array in (z, gradient, value)
-        ]
-        assert log_posterior_callback.ctypes(size, *pointers, data.ctypes.data) == 0
-        return value[0], gradient
-
-    z = rng.normal(size=size)
-    value, gradient = value_and_gradient(z)
-    expected, slope = kernel(coordinates.to_theta(z))
-    assert value + kernel.constant == pytest.approx(expected, rel=1e-12)
-    np.testing.assert_allclose(gradient, coordinates.factor.T @ slope, rtol=1e-9, atol=1e-9)
-    wall = np.full(size, 1e5)  # sigma overflows: the callback says so instead of lying
-    pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (wall, gradient, exact)]
-    assert log_posterior_callback.ctypes(size, *pointers, data.ctypes.data) == 1
-
-
 def test_vector_math_is_accurate_to_rounding():
     import numba
 
