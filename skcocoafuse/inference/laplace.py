@@ -10,17 +10,18 @@ from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
 
-_POOL = 4  # proposals per kept draw
+_POOL = 4  # proposals per kept draw, where weights are worth it
 _LOG_2PI = np.log(2.0 * np.pi)
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Draws from Normals at the modes, with the curvature there as inverse covariance.
 
-    Each mode has the weight of its volume times its height (its approximate evidence), and
-    draws are resampled by smoothed importance weights. Where the Pareto k-hat of these is above
-    0.7, they say more about luck than about the posterior; then every mode has chains
-    of its own, uncorrected, and predictions weigh the modes as they weigh islands of chains.
+    Normals are in bent coordinates. Each mode has the weight of its volume times its height
+    (its approximate evidence), and draws are resampled by smoothed importance weights. Where
+    the Pareto k-hat of these is above 0.7, they say more about luck than about the posterior;
+    then every mode has chains of its own, uncorrected, and predictions weigh the modes as they
+    weigh islands of chains. A first pool, as large as the sample, shows which it will be.
     """
     check_options("laplace", settings.options, ())
     rng = np.random.default_rng(settings.seed)
@@ -32,11 +33,14 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     log_mass = np.array([mode.log_mass for mode in modes])
     log_share = log_mass - logsumexp(log_mass)
     n_kept = settings.chains * settings.draws
-    counts = rng.multinomial(_POOL * n_kept, np.exp(log_share))
-    pool = rng.permutation(np.concatenate(_draw(normals, counts, rng)))
-    log_posterior = kernel.log_posterior(pool)
-    log_proposal = _log_density(normals, log_share, pool)
-    chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, rng)
+    for pool_size in (n_kept, _POOL * n_kept):
+        counts = rng.multinomial(pool_size, np.exp(log_share))
+        pool = rng.permutation(np.concatenate(_draw(normals, counts, rng)))
+        log_posterior = kernel.log_posterior(pool)
+        log_proposal = _log_density(normals, log_share, pool)
+        chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, rng)
+        if chosen is None:
+            break
     if chosen is not None:
         theta = pool[chosen].reshape(settings.chains, settings.draws, -1)
         log_posterior = log_posterior[chosen].reshape(theta.shape[:2])

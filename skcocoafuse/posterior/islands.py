@@ -20,7 +20,8 @@ N_ANCHORS = 10
 MAX_RHAT = 1.05  # of all chains together; below it there is one island
 _MAX_PAIR_RHAT = 1.2
 _MIN_DRAWS = 100  # per chain; shorter chains disagree because they are short
-_MAX_DRAWS, _MAX_ROWS = 1000, 1000  # that stacking looks at, per island
+_MAX_PAIR_DRAWS = 250  # of each chain of a pair
+_MAX_DRAWS, _MAX_ROWS = 2000, 1000  # that stacking looks at, of all islands together
 _ROUNDS = 1000
 
 
@@ -60,7 +61,9 @@ def weigh_islands(
     rows = problem.anchors(_MAX_ROWS)
     elpd = np.stack(
         [
-            leave_one_out(rows, posterior.spec, posterior.chains(chains).thinned(_MAX_DRAWS))[0]
+            leave_one_out(
+                rows, posterior.spec, posterior.chains(chains).thinned(_MAX_DRAWS // len(islands))
+            )[0]
             for chains in islands
         ],
         axis=1,
@@ -81,6 +84,7 @@ def find_islands(quantities: np.ndarray) -> list[list[int]]:
     if n_chains == 1 or n_draws < _MIN_DRAWS:
         return [list(range(n_chains))]
     first, second = np.triu_indices(n_chains, k=1)
+    quantities = quantities[:, :: -(-n_draws // _MAX_PAIR_DRAWS)]
     pairs = np.concatenate([quantities[[i, j]] for i, j in zip(first, second, strict=True)], axis=2)
     pair_rhat = rhat(pairs).reshape(len(first), -1)
     linked = np.zeros((n_chains, n_chains), dtype=bool)

@@ -5,6 +5,8 @@ exchangeable), so a draw may be permuted freely; permutations are chosen so that
 expert means the same in every draw.
 """
 
+import itertools
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -15,6 +17,7 @@ from skcocoafuse.posterior.draws import unfused_log_density
 
 N_ANCHORS = 100
 _MAX_ROUNDS = 20
+_MAX_ENUMERATED = 5  # experts; one assignment problem per draw takes longer than 120 sums
 
 
 def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray) -> Parameters:
@@ -75,15 +78,27 @@ def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:
     ndarray of int, shape (draws, M)
         ``order[s, k]`` is the expert of draw s that takes label k.
     """
-    n_draws, _, M = responsibility.shape
+    n_draws, n_anchors, M = responsibility.shape
+    by_expert = np.ascontiguousarray(responsibility.mT).reshape(-1, n_anchors)
     average = responsibility[reference]
     order = np.tile(np.arange(M), (n_draws, 1))
     for _ in range(_MAX_ROUNDS):
         # gain[s, k, j]: cross term of giving label k to expert j of draw s
-        gain = np.einsum("saj,ak->skj", responsibility, np.log(average + 1e-12), optimize=True)
-        new = np.array([linear_sum_assignment(-g)[1] for g in gain])
-        average = np.take_along_axis(responsibility, new[:, None, :], axis=-1).mean(axis=0)
+        gain = (by_expert @ np.log(average + 1e-12)).reshape(n_draws, M, M).mT
+        new = _best_permutations(gain)
+        takes = np.eye(M)[new].mT.reshape(-1, M)  # row (s, j): the label of expert j of draw s
+        average = by_expert.T @ takes / n_draws
         if np.array_equal(new, order):
             break
         order = new
     return new
+
+
+def _best_permutations(gain: np.ndarray) -> np.ndarray:
+    """For every draw the permutation of greatest total gain: (draws, M, M) to (draws, M)."""
+    M = gain.shape[-1]
+    if M > _MAX_ENUMERATED:
+        return np.array([linear_sum_assignment(-g)[1] for g in gain])
+    permutations = np.array(list(itertools.permutations(range(M))))
+    total = sum(gain[:, label, permutations[:, label]] for label in range(M))
+    return permutations[total.argmax(axis=1)]

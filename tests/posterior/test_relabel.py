@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
-from skcocoafuse.posterior.relabel import relabel, stephens
+from skcocoafuse.posterior.relabel import _best_permutations, relabel, stephens
 from tests.problems import make_problem
 
 
@@ -86,3 +87,13 @@ def test_no_switching_within_or_between_chains(nuts_switch, which):
     assert (intercept[..., 0] < intercept[..., 1]).mean() == 1.0
     chain_means = intercept.mean(axis=1)
     assert np.ptp(chain_means, axis=0).max() < 0.1
+
+
+@pytest.mark.parametrize("n_experts", [2, 4, 5, 6])
+def test_the_best_permutation_beats_every_other(n_experts):
+    gain = np.random.default_rng(n_experts).normal(size=(30, n_experts, n_experts))
+    chosen = _best_permutations(gain)
+    for g, order in zip(gain, chosen, strict=True):
+        rows, columns = linear_sum_assignment(-g)
+        assert g[np.arange(n_experts), order].sum() == pytest.approx(g[rows, columns].sum())
+        assert sorted(order) == list(range(n_experts))
