@@ -100,5 +100,5 @@ def _best_permutations(gain: np.ndarray) -> np.ndarray:
     if M > _MAX_ENUMERATED:
         return np.array([linear_sum_assignment(-g)[1] for g in gain])
     permutations = np.array(list(itertools.permutations(range(M))))
-    total = sum(gain[:, label, permutations[:, label]] for label in range(M))
+    total = np.sum([gain[:, label, permutations[:, label]] for label in range(M)], axis=0)
     return permutations[total.argmax(axis=1)]
