@@ -7,6 +7,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import pymc_sampler, starts
 from skcocoafuse.inference.coordinates import Coordinates
@@ -15,6 +16,8 @@ from skcocoafuse.inference.kernel import Kernel, identity_callback, log_posterio
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.starts import Mode
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, find_islands, invariants
 
 _SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
 _N_PILOTS = 4  # modes that two short chains each begin from
@@ -32,7 +35,47 @@ _WINDOW = 120
 # 255 steps. On the diabetes data with 3 and 4 experts depth 10 (at target_accept 0.95) took 2.5
 # to 3.4 times as long as depth 8 (at 0.9) and mixed no better; see benchmarks/README.md.
 _DEPTH = 8
+# Chains that disagree without being settled in modes of their own go on: by so many times their
+# draws, after a shorter warm-up, and all draws together are thinned to the number asked for.
+_MORE_DRAWS, _MORE_TUNE = 2, 0.6
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """Chains to run: in which coordinates, how many, and where from (None: near their centre)."""
+
+    kernel: Kernel
+    coordinates: Coordinates
+    chains: int
+    start: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What chains of one launch found: draws z (chains, draws, n_parameters), statistics."""
+
+    kernel: Kernel
+    coordinates: Coordinates
+    z: np.ndarray
+    statistics: dict[str, np.ndarray]
+
+    def chain(self, number: int) -> "Run":
+        """One of the chains alone."""
+        own = slice(number, number + 1)
+        statistics = {name: values[own] for name, values in self.statistics.items()}
+        return Run(self.kernel, self.coordinates, self.z[own], statistics)
+
+    def followed_by(self, other: "Run", every: int) -> "Run":
+        """The draws of both in their order, one out of ``every`` of them kept."""
+
+        def join(first, second):
+            return np.concatenate([first, second], axis=1)[:, every - 1 :: every]
+
+        statistics = {
+            name: join(values, other.statistics[name]) for name, values in self.statistics.items()
+        }
+        return Run(self.kernel, self.coordinates, join(self.z, other.z), statistics)
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
@@ -56,6 +99,10 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         modes = _explore(modes, settings, rng)
         watch.lap("pilot chains")
         runs = _sample_from(_share_chains(modes, settings.chains), settings, rng)
+        thinning = 1
+        if _should_go_on(problem, kernel, runs):
+            runs = _go_on(runs, settings, rng)
+            thinning += _MORE_DRAWS
     except (ImportError, AttributeError, TypeError) as error:
         warnings.warn(
             f"nutpie did not accept the compiled kernel ({type(error).__name__}: {error}); "
@@ -67,16 +114,53 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         options = {"max_treedepth": maxdepth}
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
     watch.lap("sampling")
-    statistics = [stats for _, _, stats in runs]
-    log_posterior = [
-        stats.pop("logp") + kernel.constant - where.log_bending(z) for where, z, stats in runs
-    ]
+    theta, log_posterior, statistics = _joined(kernel, runs)
     return EngineResult(
-        theta=np.concatenate([where.to_theta(z) for where, z, _ in runs]),
-        log_posterior=np.concatenate(log_posterior),
-        stats={name: np.concatenate([s[name] for s in statistics]) for name in statistics[0]},
+        theta=theta,
+        log_posterior=log_posterior,
+        stats=statistics,
         seconds=watch.seconds,
+        info={"thinning": thinning},
     )
+
+
+def _joined(kernel: Kernel, runs: list[Run]):
+    """Parameters, log posterior and statistics of all chains, (chains, draws, ...)."""
+    statistics = {
+        name: np.concatenate([run.statistics[name] for run in runs]) for name in runs[0].statistics
+    }
+    bending = np.concatenate([run.coordinates.log_bending(run.z) for run in runs])
+    theta = np.concatenate([run.coordinates.to_theta(run.z) for run in runs])
+    return theta, statistics.pop("logp") + kernel.constant - bending, statistics
+
+
+def _should_go_on(problem: Problem, kernel: Kernel, runs: list[Run]) -> bool:
+    """Whether long chains disagree, other than by each sitting in a mode of its own."""
+    if runs[0].z.shape[1] < MIN_DRAWS:
+        return False
+    theta, log_posterior, _ = _joined(kernel, runs)
+    posterior = Posterior(problem.spec, problem.spec.unpack(theta), log_posterior, {})
+    quantities = invariants(problem, posterior)
+    if not _worst_rhat(quantities) > MAX_RHAT:
+        return False
+    islands = find_islands(quantities)
+    return len(islands) == 1 or max(_worst_rhat(quantities[i]) for i in islands) > MAX_RHAT
+
+
+def _worst_rhat(quantities: np.ndarray) -> float:
+    return float(np.nanmax(rhat(quantities), initial=0.0))
+
+
+def _go_on(runs: list[Run], settings: Settings, rng) -> list[Run]:
+    """Every chain continued from its last draw; a run for each chain."""
+    longer = dataclasses.replace(
+        settings, draws=_MORE_DRAWS * settings.draws, tune=int(_MORE_TUNE * settings.tune)
+    )
+    chains = [run.chain(number) for run in runs for number in range(len(run.z))]
+    launches = [Launch(run.kernel, run.coordinates, 1, run.z[0, -1]) for run in chains]
+    more = _sample_from(launches, longer, rng)
+    every = 1 + _MORE_DRAWS
+    return [first.followed_by(second, every) for first, second in zip(chains, more, strict=True)]
 
 
 def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
@@ -102,9 +186,9 @@ def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
     with progress_bar(settings.progress_bar, "pilot chains", len(rounds)) as step:
         for heat in rounds:
             tempered = kernel.tempered(heat)
-            begun = [(mode.on(tempered), 2) for mode in modes[:_N_PILOTS]]
+            begun = [_launch(mode.on(tempered), 2) for mode in modes[:_N_PILOTS]]
             runs = _sample_from(begun, pilot, rng)
-            ends = np.concatenate([where.bent(z[:, -1]) for where, z, _ in runs])
+            ends = np.concatenate([run.coordinates.bent(run.z[:, -1]) for run in runs])
             step()
             best = modes[0].log_mass
             found = starts.climb(kernel, ends, settings.cores)
@@ -117,37 +201,41 @@ def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
     return modes
 
 
-def _share_chains(modes: list[Mode], n_chains: int) -> list[tuple[Mode, int]]:
+def _launch(mode: Mode, chains: int) -> Launch:
+    return Launch(mode.kernel, mode.normal, chains)
+
+
+def _share_chains(modes: list[Mode], n_chains: int) -> list[Launch]:
     """How many chains begin at each mode: two or more, at those of comparable mass."""
     close = [mode for mode in modes if modes[0].log_mass - mode.log_mass < _COMPARABLE]
     close = close[: max(1, n_chains // 2)]
     counts = np.full(len(close), n_chains // len(close))
     counts[: n_chains % len(close)] += 1
-    return list(zip(close, counts.tolist(), strict=True))
+    return [_launch(mode, n) for mode, n in zip(close, counts.tolist(), strict=True)]
 
 
-def _sample_from(begun: list[tuple[Mode, int]], settings: Settings, rng) -> list[tuple]:
-    """Coordinates, draws z (chains, draws, n_parameters) and statistics for each mode."""
-    cores = max(1, settings.cores // len(begun))
+def _sample_from(launches: list[Launch], settings: Settings, rng) -> list[Run]:
+    """Run all launches at the same time."""
+    cores = max(1, settings.cores // len(launches))
     samplers = []
     try:
-        for mode, chains in begun:
-            own = dataclasses.replace(settings, chains=chains, cores=cores)
-            model = _nutpie_model(mode.kernel, mode.normal)
-            samplers.append(_start_sampler(model, own, int(rng.integers(2**31))))
+        for launch in launches:
+            own = dataclasses.replace(settings, chains=launch.chains, cores=cores)
+            samplers.append(_start_sampler(_nutpie_model(launch), own, int(rng.integers(2**31))))
         traces = [sampler.wait() for sampler in samplers]
     except BaseException:  # an interrupt above all: no chain goes on behind the user's back
         for sampler in samplers:
             sampler.cancel()
         raise
     runs = []
-    for (mode, _), trace in zip(begun, traces, strict=True):
+    for launch, trace in zip(launches, traces, strict=True):
         statistics = {
             ours: np.asarray(trace.sample_stats[theirs].values)
             for theirs, ours in _STATS.items()
             if theirs in trace.sample_stats
         }
-        runs.append((mode.normal, np.asarray(trace.posterior["z"].values), statistics))
+        z = np.asarray(trace.posterior["z"].values)
+        runs.append(Run(launch.kernel, launch.coordinates, z, statistics))
     return runs
 
 
@@ -174,7 +262,7 @@ def _start_sampler(model, settings: Settings, seed: int):
     )
 
 
-def _nutpie_model(kernel: Kernel, coordinates: Coordinates):
+def _nutpie_model(launch: Launch):
     """Nutpie's own class for compiled models, around the kernel.
 
     Its fields differ between releases, so only those that exist are filled.
@@ -183,10 +271,12 @@ def _nutpie_model(kernel: Kernel, coordinates: Coordinates):
     from nutpie.compile_pymc import CompiledPyMCModel
 
     def initial_point(seed):
+        if launch.start is not None:
+            return launch.start
         return _SPREAD * np.random.default_rng(seed).normal(size=size)
 
-    size = kernel.n_parameters
-    data, arrays = kernel.user_data(0.0, coordinates)
+    size = launch.kernel.n_parameters
+    data, arrays = launch.kernel.user_data(0.0, launch.coordinates)
     index = pd.RangeIndex(size)
     values = {
         "_n_dim": size,

@@ -19,7 +19,7 @@ from skcocoafuse.posterior.loo import leave_one_out
 N_ANCHORS = 10
 MAX_RHAT = 1.05  # of all chains together; below it there is one island
 _MAX_PAIR_RHAT = 1.2
-_MIN_DRAWS = 100  # per chain; shorter chains disagree because they are short
+MIN_DRAWS = 100  # per chain; shorter chains disagree because they are short
 _MAX_PAIR_DRAWS = 250  # of each chain of a pair
 _MAX_DRAWS, _MAX_ROWS = 2000, 1000  # that stacking looks at, of all islands together
 _ROUNDS = 1000
@@ -81,7 +81,7 @@ def weigh_islands(
 def find_islands(quantities: np.ndarray) -> list[list[int]]:
     """Chains that agree, as lists of their numbers; all of them if they are too short to tell."""
     n_chains, n_draws = quantities.shape[:2]
-    if n_chains == 1 or n_draws < _MIN_DRAWS:
+    if n_chains == 1 or n_draws < MIN_DRAWS:
         return [list(range(n_chains))]
     first, second = np.triu_indices(n_chains, k=1)
     quantities = quantities[:, :: -(-n_draws // _MAX_PAIR_DRAWS)]
