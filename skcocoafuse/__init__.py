@@ -3,7 +3,8 @@
 from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse._version import __version__
 from skcocoafuse.model.priors import Prior
-from skcocoafuse.predictive import PredictiveDistribution
+from skcocoafuse.prediction import log_prob, predict_dist, predict_interval, predict_quantiles
+from skcocoafuse.predictive import PredictiveDistribution, TransformedDistribution
 
 __all__ = [
     "BoERegressor",
@@ -11,5 +12,10 @@ __all__ = [
     "MoERegressor",
     "PredictiveDistribution",
     "Prior",
+    "TransformedDistribution",
     "__version__",
+    "log_prob",
+    "predict_dist",
+    "predict_interval",
+    "predict_quantiles",
 ]

@@ -15,9 +15,10 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Imports go downward only: a file may import its own layer's folder and lower layers.
 LAYERS = [
     {"__init__", "_regressors"},
-    {"_base", "model_selection", "plotting"},
+    {"_base", "metrics", "model_selection", "plotting"},
+    {"_fitted", "prediction"},
     {"inference"},
-    {"posterior", "predictive", "diagnostics", "metrics", "datasets"},
+    {"posterior", "predictive", "diagnostics", "datasets"},
     {"model"},
     {"_validation", "_arviz", "_monte_carlo", "_version", "exceptions"},
 ]

@@ -1,7 +1,23 @@
+"""Metrics against scoringrules, scipy and their definitions."""
+
 import numpy as np
+import pytest
+import scoringrules
 from scipy import stats
 
-from skcocoafuse.metrics import interval_coverage, interval_length
+from skcocoafuse.metrics import (
+    calibration_error,
+    crps,
+    interval_coverage,
+    interval_length,
+    interval_score,
+    log_predictive_density,
+    pit,
+)
+from tests.predictive.test_distribution import make
+
+RNG = np.random.default_rng(0)
+Y = RNG.normal(size=20)
 
 
 def test_coverage_and_length_of_normal_intervals():
@@ -13,3 +29,45 @@ def test_coverage_and_length_of_normal_intervals():
 
 def test_ends_count_as_inside():
     assert interval_coverage([1.0, 2.0], [[1.0, 1.0], [0.0, 2.0]]) == 1.0
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.95])
+def test_interval_score_is_scoringrules_one(coverage):
+    low = RNG.normal(size=20) - 1.0
+    interval = np.column_stack([low, low + RNG.gamma(2.0, size=20)])
+    expected = scoringrules.interval_score(Y, *interval.T, 1.0 - coverage).mean()
+    assert interval_score(Y, interval, coverage) == pytest.approx(expected)
+
+
+def test_interval_score_is_least_at_the_quantiles():
+    y = stats.norm.ppf((np.arange(2000) + 0.5) / 2000)
+    ends = stats.norm.interval(0.8)
+    score = [
+        interval_score(y, np.tile(np.array(ends) * factor, (2000, 1)), 0.8)
+        for factor in (0.9, 1.0, 1.1)
+    ]
+    assert score[1] == min(score)
+
+
+def test_distributions_and_plain_arrays_agree():
+    _, _, dist = make(n=20)
+    y = dist.rvs(random_state=0)[:, 0]
+    assert log_predictive_density(y, dist) == log_predictive_density(y, dist.logpdf(y))
+    assert crps(y, dist) == crps(y, dist.crps(y))
+    np.testing.assert_array_equal(pit(y, dist), dist.cdf(y))
+    assert calibration_error(y, dist) == calibration_error(y, dist.cdf(y))
+
+
+def test_calibration_error_is_the_kolmogorov_smirnov_distance():
+    values = RNG.beta(2.0, 1.0, size=50)
+    expected = stats.kstest(values, "uniform").statistic
+    assert calibration_error(np.zeros(50), values) == pytest.approx(expected)
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"shape \(20, 2\); got shape \(2, 20\)"):
+        interval_coverage(Y, np.zeros((2, 20)))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        crps(Y, np.zeros(3))
+    with pytest.raises(ValueError, match="coverage must be"):
+        interval_score(Y, np.zeros((20, 2)), coverage=95)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+_RELATIVE_STEP = 1e-6  # of numerical derivatives
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -109,6 +111,26 @@ class DesignPart:
         if self.transformer is None:
             return self.scale.apply(X[:, self.columns])
         return self.scale.apply(_matrix(self.transformer, X, names, argument))
+
+    def pull_back(self, slopes: np.ndarray, X: np.ndarray, names, argument: str) -> np.ndarray:
+        """Slopes by the inputs, (..., rows, features), of slopes by the design's columns.
+
+        A transformer is differentiated numerically, one input at a time.
+        """
+        slopes = slopes / self.scale.scale
+        out = np.zeros((*slopes.shape[:-1], X.shape[1]))
+        if self.transformer is None:
+            out[..., self.columns] = slopes
+            return out
+        for feature in range(X.shape[1]):
+            width = _RELATIVE_STEP * max(1.0, np.abs(X[:, feature]).max())
+            sides = []
+            for step in (width, -width):
+                moved = X.copy()
+                moved[:, feature] += step
+                sides.append(_matrix(self.transformer, moved, names, argument))
+            out[..., feature] = (slopes * (sides[0] - sides[1]) / (2.0 * width)).sum(axis=-1)
+        return out
 
     def original_units(self, intercept, coef):
         """Intercept and coefficients for unstandardised columns.

@@ -130,13 +130,32 @@ def log_density(ops: Ops, mixture: Components, y):
     return ops.logsumexp(component_log_density(ops, mixture, y))
 
 
-def mean_and_variance(mixture: Components):
-    """Mean and variance of every row's mixture, each (..., rows).
+def mean_and_variance_parts(mixture: Components):
+    """Mean of every row's mixture, and the noise and between-expert parts of its variance.
 
     By the law of total variance, Var = sum a_i v_i + sum a_i (m_i - mean)^2, which is
-    vbar + beta^2 sum a_i (mu_i - mbar)^2 in terms of the unfused experts.
+    vbar + beta^2 sum a_i (mu_i - mbar)^2 in terms of the unfused experts. Each (..., rows).
     """
     a = np.exp(mixture.log_weight)
     mean = (a * mixture.mean).sum(axis=-1)
-    variance = (a * (mixture.variance + (mixture.mean - mean[..., None]) ** 2)).sum(axis=-1)
-    return mean, variance
+    noise = (a * mixture.variance).sum(axis=-1)
+    between = (a * (mixture.mean - mean[..., None]) ** 2).sum(axis=-1)
+    return mean, noise, between
+
+
+def mean_and_variance(mixture: Components):
+    """Mean and variance of every row's mixture, each (..., rows)."""
+    mean, noise, between = mean_and_variance_parts(mixture)
+    return mean, noise + between
+
+
+def mean_slopes(parameters: Parameters, X_expert, X_gate):
+    """Derivatives of every row's mean by the columns of the expert and the gate design.
+
+    The mean is sum a_i mu_i whatever beta is, so its slopes are sum a_i w_i and
+    sum a_i mu_i (v_i - sum_j a_j v_j). Shapes (..., rows, d_expert) and (..., rows, d_gate).
+    """
+    a = np.exp(log_gate(NUMPY, parameters, X_gate))
+    mu = expert_means(parameters, X_expert)
+    mean = (a * mu).sum(axis=-1, keepdims=True)
+    return a @ parameters.expert_coef, (a * (mu - mean)) @ parameters.gate_coef

@@ -1,5 +1,6 @@
 """What is foreseen: the predictive distribution as a value object over array functions."""
 
 from skcocoafuse.predictive.distribution import PredictiveDistribution
+from skcocoafuse.predictive.transformed import TransformedDistribution
 
-__all__ = ["PredictiveDistribution"]
+__all__ = ["PredictiveDistribution", "TransformedDistribution"]

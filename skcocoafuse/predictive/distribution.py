@@ -1,6 +1,7 @@
 """The predictive distribution: an exact mixture over posterior draws and experts."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,10 +10,51 @@ from skcocoafuse.model import forward
 from skcocoafuse.model.problem import row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import mixture_of
-from skcocoafuse.predictive import mixture
+from skcocoafuse.predictive import mixture, modality
 
 _BLOCK_BYTES = 8 * 2**20  # working memory of one block of rows: small enough for caches
 _ARRAYS = 6  # arrays of (draws, rows, experts) alive at once inside a block
+
+
+class VarianceParts(NamedTuple):
+    """Where the variance of each row comes from; the three add up to it. Arrays (rows,).
+
+    ``noise``: around the fused experts. ``between_experts``: of the fused experts' means, in a
+    draw. ``parameters``: of the predictive mean, from draw to draw.
+    """
+
+    noise: np.ndarray
+    between_experts: np.ndarray
+    parameters: np.ndarray
+
+    def total(self) -> np.ndarray:
+        """The variance itself."""
+        return self.noise + self.between_experts + self.parameters
+
+
+class Modes(NamedTuple):
+    """Local maxima of each row's density, highest first.
+
+    Arrays (rows, most modes), NaN after a row's last: ``location``, ``density``, and
+    ``depth`` in (0, 1], the part of its height that one must climb down from a mode to reach
+    a higher one, 1 for the highest. ``n_modes`` (rows,) counts them.
+    """
+
+    location: np.ndarray
+    density: np.ndarray
+    depth: np.ndarray
+    n_modes: np.ndarray
+
+
+class HighestDensity(NamedTuple):
+    """Each row's region of highest density.
+
+    ``intervals`` (rows, most intervals, 2), in ascending order and NaN after a row's last, and
+    the probability they hold, ``mass`` (rows,).
+    """
+
+    intervals: np.ndarray
+    mass: np.ndarray
 
 
 class PredictiveDistribution:
@@ -131,19 +173,21 @@ class PredictiveDistribution:
 
     # -- moments -----------------------------------------------------------------------
 
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        mean, variance = np.empty(len(self)), np.empty(len(self))
+    def _moments(self) -> tuple[np.ndarray, VarianceParts]:
+        mean, noise, between, parameters = (np.empty(len(self)) for _ in range(4))
         part = self._draw_weight[:, None]  # summed row by row: a matrix product is not, to the bit
         for rows, block in self._blocks():
-            m, v = forward.mean_and_variance(block)
+            m, own_noise, own_between = forward.mean_and_variance_parts(block)
             mean[rows] = (part * m).sum(axis=0)
-            variance[rows] = (part * (v + (m - mean[rows]) ** 2)).sum(axis=0)
-        return mean, variance
+            noise[rows] = (part * own_noise).sum(axis=0)
+            between[rows] = (part * own_between).sum(axis=0)
+            parameters[rows] = (part * (m - mean[rows]) ** 2).sum(axis=0)
+        return mean, VarianceParts(noise, between, parameters)
 
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each row, in one pass over the draws."""
-        mean, variance = self._moments()
-        return mean, np.sqrt(variance)
+        mean, parts = self._moments()
+        return mean, np.sqrt(parts.total())
 
     def mean(self) -> np.ndarray:
         """Mean of each row, shape (rows,), in the target's units."""
@@ -151,6 +195,16 @@ class PredictiveDistribution:
 
     def var(self) -> np.ndarray:
         """Variance of each row, shape (rows,): noise, experts and parameters together."""
+        return self._moments()[1].total()
+
+    def variance_parts(self) -> VarianceParts:
+        """The variance split by its source: noise, differences between experts, parameters.
+
+        Returns
+        -------
+        VarianceParts
+            Three arrays of shape (rows,), in squared units of the target; their sum is ``var()``.
+        """
         return self._moments()[1]
 
     def std(self) -> np.ndarray:
@@ -232,6 +286,99 @@ class PredictiveDistribution:
         ends = ends.reshape(len(self), 2, -1)
         return ends if coverage.ndim else ends[..., 0]
 
+    # -- scores of observations ----------------------------------------------------------
+
+    def pit(self, y) -> np.ndarray:
+        """Probability integral transform of observations, ``cdf(y)``."""
+        return self.cdf(y)
+
+    def crps(self, y) -> np.ndarray:
+        """Continuous ranked probability score of observations; smaller is better.
+
+        Parameters
+        ----------
+        y : float or ndarray of shape (rows,) or (rows, points)
+
+        Returns
+        -------
+        ndarray of shape (rows,) or (rows, points)
+            In the target's units.
+
+        References
+        ----------
+        Gneiting and Raftery (2007), "Strictly proper scoring rules, prediction, and
+        estimation", JASA 102(477), eq. 21.
+        """
+        return self._per_point(mixture.crps, y)
+
+    # -- shape ---------------------------------------------------------------------------
+
+    def modes(self, min_depth: float = 0.05) -> Modes:
+        """Local maxima of each row's density, averaged over posterior draws.
+
+        Parameters
+        ----------
+        min_depth : float, default=0.05
+            Modes less deep are left out: ripples.
+
+        Returns
+        -------
+        Modes
+            Seen on 400 points between the quantiles 1e-5 and 1 - 1e-5, then refined; of two
+            modes closer than two of these points one may be missed.
+        """
+        tables = [
+            table
+            for _, weight, mean, sd in self._flat_blocks()
+            for table in modality.modes(weight, mean, sd, min_depth)
+        ]
+        location, density, depth = np.moveaxis(_padded(tables), -1, 0)
+        return Modes(location, density, depth, np.isfinite(location).sum(axis=1))
+
+    def hdi(self, prob: float = 0.95) -> HighestDensity:
+        """The smallest region that holds a probability: one interval, or several.
+
+        Parameters
+        ----------
+        prob : float, default=0.95
+
+        Returns
+        -------
+        HighestDensity
+            Intervals, and the probability they hold exactly, which is ``prob`` up to the
+            interpolation of the density between 400 points (1e-4 or better).
+
+        Raises
+        ------
+        ValueError
+            If ``prob`` is not strictly between 0 and 1.
+        """
+        prob = float(check_probability(prob, "prob"))
+        regions = [
+            region
+            for _, weight, mean, sd in self._flat_blocks()
+            for region in modality.highest_density(weight, mean, sd, prob)
+        ]
+        intervals = _padded(regions)
+        ends = intervals.reshape(len(self), -1)
+        below = self.cdf(np.where(np.isnan(ends), 0.0, ends))
+        below = np.where(np.isnan(ends), 0.0, below).reshape(intervals.shape)
+        return HighestDensity(intervals, (below[..., 1] - below[..., 0]).sum(axis=1))
+
+    def prob_multimodal(self) -> np.ndarray:
+        """Posterior probability that a row's density has several modes, shape (rows,).
+
+        Of one posterior draw at a time, so it is about the model, not about the uncertainty
+        of its parameters: :meth:`modes` looks at the average. Draws whose fused means are within
+        two of their smallest standard deviations certainly have one mode, which is the case
+        wherever beta is at most 2 vbar / (d + sqrt(d^2 + D^2 vbar)), with D the range of the
+        experts' means and d = vbar - min s^2; modes of the others are counted.
+        """
+        out = np.empty(len(self))
+        for rows, block in self._blocks():
+            out[rows] = (self._draw_weight[:, None] * modality.is_multimodal(block)).sum(axis=0)
+        return out
+
     def responsibilities(self, y) -> np.ndarray:
         """Posterior mean probability that each expert produced ``y``, (rows, n_experts)."""
         y = np.asarray(y, dtype=np.float64)
@@ -272,3 +419,13 @@ class PredictiveDistribution:
             sd = np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[:, 0])
             out[:, column] = self._loc + self._scale * rng.normal(mean, sd)
         return out
+
+
+def _padded(tables: list[np.ndarray]) -> np.ndarray:
+    """Tables (k, columns) with different k as one array, NaN after the last entry."""
+    longest = max((len(table) for table in tables), default=0)
+    columns = tables[0].shape[1] if tables else 0
+    out = np.full((len(tables), longest, columns), np.nan)
+    for row, table in zip(out, tables, strict=True):
+        row[: len(table)] = table
+    return out

@@ -351,3 +351,58 @@ def test_advi_finds_a_normal_posterior(method):
     advi = get_engine("advi")(problem, settings)
     assert advi.info["pareto_k"] < 0.7  # so the draws are corrected
     assert_same_moments(advi, chains, atol=0.15)
+
+
+def shifted_runs(shifts, n_draws=200):
+    """A run per shift, all chains of one draws a random walk around a mode plus the shift."""
+    kernel = Kernel(make_problem(2, n=60))
+    mode = starts.find_modes(kernel, np.random.default_rng(0))[0]
+    runs = []
+    for number, shift in enumerate(shifts):
+        z = 0.3 * np.random.default_rng(number).normal(size=(1, n_draws, kernel.n_parameters))
+        z += np.linspace(*shift, n_draws)[:, None] if isinstance(shift, tuple) else shift
+        statistics = {"logp": np.zeros((1, n_draws)), "diverging": np.zeros((1, n_draws), bool)}
+        runs.append(nuts.Run(kernel, mode.normal, z, statistics))
+    return kernel, runs
+
+
+@pytest.mark.parametrize(
+    ("shifts", "expected"),
+    [
+        ([0.0, 0.0, 0.0], False),  # converged
+        ([0.0, 0.2, 0.1], True),  # near, and not the same
+        ([-1.0, -1.0, 1.0, 1.0], False),  # modes of their own, each explored
+        ([0.0, (-2.0, 2.0)], True),  # still on its way
+    ],
+)
+def test_chains_go_on_where_that_can_help(shifts, expected):
+    kernel, runs = shifted_runs(shifts)
+    assert nuts._should_go_on(kernel.problem, kernel, runs) is expected
+    _, short = shifted_runs(shifts, n_draws=50)
+    assert not nuts._should_go_on(kernel.problem, kernel, short)
+
+
+def test_chains_go_on_from_their_last_draws():
+    """Kept are one of three draws, in their order, and the same ones for the same seed."""
+    settings = dataclasses.replace(QUICK, draws=120, tune=100)
+    kernel, runs = shifted_runs([0.0, 0.2], n_draws=120)
+    one, two = (nuts._go_on(runs, settings, np.random.default_rng(3)) for _ in range(2))
+    assert [run.z.shape for run in one] == [(1, 120, kernel.n_parameters)] * 2
+    for first, again, before in zip(one, two, runs, strict=True):
+        np.testing.assert_array_equal(first.z, again.z)
+        np.testing.assert_array_equal(first.z[:, :40], before.z[:, 2::3])
+        assert first.statistics["diverging"].shape == (1, 120)
+    theta, log_posterior, statistics = nuts._joined(kernel, one)
+    np.testing.assert_allclose(log_posterior[:, 40:], kernel.log_posterior(theta[:, 40:]))
+    assert "logp" not in statistics
+
+
+def test_a_fit_that_went_on_says_so(monkeypatch):
+    problem = make_problem(2, n=60)
+    settings = dataclasses.replace(QUICK, draws=100, tune=100)
+    monkeypatch.setattr(nuts, "_should_go_on", lambda *_: True)
+    result = get_engine("nuts")(problem, settings)
+    assert result.info["thinning"] == 3
+    assert result.theta.shape[:2] == (settings.chains, 100)
+    expected = Kernel(problem).log_posterior(result.theta)
+    np.testing.assert_allclose(result.log_posterior, expected, rtol=1e-10)

@@ -1,0 +1,177 @@
+"""Predictive distributions through pipelines, searches and transformed targets.
+
+scikit-learn's meta-estimators pass on ``predict`` and ``score``, but no methods they do not
+know. These functions go down to the regressor inside, and its distribution up again.
+"""
+
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skcocoafuse._validation import check_probability, validate_observed
+from skcocoafuse.predictive import PredictiveDistribution, TransformedDistribution
+
+__all__ = ["log_prob", "predict_dist", "predict_interval", "predict_quantiles"]
+
+
+def predict_dist(estimator, X) -> PredictiveDistribution | TransformedDistribution:
+    """Predictive distribution of every row, by an estimator or whatever it is wrapped in.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; one of this package, or with a ``predict_dist`` of its own, inside any nesting of
+        ``Pipeline``, ``GridSearchCV``, ``RandomizedSearchCV``, ``HalvingGridSearchCV`` (whatever
+        has a ``best_estimator_``) and ``TransformedTargetRegressor``.
+    X : array-like of shape (n_samples, n_features)
+        What the outermost estimator takes.
+
+    Returns
+    -------
+    PredictiveDistribution or TransformedDistribution
+        The latter behind a ``TransformedTargetRegressor``: in the target's own units.
+
+    Raises
+    ------
+    TypeError
+        If there is no predictive distribution inside.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skcocoafuse import MoERegressor, predict_dist
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(100, random_state=0)
+    >>> pipe = make_pipeline(StandardScaler(), MoERegressor(inference="map", random_state=0))
+    >>> predict_dist(pipe.fit(X, y), X[:3]).interval(0.9).shape
+    (3, 2)
+    """
+    if hasattr(estimator, "predict_dist"):
+        return estimator.predict_dist(X)
+    if isinstance(estimator, Pipeline):
+        check_is_fitted(estimator)
+        *transformers, (_, final) = estimator.steps
+        if transformers:
+            X = estimator[:-1].transform(X)
+        return predict_dist(final, X)
+    if isinstance(estimator, TransformedTargetRegressor):
+        check_is_fitted(estimator)
+        inner = predict_dist(estimator.regressor_, X)
+        return TransformedDistribution(inner, estimator.transformer_)
+    if hasattr(estimator, "refit") and hasattr(estimator, "estimator"):  # a search
+        if not estimator.refit:
+            raise TypeError(
+                f"{type(estimator).__name__} was made with refit=False, so it keeps no fitted "
+                "estimator to predict with. Use refit=True, or fit the best one yourself."
+            )
+        check_is_fitted(estimator)
+        return predict_dist(estimator.best_estimator_, X)
+    raise TypeError(
+        f"{type(estimator).__name__} has no predictive distribution. Wanted: CoCoAFusERegressor, "
+        "MoERegressor, BoERegressor or another estimator with predict_dist, alone or inside "
+        "Pipeline, TransformedTargetRegressor or a search such as GridSearchCV."
+    )
+
+
+def predict_interval(estimator, X, coverage=0.95):
+    """Central predictive intervals, by an estimator or whatever it is wrapped in.
+
+    Parameters
+    ----------
+    estimator, X
+        As in :func:`predict_dist`.
+    coverage : float or list of float, default=0.95
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 2), or (n_samples, 2, k) for k coverages
+        Lower and upper ends, in the target's units.
+
+    Raises
+    ------
+    TypeError
+        If there is no predictive distribution inside.
+    ValueError
+        If a coverage is not strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> from skcocoafuse import BoERegressor, predict_interval
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(100, random_state=0)
+    >>> model = BoERegressor(inference="map", random_state=0).fit(X, y)
+    >>> predict_interval(model, X, [0.5, 0.9]).shape
+    (100, 2, 2)
+    """
+    check_probability(coverage, "coverage")
+    return predict_dist(estimator, X).interval(coverage)
+
+
+def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95)):
+    """Quantiles of the predictive distribution, by an estimator or whatever it is wrapped in.
+
+    Parameters
+    ----------
+    estimator, X
+        As in :func:`predict_dist`.
+    quantiles : list of float, default=(0.05, 0.5, 0.95)
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_quantiles)
+        In the target's units.
+
+    Raises
+    ------
+    TypeError
+        If there is no predictive distribution inside.
+    ValueError
+        If a quantile is not strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> from skcocoafuse import BoERegressor, predict_quantiles
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(100, random_state=0)
+    >>> model = BoERegressor(inference="map", random_state=0).fit(X, y)
+    >>> predict_quantiles(model, X).shape
+    (100, 3)
+    """
+    check_probability(quantiles, "quantiles")
+    quantiles = list(quantiles) if hasattr(quantiles, "__iter__") else [quantiles]
+    return predict_dist(estimator, X).ppf(quantiles)
+
+
+def log_prob(estimator, X, y):
+    """Log predictive density of observed targets, by an estimator or whatever it is wrapped in.
+
+    Parameters
+    ----------
+    estimator, X
+        As in :func:`predict_dist`.
+    y : array-like of shape (n_samples,)
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        In the target's units: behind a transformation its slope is included.
+
+    Raises
+    ------
+    TypeError
+        If there is no predictive distribution inside, or the slope of a
+        target's transformer is not known.
+
+    Examples
+    --------
+    >>> from skcocoafuse import BoERegressor, log_prob
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(100, random_state=0)
+    >>> model = BoERegressor(inference="map", random_state=0).fit(X, y)
+    >>> log_prob(model, X, y).shape
+    (100,)
+    """
+    return predict_dist(estimator, X).logpdf(validate_observed(y, X))

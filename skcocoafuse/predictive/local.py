@@ -1,0 +1,51 @@
+"""What moves a prediction: slopes of the predictive mean at single rows."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from skcocoafuse.model import forward
+from skcocoafuse.model.problem import BLOCK_NUMBERS, row_blocks
+from skcocoafuse.model.spec import Parameters
+
+
+def local_slopes(
+    parameters: Parameters,
+    designs: dict[str, np.ndarray],
+    draw_weight: np.ndarray,
+    pull_back: Callable[[str, np.ndarray, slice], np.ndarray],
+    n_features: int,
+    quantiles: list[float],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mean and quantiles of the slope of every row's mean by every input.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        With one leading draw axis.
+    designs : dict of str to ndarray
+    draw_weight : ndarray of shape (draws,)
+    pull_back : callable
+        ``pull_back(part, slopes, rows)``: slopes by inputs from slopes by columns of a design.
+    n_features : int
+        Inputs.
+    quantiles : list of float
+
+    Returns
+    -------
+    mean : ndarray of shape (rows, features)
+    quantile : ndarray of shape (rows, features, quantiles)
+    """
+    n_rows = len(designs["expert"])
+    mean = np.empty((n_rows, n_features))
+    quantile = np.empty((n_rows, n_features, len(quantiles)))
+    per_row = max(1, len(draw_weight) * n_features)
+    for rows, block in row_blocks(designs, max(1, BLOCK_NUMBERS // per_row)):
+        by_expert, by_gate = forward.mean_slopes(parameters, block["expert"], block["gate"])
+        slopes = pull_back("expert", by_expert, rows) + pull_back("gate", by_gate, rows)
+        mean[rows] = np.tensordot(draw_weight, slopes, axes=1)
+        if quantiles:
+            weight = np.broadcast_to(draw_weight[:, None, None], slopes.shape)
+            found = np.quantile(slopes, quantiles, axis=0, weights=weight, method="inverted_cdf")
+            quantile[rows] = np.moveaxis(found, 0, -1)
+    return mean, quantile

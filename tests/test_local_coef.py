@@ -1,0 +1,69 @@
+"""Local coefficients against finite differences of the predictive mean."""
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import SplineTransformer
+
+from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor
+
+MODELS = {
+    "mixture": lambda: MoERegressor(inference="laplace", draws=40, random_state=0),
+    "blend": lambda: BoERegressor(3, inference="map", random_state=0),
+    "learned": lambda: CoCoAFusERegressor(inference="laplace", draws=40, random_state=0),
+    "own columns": lambda: CoCoAFusERegressor(
+        inference="map", expert_features=[0, 2], gate_features=[1], random_state=0
+    ),
+    "not standardised": lambda: MoERegressor(inference="map", standardize=False, random_state=0),
+    "transformer": lambda: MoERegressor(
+        inference="map",
+        expert_features=SplineTransformer(4, extrapolation="linear"),
+        random_state=0,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.normal([0.0, 5.0, -2.0], [1.0, 3.0, 0.2], size=(150, 3))
+    y = np.tanh(2 * X[:, 0]) * (X[:, 1] - 5) + X[:, 2] + 0.1 * rng.normal(size=150)
+    return X, y
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", MODELS)
+def test_local_coef_is_the_slope_of_the_mean(name, data):
+    X, y = data
+    model = MODELS[name]().fit(X, y)
+    at = X[:20]
+    coef = model.local_coef(at)
+    assert coef.shape == (20, 3)
+    for feature, width in enumerate(1e-5 * X.std(axis=0)):
+        step = width * np.eye(3)[feature]
+        slope = (model.predict(at + step) - model.predict(at - step)) / (2 * width)
+        np.testing.assert_allclose(coef[:, feature], slope, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_one_expert_has_its_coefficients_everywhere(data):
+    X, y = data
+    model = MoERegressor(1, inference="laplace", draws=200, random_state=0).fit(X, y)
+    coef, interval = model.local_coef(X[:5], coverage=0.9)
+    np.testing.assert_allclose(coef, np.tile(model.coef_[0], (5, 1)), rtol=1e-10)
+    table = model.summary(coverage=0.9)
+    expected = table.loc[[f"expert 0: x{j}" for j in range(3)], ["lower", "upper"]].to_numpy()
+    np.testing.assert_allclose(interval[0], expected, rtol=0.02, atol=0.02 * np.ptp(expected))
+    with pytest.raises(ValueError, match="coverage must be"):
+        model.local_coef(X, coverage=90)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_intervals_widen_with_coverage_and_hold_the_mean(data):
+    X, y = data
+    model = MODELS["learned"]().fit(X, y)
+    coef, narrow = model.local_coef(X, coverage=0.5)
+    _, wide = model.local_coef(X, coverage=0.99)
+    assert (wide[..., 0] <= narrow[..., 0]).all()
+    assert (narrow[..., 1] <= wide[..., 1]).all()
+    inside = (coef >= wide[..., 0]) & (coef <= wide[..., 1])
+    assert inside.mean() > 0.99
