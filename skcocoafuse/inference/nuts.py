@@ -9,7 +9,7 @@ import numpy as np
 
 from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.exceptions import KernelFallbackWarning
-from skcocoafuse.inference import pymc_sampler, starts
+from skcocoafuse.inference import jumps, pymc_sampler, starts
 from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.kernel import Kernel, identity_callback, log_posterior_callback
@@ -18,6 +18,7 @@ from skcocoafuse.inference.starts import Mode
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, find_islands, invariants
+from skcocoafuse.posterior.relabel import relabel
 
 _SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
 _N_PILOTS = 4  # modes that two short chains each begin from
@@ -115,12 +116,36 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
     watch.lap("sampling")
     theta, log_posterior, statistics = _joined(kernel, runs)
-    return EngineResult(
-        theta=theta,
-        log_posterior=log_posterior,
-        stats=statistics,
-        seconds=watch.seconds,
-        info={"thinning": thinning},
+    info: dict[str, float] = {"thinning": thinning}
+    result = EngineResult(theta, log_posterior, statistics, watch.seconds, info)
+    result = _with_jumps(kernel, result, settings, rng)
+    watch.lap("jumps between modes")
+    return result
+
+
+def _with_jumps(kernel: Kernel, result: EngineResult, settings: Settings, rng) -> EngineResult:
+    """The draws as they are if jumps connect the modes that chains have settled in."""
+    problem = kernel.problem
+    spec = problem.spec
+    if result.theta.shape[1] < MIN_DRAWS:
+        return result
+    parameters = relabel(problem, spec.unpack(result.theta), result.log_posterior)
+    quantities = invariants(problem, Posterior(spec, parameters, result.log_posterior, {}))
+    if not _worst_rhat(quantities) > MAX_RHAT:
+        return result
+    islands = find_islands(quantities)
+    if not jumps.settled(quantities, islands, MAX_RHAT):
+        return result
+    theta = spec.pack(parameters)
+    chain, draw, accepted = jumps.change_places(kernel, theta, islands, settings.cores, rng)
+    if not jumps.connected(accepted):
+        return result
+    return dataclasses.replace(
+        result,
+        theta=theta[chain, draw],
+        log_posterior=result.log_posterior[chain, draw],
+        stats={name: values[chain, draw] for name, values in result.stats.items()},
+        info={**result.info, "jumps_accepted": float(accepted.mean())},
     )
 
 

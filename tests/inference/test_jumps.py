@@ -1,0 +1,112 @@
+"""Jumps between modes keep the posterior: exact averages, balance, and what chains hold then."""
+
+import numpy as np
+import pytest
+
+from skcocoafuse.inference import get_engine, jumps, nuts
+from skcocoafuse.inference.engine import EngineResult, Settings
+from skcocoafuse.inference.kernel import Kernel
+from tests.problems import make_problem
+
+SETTINGS = Settings(draws=150, tune=150, chains=4, target_accept=0.9, cores=2, seed=0)
+
+
+def normal(z):
+    return -0.5 * z @ z, -z
+
+
+def logistic(z):
+    """Not normal, and with an evidence of its own: the density is e^-z / (1 + e^-z)^2, mass 1."""
+    return -(np.abs(z) + 2 * np.log1p(np.exp(-np.abs(z)))).sum(), -np.tanh(0.5 * z)
+
+
+@pytest.mark.parametrize("step_size", [0.2, 0.6])
+def test_the_mean_of_exponential_work_is_the_ratio_of_masses(step_size):
+    """For every number of stages and step size (Jarzynski, 1997)."""
+    rng = np.random.default_rng(0)
+    size, offset = 3, 0.7
+    expected = np.exp(offset) / (2 * np.pi) ** (size / 2)
+    ratios = np.array(
+        [
+            np.exp(jumps._work(normal, logistic, offset, rng.normal(size=size), step_size, rng))
+            for _ in range(400)
+        ]
+    )
+    assert abs(ratios.mean() - expected) < 4.5 * ratios.std() / np.sqrt(len(ratios))
+
+
+def test_work_back_and_forth_balances():
+    """Jumps both ways from equilibrium estimate the same ratio (Crooks, 1999)."""
+    rng = np.random.default_rng(1)
+    there = [jumps._work(normal, logistic, 0.0, rng.normal(size=2), 0.4, rng) for _ in range(200)]
+    back = [jumps._work(logistic, normal, 0.0, rng.logistic(size=2), 0.4, rng) for _ in range(200)]
+    log_ratio = -np.log(2 * np.pi)
+    assert np.mean(there) <= log_ratio + 4.5 * np.std(there) / np.sqrt(200)
+    assert -np.mean(back) >= log_ratio - 4.5 * np.std(back) / np.sqrt(200)
+
+
+def test_trajectories_keep_the_density_between():
+    rng = np.random.default_rng(2)
+    z, draws = np.zeros(1), []
+    for _ in range(4000):
+        z, _ = jumps._trajectory(normal, normal, 0.3, z, 0.5, rng)
+        draws.append(z[0])
+    assert np.mean(draws) == pytest.approx(0.0, abs=0.1)
+    assert np.var(draws) == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.fixture(scope="module")
+def run():
+    problem = make_problem(2, n=80)
+    return problem, get_engine("nuts")(problem, SETTINGS)
+
+
+def test_islands_of_one_mode_change_places_freely(run):
+    """Chains of the same mode, called two islands: nearly every jump is accepted."""
+    problem, result = run
+    kernel, islands = Kernel(problem), [[0, 2], [1, 3]]
+    chain, draw, accepted = jumps.change_places(
+        kernel, result.theta, islands, 2, np.random.default_rng(0)
+    )
+    assert (accepted > 0.5).all()
+    assert chain.shape == draw.shape == result.log_posterior.shape
+    assert (draw >= 0).all()
+    assert (draw < 150).all()
+    share = np.isin(chain, islands[1]).mean(axis=1)
+    # every chain is in both, half the time: 25 pieces, neighbours nearly independent
+    assert np.abs(share - 0.5).max() < 4.5 * 0.5 / np.sqrt(25 / 2)
+    again = jumps.change_places(kernel, result.theta, islands, 1, np.random.default_rng(0))
+    np.testing.assert_array_equal(chain, again[0])
+    np.testing.assert_array_equal(draw, again[1])
+    used = np.unique(np.stack([chain, draw]).reshape(2, -1), axis=1).shape[1]
+    assert used > 0.6 * chain.size
+
+
+def two_modes(problem, result):
+    """Independent draws around one point by two chains, around another by the other two."""
+    center = result.theta.mean(axis=(0, 1))
+    theta = center + 0.05 * np.random.default_rng(0).normal(size=(4, 150, len(center)))
+    theta[2:] += 3.0
+    log_posterior = Kernel(problem).log_posterior(theta)
+    return EngineResult(theta, log_posterior, {}, {}, {})
+
+
+def test_chains_of_one_mode_are_left_alone(run):
+    problem, result = run
+    same = nuts._with_jumps(Kernel(problem), result, SETTINGS, np.random.default_rng(0))
+    assert same is result
+
+
+def test_jumps_are_made_between_settled_islands_only(run, monkeypatch):
+    problem, result = run
+    kernel, apart = Kernel(problem), two_modes(problem, result)
+    source = np.arange(4)[::-1, None] * np.ones(150, dtype=int)
+    draw = np.tile(np.arange(150), (4, 1))
+    for accepted, changed in (([0.5, 0.3], True), ([0.01, 0.9], True), ([0.01, 0.05], False)):
+        answer = (source, draw, np.array(accepted))
+        monkeypatch.setattr(jumps, "change_places", lambda *_, answer=answer: answer)
+        found = nuts._with_jumps(kernel, apart, SETTINGS, np.random.default_rng(0))
+        assert ("jumps_accepted" in found.info) is changed
+        expected = apart.log_posterior[::-1] if changed else apart.log_posterior
+        np.testing.assert_array_equal(found.log_posterior, expected)
+        np.testing.assert_allclose(found.log_posterior, kernel.log_posterior(found.theta))
