@@ -215,12 +215,14 @@ def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, q: np.ndarray) -
 def polish(mode: Mode) -> np.ndarray:
     """Parameters of highest posterior density near a mode, to rounding accuracy.
 
-    By Newton's method in trust regions, from the mode of the bent coordinates.
+    From the mode of the bent coordinates by L-BFGS, then by Newton's method in trust regions.
     """
     function = mode.kernel.function(SOFTENING)
+    objective = _negated(function)
+    near = optimize.minimize(objective, mode.theta, jac=True, method="L-BFGS-B", options=_LONG)
     result = optimize.minimize(
-        _negated(function),
-        mode.theta,
+        objective,
+        near.x,
         jac=True,
         hess=lambda at: -hessian(function, at),
         method="trust-exact",

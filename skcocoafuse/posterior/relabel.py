@@ -79,7 +79,7 @@ def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:
         ``order[s, k]`` is the expert of draw s that takes label k.
     """
     n_draws, n_anchors, M = responsibility.shape
-    by_expert = np.ascontiguousarray(responsibility.mT).reshape(-1, n_anchors)
+    by_expert = np.ascontiguousarray(responsibility.mT).reshape(n_draws * M, n_anchors)
     average = responsibility[reference]
     order = np.tile(np.arange(M), (n_draws, 1))
     for _ in range(_MAX_ROUNDS):

@@ -112,7 +112,7 @@ def test_pymc_and_kernel_agree_within_monte_carlo_error(transition):
 def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch, transition):
     """A release whose compiled-model class is gone, or wants another field."""
 
-    def changed(kernel, coordinates):
+    def changed(launch):
         raise TypeError("CompiledPyMCModel.__init__() missing 1 required argument: 'other'")
 
     marker = get_engine("map")(make_problem(2, n=40), QUICK)
@@ -123,7 +123,7 @@ def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch, transition):
 
 
 def test_the_fallback_warning_points_at_the_users_line(monkeypatch, transition):
-    def changed(kernel, coordinates):
+    def changed(launch):
         raise AttributeError("no CompiledPyMCModel here")
 
     X, y = transition[:2]
@@ -146,7 +146,7 @@ def test_maxdepth_is_checked(depth):
 
 @pytest.mark.parametrize("error", [ValueError("not ours"), RuntimeError("not ours")])
 def test_other_errors_are_not_hidden(monkeypatch, error):
-    def broken(kernel, coordinates):
+    def broken(launch):
         raise error
 
     monkeypatch.setattr(nuts, "_nutpie_model", broken)
