@@ -95,7 +95,9 @@ def change_places(
 def _frame(kernel: Kernel, theta: np.ndarray) -> Coordinates:
     """Coordinates in which an island's draws have mean 0 and covariance 1."""
     u = kernel.plain.from_theta(theta.reshape(-1, theta.shape[-1]))
-    factor = np.linalg.cholesky(np.cov(u.T))
+    covariance = np.atleast_2d(np.cov(u.T))
+    few = u.shape[1] / len(u)  # a covariance of few draws need not have an inverse
+    factor = np.linalg.cholesky(covariance + few * np.diag(np.diag(covariance)))
     return Coordinates(u.mean(axis=0), factor, kernel.plain.bends)
 
 
@@ -151,7 +153,7 @@ def connected(accepted: np.ndarray) -> bool:
 
 
 def settled(quantities: np.ndarray, islands: list[list[int]], limit: float) -> bool:
-    """Whether there are several islands, each of them converged."""
+    """Whether there are several islands, each of them converged (not so a chain that froze)."""
     return len(islands) > 1 and all(
-        np.nanmax(rhat(quantities[chains]), initial=0.0) <= limit for chains in islands
+        bool((rhat(quantities[chains]) <= limit).all()) for chains in islands
     )

@@ -97,6 +97,23 @@ def test_chains_of_one_mode_are_left_alone(run):
     assert same is result
 
 
+def test_few_draws_of_many_parameters_have_coordinates(run):
+    problem, result = run
+    kernel = Kernel(problem)
+    frame = jumps._frame(kernel, result.theta[:1, :5])  # fewer draws than parameters
+    assert (np.diag(frame.factor) > 0).all()
+
+
+def test_frozen_chains_are_not_settled():
+    rng = np.random.default_rng(0)
+    quantities = rng.normal(size=(4, 200, 3))
+    quantities[2:] += 10.0
+    assert jumps.settled(quantities, [[0, 1], [2, 3]], 1.05)
+    assert not jumps.settled(quantities, [[0, 1, 2, 3]], 1.05)
+    quantities[3] = quantities[3, :1]
+    assert not jumps.settled(quantities, [[0, 1], [2], [3]], 1.05)
+
+
 def test_jumps_are_made_between_settled_islands_only(run, monkeypatch):
     problem, result = run
     kernel, apart = Kernel(problem), two_modes(problem, result)
