@@ -4,6 +4,7 @@ scikit-learn's meta-estimators pass on ``predict`` and ``score``, but no methods
 know. These functions go down to the regressor inside, and its distribution up again.
 """
 
+import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -140,8 +141,7 @@ def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95)):
     >>> predict_quantiles(model, X).shape
     (100, 3)
     """
-    check_probability(quantiles, "quantiles")
-    quantiles = list(quantiles) if hasattr(quantiles, "__iter__") else [quantiles]
+    quantiles = np.atleast_1d(check_probability(quantiles, "quantiles"))
     return predict_dist(estimator, X).ppf(quantiles)
 
 

@@ -14,9 +14,8 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     watch = Stopwatch()
     rng, kernel = np.random.default_rng(settings.seed), Kernel(problem)
     modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
-    polished = [starts.polish(mode) for mode in modes]
-    values = kernel.log_posterior(np.array(polished))
-    theta, value = polished[values.argmax()], values.max()
+    theta = starts.polish(modes)
+    value, _ = kernel(theta)
     watch.lap("optimisation")
     return EngineResult(
         theta=theta[None, None, :],

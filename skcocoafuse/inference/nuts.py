@@ -17,7 +17,7 @@ from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.starts import Mode
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
-from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, find_islands, invariants
+from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, disagree, find_islands, invariants
 from skcocoafuse.posterior.relabel import relabel
 
 _SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
@@ -101,9 +101,13 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         watch.lap("pilot chains")
         runs = _sample_from(_share_chains(modes, settings.chains), settings, rng)
         thinning = 1
-        if _should_go_on(problem, kernel, runs):
+        theta, log_posterior, statistics = _joined(kernel, runs)
+        apart = _disagreement(problem, theta, log_posterior)
+        if _should_go_on(apart):
             runs = _go_on(runs, settings, rng)
             thinning += _MORE_DRAWS
+            theta, log_posterior, statistics = _joined(kernel, runs)
+            apart = _disagreement(problem, theta, log_posterior)
     except (ImportError, AttributeError, TypeError) as error:
         warnings.warn(
             f"nutpie did not accept the compiled kernel ({type(error).__name__}: {error}); "
@@ -115,28 +119,21 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         options = {"max_treedepth": maxdepth}
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
     watch.lap("sampling")
-    theta, log_posterior, statistics = _joined(kernel, runs)
     info: dict[str, float] = {"thinning": thinning}
     result = EngineResult(theta, log_posterior, statistics, watch.seconds, info)
-    result = _with_jumps(kernel, result, settings, rng)
+    if apart is not None:
+        quantities, islands = apart
+        if jumps.settled(quantities, islands, MAX_RHAT):
+            result = _with_jumps(kernel, result, islands, settings, rng)
     watch.lap("jumps between modes")
     return result
 
 
-def _with_jumps(kernel: Kernel, result: EngineResult, settings: Settings, rng) -> EngineResult:
+def _with_jumps(kernel: Kernel, result: EngineResult, islands, settings, rng) -> EngineResult:
     """The draws as they are if jumps connect the modes that chains have settled in."""
-    problem = kernel.problem
-    spec = problem.spec
-    if result.theta.shape[1] < MIN_DRAWS:
-        return result
-    parameters = relabel(problem, spec.unpack(result.theta), result.log_posterior)
-    quantities = invariants(problem, Posterior(spec, parameters, result.log_posterior, {}))
-    if not _worst_rhat(quantities) > MAX_RHAT:
-        return result
-    islands = find_islands(quantities)
-    if not jumps.settled(quantities, islands, MAX_RHAT):
-        return result
-    theta = spec.pack(parameters)
+    spec = kernel.problem.spec
+    labelled = relabel(kernel.problem, spec.unpack(result.theta), result.log_posterior)
+    theta = spec.pack(labelled)
     chain, draw, accepted = jumps.change_places(kernel, theta, islands, settings.cores, rng)
     if not jumps.connected(accepted):
         return result
@@ -159,21 +156,23 @@ def _joined(kernel: Kernel, runs: list[Run]):
     return theta, statistics.pop("logp") + kernel.constant - bending, statistics
 
 
-def _should_go_on(problem: Problem, kernel: Kernel, runs: list[Run]) -> bool:
-    """Whether long chains disagree, other than by each sitting in a mode of its own."""
-    if runs[0].z.shape[1] < MIN_DRAWS:
-        return False
-    theta, log_posterior, _ = _joined(kernel, runs)
+def _disagreement(problem: Problem, theta: np.ndarray, log_posterior: np.ndarray):
+    """Label-free quantities and islands of long chains that disagree; None for others."""
+    if theta.shape[1] < MIN_DRAWS:
+        return None
     posterior = Posterior(problem.spec, problem.spec.unpack(theta), log_posterior, {})
     quantities = invariants(problem, posterior)
-    if not _worst_rhat(quantities) > MAX_RHAT:
+    if not disagree(rhat(quantities)):
+        return None
+    return quantities, find_islands(quantities)
+
+
+def _should_go_on(apart) -> bool:
+    """Whether chains disagree other than by each sitting in a mode of its own."""
+    if apart is None:
         return False
-    islands = find_islands(quantities)
-    return len(islands) == 1 or max(_worst_rhat(quantities[i]) for i in islands) > MAX_RHAT
-
-
-def _worst_rhat(quantities: np.ndarray) -> float:
-    return float(np.nanmax(rhat(quantities), initial=0.0))
+    quantities, islands = apart
+    return len(islands) == 1 or any(disagree(rhat(quantities[chains])) for chains in islands)
 
 
 def _go_on(runs: list[Run], settings: Settings, rng) -> list[Run]:

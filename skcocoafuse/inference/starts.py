@@ -212,21 +212,27 @@ def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, q: np.ndarray) -
     return values[order][np.minimum(index, len(values) - 1)] + 1e-9 * (1.0 + np.ptp(values))
 
 
-def polish(mode: Mode) -> np.ndarray:
-    """Parameters of highest posterior density near a mode, to rounding accuracy.
+def polish(modes: list[Mode]) -> np.ndarray:
+    """Parameters of highest posterior density near any of the modes, to rounding accuracy.
 
-    From the mode of the bent coordinates by L-BFGS, then by Newton's method in trust regions.
+    From the modes of the bent coordinates by L-BFGS, from the best of these ends by Newton's
+    method in trust regions.
     """
-    function = mode.kernel.function(SOFTENING)
+    kernel = modes[0].kernel
+    function = kernel.function(SOFTENING)
     objective = _negated(function)
-    near = optimize.minimize(objective, mode.theta, jac=True, method="L-BFGS-B", options=_LONG)
+    ends = [
+        optimize.minimize(objective, mode.theta, jac=True, method="L-BFGS-B", options=_LONG)
+        for mode in modes
+    ]
+    near = min(ends, key=lambda end: end.fun)
     result = optimize.minimize(
         objective,
         near.x,
         jac=True,
         hess=lambda at: -hessian(function, at),
         method="trust-exact",
-        options={"gtol": 1e-10 * len(mode.kernel.problem.y), "maxiter": 50},
+        options={"gtol": 1e-10 * len(kernel.problem.y), "maxiter": 50},
     )
     return result.x
 

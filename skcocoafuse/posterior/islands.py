@@ -39,6 +39,11 @@ def invariants(problem: Problem, posterior: Posterior) -> np.ndarray:
     )
 
 
+def disagree(rhats: np.ndarray) -> bool:
+    """Whether any R-hat of several quantities, NaN left aside, is above ``MAX_RHAT``."""
+    return bool(np.nanmax(rhats, initial=0.0) > MAX_RHAT)
+
+
 def weigh_islands(
     problem: Problem, posterior: Posterior, quantities: np.ndarray, overall_rhat: np.ndarray
 ) -> Posterior:
@@ -53,7 +58,7 @@ def weigh_islands(
     overall_rhat : ndarray of shape (quantities,)
         R-hat of all chains together; where none is above ``MAX_RHAT`` there is one island.
     """
-    if not np.nanmax(overall_rhat, initial=0.0) > MAX_RHAT:
+    if not disagree(overall_rhat):
         return posterior
     islands = find_islands(quantities)
     if len(islands) == 1:

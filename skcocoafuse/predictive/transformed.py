@@ -1,5 +1,7 @@
 """The predictive distribution of a target that the model saw through a transformation."""
 
+import copy
+
 import numpy as np
 
 from skcocoafuse._validation import check_probability
@@ -42,7 +44,9 @@ class TransformedDistribution:
 
     def __getitem__(self, rows) -> "TransformedDistribution":
         """The distributions of some rows: a slice, a mask, indices, or one index."""
-        return TransformedDistribution(self._inner[rows], self._map.transformer)
+        part = copy.copy(self)  # knows already whether the transformation falls
+        part._inner = self._inner[rows]
+        return part
 
     def __repr__(self) -> str:
         return f"TransformedDistribution({self._inner!r}, {self._map.transformer!r})"

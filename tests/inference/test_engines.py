@@ -203,7 +203,7 @@ def test_starts_end_in_modes_best_first(behavior):
     assert values == sorted(values, reverse=True)
     assert np.min(-np.diff(values), initial=np.inf) > 0
     function = Kernel(problem).function(starts.SOFTENING)
-    polished = starts.polish(modes[0])
+    polished = starts.polish(modes[:1])
     value, gradient = function(polished)
     assert value >= function(modes[0].theta)[0]
     assert np.abs(gradient).max() < 1e-5
@@ -376,10 +376,13 @@ def shifted_runs(shifts, n_draws=200):
     ],
 )
 def test_chains_go_on_where_that_can_help(shifts, expected):
-    kernel, runs = shifted_runs(shifts)
-    assert nuts._should_go_on(kernel.problem, kernel, runs) is expected
-    _, short = shifted_runs(shifts, n_draws=50)
-    assert not nuts._should_go_on(kernel.problem, kernel, short)
+    def goes_on(n_draws):
+        kernel, runs = shifted_runs(shifts, n_draws)
+        theta, log_posterior, _ = nuts._joined(kernel, runs)
+        return nuts._should_go_on(nuts._disagreement(kernel.problem, theta, log_posterior))
+
+    assert goes_on(200) is expected
+    assert not goes_on(50)
 
 
 def test_chains_go_on_from_their_last_draws():

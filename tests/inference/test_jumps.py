@@ -6,6 +6,7 @@ import pytest
 from skcocoafuse.inference import get_engine, jumps, nuts
 from skcocoafuse.inference.engine import EngineResult, Settings
 from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.posterior.islands import MAX_RHAT
 from tests.problems import make_problem
 
 SETTINGS = Settings(draws=150, tune=150, chains=4, target_accept=0.9, cores=2, seed=0)
@@ -91,10 +92,15 @@ def two_modes(problem, result):
     return EngineResult(theta, log_posterior, {}, {}, {})
 
 
+def pooled(result):
+    return result.theta, result.log_posterior
+
+
 def test_chains_of_one_mode_are_left_alone(run):
     problem, result = run
-    same = nuts._with_jumps(Kernel(problem), result, SETTINGS, np.random.default_rng(0))
-    assert same is result
+    apart = nuts._disagreement(problem, *pooled(result))
+    assert apart is None or not jumps.settled(*apart, MAX_RHAT)
+    assert "jumps_accepted" not in result.info
 
 
 def test_few_draws_of_many_parameters_have_coordinates(run):
@@ -117,12 +123,14 @@ def test_frozen_chains_are_not_settled():
 def test_jumps_are_made_between_settled_islands_only(run, monkeypatch):
     problem, result = run
     kernel, apart = Kernel(problem), two_modes(problem, result)
+    quantities, islands = nuts._disagreement(problem, *pooled(apart))
+    assert jumps.settled(quantities, islands, MAX_RHAT)
     source = np.arange(4)[::-1, None] * np.ones(150, dtype=int)
     draw = np.tile(np.arange(150), (4, 1))
     for accepted, changed in (([0.5, 0.3], True), ([0.01, 0.9], True), ([0.01, 0.05], False)):
         answer = (source, draw, np.array(accepted))
         monkeypatch.setattr(jumps, "change_places", lambda *_, answer=answer: answer)
-        found = nuts._with_jumps(kernel, apart, SETTINGS, np.random.default_rng(0))
+        found = nuts._with_jumps(kernel, apart, islands, SETTINGS, np.random.default_rng(0))
         assert ("jumps_accepted" in found.info) is changed
         expected = apart.log_posterior[::-1] if changed else apart.log_posterior
         np.testing.assert_array_equal(found.log_posterior, expected)
