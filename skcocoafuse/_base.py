@@ -129,6 +129,7 @@ class BaseExpertsRegressor(FittedExperts, RegressorMixin, BaseEstimator):
             quantities = invariants(problem, posterior)
             overall_rhat = rhat(quantities)
             self.posterior_ = weigh_islands(problem, posterior, quantities, overall_rhat)
+            self._problem = problem  # leave-one-out densities and exports need the rows
             self._publish_coefficients()
             found = diagnostics.diagnose(
                 problem, self.posterior_, quantities, overall_rhat, result.seconds

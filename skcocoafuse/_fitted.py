@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcocoafuse._validation import check_probability, validate_observed, validate_predict
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale
-from skcocoafuse.model.problem import BLOCK_NUMBERS, row_blocks
+from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.summary import summarize
 from skcocoafuse.predictive import PredictiveDistribution
@@ -19,11 +19,12 @@ from skcocoafuse.predictive.local import local_slopes
 
 
 class FittedExperts:
-    """Methods of a regressor that holds ``posterior_``, its designs and its target's scale."""
+    """Methods of a regressor that holds ``posterior_``, its designs, target's scale and rows."""
 
     _behavior: ClassVar[float | None]
     _designs: dict[str, DesignPart]
     _target: Scale
+    _problem: Problem
     posterior_: Posterior
 
     def _design_matrices(self, X) -> dict[str, np.ndarray]:
