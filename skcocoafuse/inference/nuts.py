@@ -37,7 +37,7 @@ _WINDOW = 120
 # to 3.4 times as long as depth 8 (at 0.9) and mixed no better; see benchmarks/README.md.
 _DEPTH = 8
 # Chains that disagree without being settled in modes of their own go on: by so many times their
-# draws, after a shorter warm-up, and all draws together are thinned to the number asked for.
+# draws, after a shorter warm-up, and all draws are thinned to the number asked for.
 _MORE_DRAWS, _MORE_TUNE = 2, 0.6
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
@@ -67,16 +67,35 @@ class Run:
         statistics = {name: values[own] for name, values in self.statistics.items()}
         return Run(self.kernel, self.coordinates, self.z[own], statistics)
 
-    def followed_by(self, other: "Run", every: int) -> "Run":
-        """The draws of both in their order, one out of ``every`` of them kept."""
-
-        def join(first, second):
-            return np.concatenate([first, second], axis=1)[:, every - 1 :: every]
-
+    def followed_by(self, other: "Run") -> "Run":
+        """The draws of both in their order."""
         statistics = {
-            name: join(values, other.statistics[name]) for name, values in self.statistics.items()
+            name: np.concatenate([values, other.statistics[name]], axis=1)
+            for name, values in self.statistics.items()
         }
-        return Run(self.kernel, self.coordinates, join(self.z, other.z), statistics)
+        z = np.concatenate([self.z, other.z], axis=1)
+        return Run(self.kernel, self.coordinates, z, statistics)
+
+    def thinned(self, every: int) -> "Run":
+        """One out of ``every`` draws."""
+        kept = slice(every - 1, None, every)
+        statistics = {name: values[:, kept] for name, values in self.statistics.items()}
+        return Run(self.kernel, self.coordinates, self.z[:, kept], statistics)
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Draws of all chains, (chains, draws, ...), and how far chains agree.
+
+    ``islands`` is empty where chains agree or are too short to tell; otherwise ``quantities`` are
+    those of :func:`skcocoafuse.posterior.islands.invariants`.
+    """
+
+    theta: np.ndarray
+    log_posterior: np.ndarray
+    statistics: dict[str, np.ndarray]
+    quantities: np.ndarray = dataclasses.field(default_factory=lambda: np.empty((0, 0, 0)))
+    islands: list[list[int]] = dataclasses.field(default_factory=list)
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
@@ -99,15 +118,9 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     try:
         modes = _explore(modes, settings, rng)
         watch.lap("pilot chains")
-        runs = _sample_from(_share_chains(modes, settings.chains), settings, rng)
-        thinning = 1
-        theta, log_posterior, statistics = _joined(kernel, runs)
-        apart = _disagreement(problem, theta, log_posterior)
-        if _should_go_on(apart):
-            runs = _go_on(runs, settings, rng)
-            thinning += _MORE_DRAWS
-            theta, log_posterior, statistics = _joined(kernel, runs)
-            apart = _disagreement(problem, theta, log_posterior)
+        draws, thinning = _until_settled(
+            kernel, _share_chains(modes, settings.chains), settings, rng
+        )
     except (ImportError, AttributeError, TypeError) as error:
         warnings.warn(
             f"nutpie did not accept the compiled kernel ({type(error).__name__}: {error}); "
@@ -119,14 +132,31 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         options = {"max_treedepth": maxdepth}
         return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
     watch.lap("sampling")
-    info: dict[str, float] = {"thinning": thinning}
-    result = EngineResult(theta, log_posterior, statistics, watch.seconds, info)
-    if apart is not None:
-        quantities, islands = apart
-        if jumps.settled(quantities, islands, MAX_RHAT):
-            result = _with_jumps(kernel, result, islands, settings, rng)
+    result = EngineResult(
+        draws.theta, draws.log_posterior, draws.statistics, watch.seconds, {"thinning": thinning}
+    )
+    if draws.islands and jumps.settled(draws.quantities, draws.islands, MAX_RHAT):
+        result = _with_jumps(kernel, result, draws.islands, settings, rng)
     watch.lap("jumps between modes")
     return result
+
+
+def _until_settled(kernel: Kernel, launches: list[Launch], settings: Settings, rng):
+    """Draws of chains that agree, or sit in modes of their own; and their thinning.
+
+    Chains that do neither go on. If all draws of each still disagree, some chain
+    had not arrived, and the first draws of all are dropped as warm-up.
+    """
+    runs = _sample_from(launches, settings, rng)
+    draws = _joined(kernel, runs)
+    if not _should_go_on(draws):
+        return draws, 1
+    first, later = _go_on(runs, settings, rng)
+    together = [own.followed_by(more) for own, more in zip(first, later, strict=True)]
+    draws = _joined(kernel, [run.thinned(1 + _MORE_DRAWS) for run in together])
+    if not draws.islands:
+        return draws, 1 + _MORE_DRAWS
+    return _joined(kernel, [run.thinned(_MORE_DRAWS) for run in later]), _MORE_DRAWS
 
 
 def _with_jumps(kernel: Kernel, result: EngineResult, islands, settings, rng) -> EngineResult:
@@ -146,45 +176,46 @@ def _with_jumps(kernel: Kernel, result: EngineResult, islands, settings, rng) ->
     )
 
 
-def _joined(kernel: Kernel, runs: list[Run]):
-    """Parameters, log posterior and statistics of all chains, (chains, draws, ...)."""
+def _joined(kernel: Kernel, runs: list[Run]) -> Draws:
+    """All chains of several runs, and whether they agree."""
     statistics = {
         name: np.concatenate([run.statistics[name] for run in runs]) for name in runs[0].statistics
     }
     bending = np.concatenate([run.coordinates.log_bending(run.z) for run in runs])
     theta = np.concatenate([run.coordinates.to_theta(run.z) for run in runs])
-    return theta, statistics.pop("logp") + kernel.constant - bending, statistics
+    log_posterior = statistics.pop("logp") + kernel.constant - bending
+    return _judged(kernel.problem, Draws(theta, log_posterior, statistics))
 
 
-def _disagreement(problem: Problem, theta: np.ndarray, log_posterior: np.ndarray):
-    """Label-free quantities and islands of long chains that disagree; None for others."""
-    if theta.shape[1] < MIN_DRAWS:
-        return None
-    posterior = Posterior(problem.spec, problem.spec.unpack(theta), log_posterior, {})
+def _judged(problem: Problem, draws: Draws) -> Draws:
+    """The draws with what they disagree in, if they do and are long enough to tell."""
+    if draws.theta.shape[1] < MIN_DRAWS:
+        return draws
+    parameters = problem.spec.unpack(draws.theta)
+    posterior = Posterior(problem.spec, parameters, draws.log_posterior, {})
     quantities = invariants(problem, posterior)
     if not disagree(rhat(quantities)):
-        return None
-    return quantities, find_islands(quantities)
+        return draws
+    return dataclasses.replace(draws, quantities=quantities, islands=find_islands(quantities))
 
 
-def _should_go_on(apart) -> bool:
+def _should_go_on(draws: Draws) -> bool:
     """Whether chains disagree other than by each sitting in a mode of its own."""
-    if apart is None:
+    if not draws.islands:
         return False
-    quantities, islands = apart
-    return len(islands) == 1 or any(disagree(rhat(quantities[chains])) for chains in islands)
+    return len(draws.islands) == 1 or any(
+        disagree(rhat(draws.quantities[chains])) for chains in draws.islands
+    )
 
 
-def _go_on(runs: list[Run], settings: Settings, rng) -> list[Run]:
-    """Every chain continued from its last draw; a run for each chain."""
+def _go_on(runs: list[Run], settings: Settings, rng) -> tuple[list[Run], list[Run]]:
+    """Every chain by itself, and what it finds from its last draw on."""
     longer = dataclasses.replace(
         settings, draws=_MORE_DRAWS * settings.draws, tune=int(_MORE_TUNE * settings.tune)
     )
     chains = [run.chain(number) for run in runs for number in range(len(run.z))]
     launches = [Launch(run.kernel, run.coordinates, 1, run.z[0, -1]) for run in chains]
-    more = _sample_from(launches, longer, rng)
-    every = 1 + _MORE_DRAWS
-    return [first.followed_by(second, every) for first, second in zip(chains, more, strict=True)]
+    return chains, _sample_from(launches, longer, rng)
 
 
 def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:

@@ -92,14 +92,15 @@ def two_modes(problem, result):
     return EngineResult(theta, log_posterior, {}, {}, {})
 
 
-def pooled(result):
-    return result.theta, result.log_posterior
+def judged(problem, result):
+    draws = nuts.Draws(result.theta, result.log_posterior, {})
+    return nuts._judged(problem, draws)
 
 
 def test_chains_of_one_mode_are_left_alone(run):
     problem, result = run
-    apart = nuts._disagreement(problem, *pooled(result))
-    assert apart is None or not jumps.settled(*apart, MAX_RHAT)
+    draws = judged(problem, result)
+    assert not draws.islands or not jumps.settled(draws.quantities, draws.islands, MAX_RHAT)
     assert "jumps_accepted" not in result.info
 
 
@@ -123,14 +124,14 @@ def test_frozen_chains_are_not_settled():
 def test_jumps_are_made_between_settled_islands_only(run, monkeypatch):
     problem, result = run
     kernel, apart = Kernel(problem), two_modes(problem, result)
-    quantities, islands = nuts._disagreement(problem, *pooled(apart))
-    assert jumps.settled(quantities, islands, MAX_RHAT)
+    draws = judged(problem, apart)
+    assert jumps.settled(draws.quantities, draws.islands, MAX_RHAT)
     source = np.arange(4)[::-1, None] * np.ones(150, dtype=int)
     draw = np.tile(np.arange(150), (4, 1))
     for accepted, changed in (([0.5, 0.3], True), ([0.01, 0.9], True), ([0.01, 0.05], False)):
         answer = (source, draw, np.array(accepted))
         monkeypatch.setattr(jumps, "change_places", lambda *_, answer=answer: answer)
-        found = nuts._with_jumps(kernel, apart, islands, SETTINGS, np.random.default_rng(0))
+        found = nuts._with_jumps(kernel, apart, draws.islands, SETTINGS, np.random.default_rng(0))
         assert ("jumps_accepted" in found.info) is changed
         expected = apart.log_posterior[::-1] if changed else apart.log_posterior
         np.testing.assert_array_equal(found.log_posterior, expected)
