@@ -14,7 +14,7 @@ import time
 import numpy as np
 from numba import njit
 
-from skcocoafuse.inference import _vector_math
+from skcocoafuse import _vector_math
 from skcocoafuse.inference._likelihood import OPTIONS
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.problem import Problem

@@ -20,15 +20,16 @@ LAYERS = [
     {"inference"},
     {"posterior", "predictive", "diagnostics", "datasets"},
     {"model"},
-    {"_validation", "_arviz", "_monte_carlo", "_version", "exceptions"},
+    {"_validation", "_arviz", "_monte_carlo", "_vector_math", "_version", "exceptions"},
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib", "rich"}
 MAY_USE_NUMBA = {
+    "_vector_math.py",
     "inference/_likelihood.py",
-    "inference/_vector_math.py",
     "inference/coordinates.py",
     "inference/kernel.py",
+    "predictive/_sums.py",
 }
 
 

@@ -23,7 +23,7 @@ import math
 import numpy as np
 from numba import njit
 
-from skcocoafuse.inference import _vector_math
+from skcocoafuse import _vector_math
 
 _exp = _vector_math.exp
 _log = _vector_math.log

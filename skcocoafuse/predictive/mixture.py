@@ -1,7 +1,8 @@
 """Array functions of Normal mixtures: a row per distribution, a column per component.
 
 Everywhere: ``weight``, ``mean`` and ``sd`` have shape (rows, components), weights sum to
-one in each row, and points ``x`` or probabilities ``q`` have shape (rows, points).
+one in each row, and points ``x`` or probabilities ``q`` have shape (rows, points). The sums are
+compiled, in ``_sums``, which is loaded at the first use: a third of a second.
 """
 
 import math
@@ -17,30 +18,32 @@ _FIRST_NODES, _MAX_NODES = 64, 2**13  # of the trapezoidal rule
 _SPREAD_TOLERANCE = 1e-10  # between one step width and half of it, relative
 
 
-def _over_points(function, x: np.ndarray) -> np.ndarray:
-    return np.stack([function(x[:, j, None]) for j in range(x.shape[1])], axis=1)
+def _at_points(name, weight, mean, sd, x, *arguments) -> np.ndarray:
+    """A compiled sum at all points; NaN where a point is NaN."""
+    from skcocoafuse.predictive import _sums
+
+    out = np.empty(x.shape)
+    weight, mean, sd, x = (np.ascontiguousarray(a) for a in (weight, mean, sd, x))
+    getattr(_sums, name)(weight, mean, sd, x, *arguments, out)
+    out[np.isnan(x)] = np.nan
+    return out
 
 
 def logpdf(weight, mean, sd, x):
     """Log density at ``x``; stays finite far from every component."""
-    log_weight = np.log(np.maximum(weight, 1e-300))
-
-    def at(point):
-        z = (point - mean) / sd
-        terms = log_weight - 0.5 * z * z - np.log(sd)
-        return special.logsumexp(terms, axis=1) - 0.5 * math.log(2 * math.pi)
-
-    return _over_points(at, x)
+    out = _at_points("log_density", weight, mean, sd, x)
+    out[np.isinf(x)] = -np.inf
+    return out
 
 
 def cdf(weight, mean, sd, x):
     """Probability below ``x``."""
-    return _over_points(lambda point: (weight * special.ndtr((point - mean) / sd)).sum(1), x)
+    return _at_points("probability", weight, mean, sd, x, 1.0)
 
 
 def sf(weight, mean, sd, x):
     """Probability above ``x``, accurate where it is small."""
-    return _over_points(lambda point: (weight * special.ndtr((mean - point) / sd)).sum(1), x)
+    return _at_points("probability", weight, mean, sd, x, -1.0)
 
 
 def ppf(weight, mean, sd, q):
@@ -49,63 +52,13 @@ def ppf(weight, mean, sd, q):
     Probabilities above one half are solved through the upper tail, so both tails are
     accurate relative to themselves.
     """
-    columns = [_quantile(weight, mean, sd, q[:, j]) for j in range(q.shape[1])]
-    return np.stack(columns, axis=1)
-
-
-def _quantile(weight, mean, sd, q):
-    stride = max(1, mean.shape[1] // _COARSE)
-    guess = None
-    if stride > 1:
-        part = weight[:, ::stride]
-        total = part.sum(1, keepdims=True)
-        if (total > 0).all():
-            guess = _solve(part / total, mean[:, ::stride], sd[:, ::stride], q, None, 1e-4)
-    return _solve(weight, mean, sd, q, guess, _TOLERANCE)
-
-
-def _solve(weight, mean, sd, q, guess, tolerance):
-    # the quantile of a mixture lies between the least and the greatest of its components'
-    upper = q > 0.5
-    tail = np.where(upper, 1.0 - q, q)
-    own = mean + sd * special.ndtri(q)[:, None]
-    used = weight > 0
-    low = np.where(used, own, np.inf).min(1)
-    high = np.where(used, own, -np.inf).max(1)
-    x = 0.5 * (low + high) if guess is None else np.clip(guess, low, high)
-    sign = np.where(upper, -1.0, 1.0)
-    open_rows = np.arange(len(q))
-    for _ in range(_MAX_STEPS):
-        r = open_rows
-        w, m, s = (weight, mean, sd) if len(r) == len(q) else (weight[r], mean[r], sd[r])
-        z = (x[r, None] - m) / s
-        excess = (w * special.ndtr(sign[r, None] * z)).sum(1) - tail[r]
-        below = sign[r] * excess < 0  # x lies below the quantile
-        low[r] = np.where(below, x[r], low[r])
-        high[r] = np.where(below, high[r], x[r])
-        unsolved = np.abs(excess) > tolerance * tail[r]
-        unsolved &= high[r] - low[r] > 4 * np.spacing(np.abs(x[r]))
-        if not unsolved.any():
-            break
-        density = (w * np.exp(-0.5 * z * z) / s).sum(1) / math.sqrt(2 * math.pi)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = x[r] - sign[r] * excess / density
-        inside = (step > low[r]) & (step < high[r])  # False for NaN too
-        x[r] = np.where(unsolved, np.where(inside, step, 0.5 * (low[r] + high[r])), x[r])
-        open_rows = r[unsolved]
-    return x
+    settings = special.ndtri(q), _COARSE, _TOLERANCE, _MAX_STEPS
+    return _at_points("quantiles", weight, mean, sd, q, *settings)
 
 
 def expected_distance(weight, mean, sd, x):
     """E|X - x|, in closed form."""
-
-    def at(point):
-        error = point - mean
-        z = error / sd
-        normal_density = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
-        return (weight * (error * (2.0 * special.ndtr(z) - 1.0) + 2.0 * sd * normal_density)).sum(1)
-
-    return _over_points(at, x)
+    return _at_points("distance", weight, mean, sd, x)
 
 
 def spread(weight, mean, sd) -> np.ndarray:
@@ -115,33 +68,15 @@ def spread(weight, mean, sd) -> np.ndarray:
     component and vanishes at both ends, so the error falls exponentially once steps are as short as
     that. Rows where components are narrower still are summed over pairs of components.
     """
+    from skcocoafuse.predictive import _sums
+
     out = np.empty(len(mean))
-    for row, (w, m, s) in enumerate(zip(weight, mean, sd, strict=True)):
-        used = w > 0
-        w, m, s = w[used], m[used], s[used]
-        out[row] = _integrated_spread(w, m, s)
-        if np.isnan(out[row]):
-            out[row] = _paired_spread(w, m, s)
+    weight, mean, sd = (np.ascontiguousarray(a) for a in (weight, mean, sd))
+    _sums.spread(weight, mean, sd, _REACH, _FIRST_NODES, _MAX_NODES, _SPREAD_TOLERANCE, out)
+    for row in np.flatnonzero(np.isnan(out)):
+        used = weight[row] > 0
+        out[row] = _paired_spread(weight[row, used], mean[row, used], sd[row, used])
     return out
-
-
-def _integrated_spread(weight, mean, sd) -> float:
-    """NaN where the finest steps are not fine enough."""
-    low, high = (mean - _REACH * sd).min(), (mean + _REACH * sd).max()
-    n, total, width = _FIRST_NODES, 0.0, high - low
-    nodes = low + width * np.arange(1, n) / n
-    previous = np.nan
-    while n <= _MAX_NODES:
-        for x in nodes:
-            below = weight @ special.ndtr((x - mean) / sd)
-            total += below * (1.0 - below)
-        value = 2.0 * total * width / n
-        if abs(value - previous) <= _SPREAD_TOLERANCE * value:
-            return value
-        previous = value
-        nodes = low + width * (np.arange(n) + 0.5) / n
-        n *= 2
-    return np.nan
 
 
 def _paired_spread(weight, mean, sd) -> float:

@@ -5,7 +5,7 @@ import pytensor
 import pytest
 
 from skcocoafuse import Prior
-from skcocoafuse.inference import _vector_math
+from skcocoafuse import _vector_math
 from skcocoafuse.inference._likelihood import ROWS
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.pymc_sampler import variable_name
