@@ -25,6 +25,7 @@ class FittedExperts:
     _designs: dict[str, DesignPart]
     _target: Scale
     _problem: Problem
+    n_jobs: int | None
     posterior_: Posterior
 
     def _design_matrices(self, X) -> dict[str, np.ndarray]:
@@ -81,6 +82,7 @@ class FittedExperts:
             float(self._target.loc),
             float(self._target.scale),
             posterior.draw_weight(),
+            n_jobs=self.n_jobs,
         )
 
     def predict(self, X, return_std=False):
@@ -187,7 +189,7 @@ class FittedExperts:
         designs = self._checked_designs(X)
         flat = self.posterior_.main_island().flat()
         mean = flat.map(lambda a: a.mean(axis=0))  # linear, so this is exact
-        lines = forward.expert_means(mean, designs["expert"])
+        lines = forward.expert_means(forward.NUMPY, mean, designs["expert"])
         return self._target.loc + self._target.scale * lines
 
     def predict_gate(self, X):

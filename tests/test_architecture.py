@@ -29,6 +29,8 @@ MAY_USE_NUMBA = {
     "inference/_likelihood.py",
     "inference/coordinates.py",
     "inference/kernel.py",
+    "model/_blocks.py",
+    "predictive/_fused.py",
     "predictive/_sums.py",
 }
 

@@ -13,9 +13,8 @@ With D_k = r_k dlogN/dm_k, V_k = r_k dlogN/dv_k, A = sum D_k, C = sum V_k:
     d/de_k   = r_k - a_k + a_k (q_k - sum_j a_j q_j),  q_k = (1 - b) (A mu_k + C s_k^2)
     d/dlogit(b) = b (1 - b) sum_k [D_k (mu_k - mbar) + V_k (s_k^2 - vbar)]
 
-Rows are taken in blocks that stay in the first-level cache. Each block has a
-workspace ``c`` (one line per quantity shared by the experts) and one ``w[k]`` per
-expert; two base addresses per loop are few enough for the compiler to vectorise.
+Rows are taken in the blocks of ``model._blocks``, which also fills the first lines of
+their workspaces.
 """
 
 import math
@@ -24,41 +23,29 @@ import numpy as np
 from numba import njit
 
 from skcocoafuse import _vector_math
+from skcocoafuse.model._blocks import (
+    BETA,
+    GATE,
+    INV_SUM,
+    LEARNED,
+    MEAN,
+    MU,
+    OPTIONS,
+    PEAK,
+    ROWS,
+    VAR,
+    E,
+    forward_block,
+)
 
 _exp = _vector_math.exp
 _log = _vector_math.log
 
-ROWS = 64  # rows in a block; data are padded to a multiple with rows of weight 0
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
-# Infinities and NaN keep their meaning (no "nnan", "ninf"): overflow must be seen.
-OPTIONS = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-}
-
-# Lines of the shared workspace.
-_Y, _WEIGHT, _BETA, _INV_SUM, _MEAN, _VAR, _PEAK, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(
-    0, 11 * ROWS, ROWS
-)
-# Lines of each expert's workspace.
-_MU, _E, _GATE, _RESP, _D, _V, _Q = range(0, 7 * ROWS, ROWS)
-
-LEARNED, BLEND, MIXTURE = 2, 0, 1
-
-
-@njit(**OPTIONS)
-def _affine(X, start, intercept, coef, out):
-    """Out = intercept + coef . X over the rows of one block."""
-    for i in range(ROWS):
-        out[i] = intercept
-    for j in range(coef.size):
-        x = X[j, start : start + ROWS]
-        slope = coef[j]
-        for i in range(ROWS):
-            out[i] += slope * x[i]
+# Lines of the two workspaces after those of forward_block.
+_Y, _WEIGHT, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(5 * ROWS, 11 * ROWS, ROWS)
+_RESP, _D, _V, _Q = range(3 * ROWS, 7 * ROWS, ROWS)
 
 
 @njit(**OPTIONS)
@@ -77,67 +64,36 @@ def _affine_gradient(X, start, upstream, d_coef):
 
 
 @njit(**OPTIONS)
-def _gate_and_average(c, w, variance):
-    """Softmax of the gate logits, then the averages mbar and vbar."""
-    n_experts = variance.size
-    for i in range(ROWS):
-        c[_PEAK + i] = w[0, _E + i]
-    for k in range(1, n_experts):
-        u = w[k]
-        for i in range(ROWS):
-            c[_PEAK + i] = max(c[_PEAK + i], u[_E + i])
-    for i in range(ROWS):
-        c[_INV_SUM + i] = 0.0
-        c[_MEAN + i] = 0.0
-        c[_VAR + i] = 0.0
-    for k in range(n_experts):
-        u = w[k]
-        for i in range(ROWS):
-            u[_E + i] -= c[_PEAK + i]
-            u[_GATE + i] = _exp(u[_E + i])
-        for i in range(ROWS):
-            c[_INV_SUM + i] += u[_GATE + i]
-    for i in range(ROWS):
-        c[_INV_SUM + i] = 1.0 / c[_INV_SUM + i]
-    for k in range(n_experts):
-        u = w[k]
-        for i in range(ROWS):
-            u[_GATE + i] *= c[_INV_SUM + i]
-            c[_MEAN + i] += u[_GATE + i] * u[_MU + i]
-            c[_VAR + i] += u[_GATE + i] * variance[k]
-
-
-@njit(**OPTIONS)
 def _densities(c, w, variance):
     """Weighted log density of the block; leaves a_k N_k in RESP, up to a row factor."""
     n_experts = variance.size
     for i in range(ROWS):
-        c[_PEAK + i] = -np.inf
+        c[PEAK + i] = -np.inf
     for k in range(n_experts):
         u = w[k]
         for i in range(ROWS):
-            b = c[_BETA + i]
-            precision = 1.0 / (b * variance[k] + (1.0 - b) * c[_VAR + i])
-            error = c[_Y + i] - (b * u[_MU + i] + (1.0 - b) * c[_MEAN + i])
+            b = c[BETA + i]
+            precision = 1.0 / (b * variance[k] + (1.0 - b) * c[VAR + i])
+            error = c[_Y + i] - (b * u[MU + i] + (1.0 - b) * c[MEAN + i])
             u[_V + i] = precision
             u[_D + i] = error
-            u[_RESP + i] = u[_E + i] - 0.5 * error * error * precision
+            u[_RESP + i] = u[E + i] - 0.5 * error * error * precision
         for i in range(ROWS):
-            c[_PEAK + i] = max(c[_PEAK + i], u[_RESP + i])
+            c[PEAK + i] = max(c[PEAK + i], u[_RESP + i])
     for i in range(ROWS):
         c[_SUM_D + i] = 0.0
     for k in range(n_experts):
         u = w[k]
         for i in range(ROWS):
-            u[_RESP + i] = _exp(u[_RESP + i] - c[_PEAK + i]) * math.sqrt(u[_V + i])
+            u[_RESP + i] = _exp(u[_RESP + i] - c[PEAK + i]) * math.sqrt(u[_V + i])
         for i in range(ROWS):
             c[_SUM_D + i] += u[_RESP + i]
     total = 0.0
     for i in range(ROWS):
-        density = _log(c[_SUM_D + i] * c[_INV_SUM + i])
-        total += c[_WEIGHT + i] * (density + c[_PEAK + i] - _HALF_LOG_2PI)
+        density = _log(c[_SUM_D + i] * c[INV_SUM + i])
+        total += c[_WEIGHT + i] * (density + c[PEAK + i] - _HALF_LOG_2PI)
     for i in range(ROWS):
-        c[_PEAK + i] = c[_WEIGHT + i] / c[_SUM_D + i]
+        c[PEAK + i] = c[_WEIGHT + i] / c[_SUM_D + i]
     return total
 
 
@@ -156,7 +112,7 @@ def _upstream(c, w, variance, learned):
     for k in range(n_experts):
         u = w[k]
         for i in range(ROWS):
-            r = u[_RESP + i] * c[_PEAK + i]
+            r = u[_RESP + i] * c[PEAK + i]
             z = u[_D + i] * u[_V + i]
             u[_RESP + i] = r
             u[_V + i] = 0.5 * r * (z * z - u[_V + i])
@@ -166,25 +122,25 @@ def _upstream(c, w, variance, learned):
             c[_SUM_V + i] += u[_V + i]
         if learned:
             for i in range(ROWS):
-                c[_D_BETA + i] += u[_D + i] * (u[_MU + i] - c[_MEAN + i]) + u[_V + i] * (
-                    variance[k] - c[_VAR + i]
+                c[_D_BETA + i] += u[_D + i] * (u[MU + i] - c[MEAN + i]) + u[_V + i] * (
+                    variance[k] - c[VAR + i]
                 )
     for k in range(n_experts):
         u = w[k]
         for i in range(ROWS):
-            q = c[_SUM_D + i] * u[_MU + i] + c[_SUM_V + i] * variance[k]
-            u[_Q + i] = (1.0 - c[_BETA + i]) * q
+            q = c[_SUM_D + i] * u[MU + i] + c[_SUM_V + i] * variance[k]
+            u[_Q + i] = (1.0 - c[BETA + i]) * q
         for i in range(ROWS):
-            c[_CENTRE + i] += u[_GATE + i] * u[_Q + i]
+            c[_CENTRE + i] += u[GATE + i] * u[_Q + i]
     if learned:
         for i in range(ROWS):
-            c[_D_BETA + i] *= c[_BETA + i] * (1.0 - c[_BETA + i])
+            c[_D_BETA + i] *= c[BETA + i] * (1.0 - c[BETA + i])
     for k in range(n_experts):
         u = w[k]
         for i in range(ROWS):
-            a = u[_GATE + i]
-            b = c[_BETA + i]
-            u[_E + i] = u[_RESP + i] + a * (u[_Q + i] - c[_CENTRE + i] - c[_WEIGHT + i])
+            a = u[GATE + i]
+            b = c[BETA + i]
+            u[E + i] = u[_RESP + i] + a * (u[_Q + i] - c[_CENTRE + i] - c[_WEIGHT + i])
             u[_D + i] = b * u[_D + i] + (1.0 - b) * c[_SUM_D + i] * a
             u[_Q + i] = b * u[_V + i] + (1.0 - b) * c[_SUM_V + i] * a
 
@@ -212,28 +168,20 @@ def log_likelihood(
     d_behavior_intercept = 0.0
     for start in range(0, y.size, ROWS):
         y_block, weight_block = y[start : start + ROWS], weight[start : start + ROWS]
-        beta = c[_BETA : _BETA + ROWS]
         for i in range(ROWS):
             c[_Y + i] = y_block[i]
             c[_WEIGHT + i] = weight_block[i]
-            beta[i] = behavior
-        if learned:
-            _affine(X_behavior, start, behavior_intercept, behavior_coef, beta)
-            for i in range(ROWS):
-                beta[i] = 1.0 / (1.0 + _exp(min(-beta[i], 700.0)))
-        for k in range(n_experts):
-            _affine(X_expert, start, intercept[k], coef[k], w[k, _MU : _MU + ROWS])
-            _affine(X_gate, start, gate_intercept[k], gate_coef[k], w[k, _E : _E + ROWS])
-        _gate_and_average(c, w, variance)
+        forward_block(
+            c, w, start, intercept, coef, variance, gate_intercept, gate_coef,
+            behavior_intercept, behavior_coef, X_expert, X_gate, X_behavior, behavior,
+        )  # fmt: skip
         total += _densities(c, w, variance)
         _upstream(c, w, variance, learned)
         for k in range(n_experts):
             u = w[k]
             d_variance[k] += _sum(u[_Q : _Q + ROWS])
             d_intercept[k] += _affine_gradient(X_expert, start, u[_D : _D + ROWS], d_coef[k])
-            d_gate_intercept[k] += _affine_gradient(
-                X_gate, start, u[_E : _E + ROWS], d_gate_coef[k]
-            )
+            d_gate_intercept[k] += _affine_gradient(X_gate, start, u[E : E + ROWS], d_gate_coef[k])
         if learned:
             d_behavior_intercept += _affine_gradient(
                 X_behavior, start, c[_D_BETA : _D_BETA + ROWS], d_behavior_coef

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from scipy import linalg
 
-from skcocoafuse.inference._likelihood import OPTIONS
+from skcocoafuse.model._blocks import OPTIONS
 from skcocoafuse.model.spec import ModelSpec
 
 

@@ -16,7 +16,7 @@ from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from skcocoafuse.inference._likelihood import LEARNED, OPTIONS, ROWS, log_likelihood
+from skcocoafuse.inference._likelihood import log_likelihood
 from skcocoafuse.inference.coordinates import (
     Coordinates,
     bends_gates,
@@ -24,6 +24,7 @@ from skcocoafuse.inference.coordinates import (
     pull_back,
     to_theta,
 )
+from skcocoafuse.model._blocks import LEARNED, OPTIONS, ROWS
 from skcocoafuse.model.priors import DEFAULT_PRIORS, FAMILY_CODES, Prior
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec

@@ -35,6 +35,7 @@ class Ops(NamedTuple):
     expit: Callable[[Any], Any]
     log_softmax: Callable[[Any], Any]  # over the last axis
     logsumexp: Callable[[Any], Any]  # over the last axis
+    linear: Callable[[Any, Any], Any]  # X @ coef.mT
 
 
 def logsumexp(x: np.ndarray) -> np.ndarray:
@@ -44,12 +45,27 @@ def logsumexp(x: np.ndarray) -> np.ndarray:
     return peak + np.log(total)
 
 
+def linear(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
+    """X @ coef.mT with experts outermost in memory and draws innermost.
+
+    All arithmetic that follows keeps this order if the parameters have it too
+    (:func:`draws_innermost`), and then runs through long stretches: experts are few, draws many.
+    """
+    *draws, n_experts, n_columns = coef.shape
+    flat = coef.reshape(-1, n_experts, n_columns)
+    out = np.empty((n_experts, len(X), len(flat)))
+    for k in range(n_experts):
+        np.matmul(X, flat[:, k].T, out=out[k])
+    return out.transpose(2, 1, 0).reshape(*draws, len(X), n_experts)
+
+
 NUMPY = Ops(
     exp=np.exp,
     log=np.log,
     expit=special.expit,
     log_softmax=lambda x: x - logsumexp(x)[..., None],
     logsumexp=logsumexp,
+    linear=linear,
 )
 
 
@@ -61,25 +77,36 @@ class Components(NamedTuple):
     variance: Any
 
 
-def affine(X, intercept, coef):
+def draws_innermost(parameters: Parameters) -> Parameters:
+    """The same arrays, in the memory order of :func:`linear`."""
+    n = parameters.sigma.ndim - 1
+
+    def moved(a):
+        first, last = range(n), range(a.ndim - n, a.ndim)
+        return np.moveaxis(np.asarray(np.moveaxis(a, first, last), order="C"), last, first)
+
+    return parameters.map(moved)
+
+
+def affine(ops: Ops, X, intercept, coef):
     """Intercept + coef . x for every row: (rows, d), (..., M), (..., M, d) -> (..., rows, M)."""
-    return X @ coef.mT + intercept[..., None, :]
+    return ops.linear(X, coef) + intercept[..., None, :]
 
 
-def expert_means(parameters: Parameters, X_expert):
+def expert_means(ops: Ops, parameters: Parameters, X_expert):
     """mu_i(x), shape (..., rows, M)."""
-    return affine(X_expert, parameters.expert_intercept, parameters.expert_coef)
+    return affine(ops, X_expert, parameters.expert_intercept, parameters.expert_coef)
 
 
 def log_gate(ops: Ops, parameters: Parameters, X_gate):
     """Log a_i(x), shape (..., rows, M)."""
-    return ops.log_softmax(affine(X_gate, parameters.gate_intercept, parameters.gate_coef))
+    return ops.log_softmax(affine(ops, X_gate, parameters.gate_intercept, parameters.gate_coef))
 
 
 def behavior(ops: Ops, parameters: Parameters, X_behavior):
     """Learned beta(x), shape (..., rows, 1)."""
     h, u = parameters.behavior_intercept, parameters.behavior_coef
-    logit = affine(X_behavior, h[..., None], u[..., None, :])
+    logit = affine(ops, X_behavior, h[..., None], u[..., None, :])
     return ops.expit(logit)
 
 
@@ -108,7 +135,7 @@ def components(ops: Ops, parameters: Parameters, X_expert, X_gate, beta) -> Comp
     return fuse(
         ops,
         log_gate(ops, parameters, X_gate),
-        expert_means(parameters, X_expert),
+        expert_means(ops, parameters, X_expert),
         parameters.sigma,
         beta,
     )
@@ -128,6 +155,12 @@ def component_log_density(ops: Ops, mixture: Components, y):
 def log_density(ops: Ops, mixture: Components, y):
     """Log p(y | x) of every row, shape (..., rows)."""
     return ops.logsumexp(component_log_density(ops, mixture, y))
+
+
+def probability_below(mixture: Components, y):
+    """P(Y <= y) of every row, (..., rows), for y of shape (rows,)."""
+    z = (y[..., None] - mixture.mean) / np.sqrt(mixture.variance)
+    return (np.exp(mixture.log_weight) * special.ndtr(z)).sum(axis=-1)
 
 
 def mean_and_variance_parts(mixture: Components):
@@ -156,6 +189,6 @@ def mean_slopes(parameters: Parameters, X_expert, X_gate):
     sum a_i mu_i (v_i - sum_j a_j v_j). Shapes (..., rows, d_expert) and (..., rows, d_gate).
     """
     a = np.exp(log_gate(NUMPY, parameters, X_gate))
-    mu = expert_means(parameters, X_expert)
+    mu = expert_means(NUMPY, parameters, X_expert)
     mean = (a * mu).sum(axis=-1, keepdims=True)
     return a @ parameters.expert_coef, (a * (mu - mean)) @ parameters.gate_coef

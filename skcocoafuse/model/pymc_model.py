@@ -27,6 +27,7 @@ def pytensor_ops() -> forward.Ops:
         expit=pt.sigmoid,
         log_softmax=lambda x: pt.special.log_softmax(x, axis=-1),
         logsumexp=logsumexp,
+        linear=lambda X, coef: X @ coef.mT,
     )
 
 

@@ -93,11 +93,13 @@ def beta_of(spec: ModelSpec, parameters: Parameters, X_behavior):
 
 def mixture_of(spec: ModelSpec, parameters: Parameters, designs) -> forward.Components:
     """The fused mixture of every draw and row, on the standardised scale."""
+    parameters = forward.draws_innermost(parameters)
     beta = beta_of(spec, parameters, designs["behavior"])
     return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], beta)
 
 
 def unfused_log_density(parameters: Parameters, designs, y) -> np.ndarray:
     """Log a_i + log N(y; mu_i, s_i^2), (..., rows, M): what tells experts apart at any beta."""
+    parameters = forward.draws_innermost(parameters)
     mixture = forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], 1.0)
     return forward.component_log_density(forward.NUMPY, mixture, y)

@@ -2,7 +2,7 @@
 
 Everything here is a loop over components that compilers turn into vector instructions; points
 and rows are outside. Arrays: ``weight``, ``mean`` and ``sd`` (rows, components), ``x`` and
-``out`` (rows, points).
+``out`` (rows, points). Where the components come from is the work of ``_fused``.
 """
 
 import math
@@ -12,16 +12,10 @@ from numba import njit
 from scipy import special
 
 from skcocoafuse import _vector_math
+from skcocoafuse.model._blocks import OPTIONS
 
 _exp = _vector_math.exp
 _log = _vector_math.log
-
-OPTIONS = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-}
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
@@ -133,45 +127,57 @@ def _distance(weight, mean, sd, inverse_sd, x):
 
 
 @njit(**OPTIONS)
+def _reach(weight, mean, sd):
+    """Least and greatest mean, and greatest sd, of the components with a weight."""
+    least, greatest, widest = np.inf, -np.inf, 0.0
+    for i in range(mean.size):
+        if weight[i] > 0.0:
+            least = min(least, mean[i])
+            greatest = max(greatest, mean[i])
+            widest = max(widest, sd[i])
+    return least, greatest, widest
+
+
+@njit(**OPTIONS)
 def quantiles(weight, mean, sd, q, normal_quantile, coarse, tolerance, max_steps, out):
     """The x with P(X <= x) = q; ``normal_quantile`` are those of a standard Normal.
 
     A mixture of every ``mean.shape[1] // coarse``-th component gives the first guess.
     """
-    n = mean.shape[1]
-    stride = max(1, n // coarse)
+    stride = max(1, mean.shape[1] // coarse)
     for row in range(mean.shape[0]):
         w, m, inverse_sd = weight[row], mean[row], 1.0 / sd[row]
+        least, greatest, widest = _reach(w, m, sd[row])
+        part, part_mean = w[::stride].copy(), m[::stride].copy()
+        part_inverse_sd = inverse_sd[::stride].copy()
+        total = part.sum()
         for j in range(q.shape[1]):
             upper = q[row, j] > 0.5
             sign, tail = (-1.0, 1.0 - q[row, j]) if upper else (1.0, q[row, j])
             # the quantile lies between the least and the greatest of the components' own
-            low, high = np.inf, -np.inf
-            for i in range(n):
-                if w[i] > 0.0:
-                    own = m[i] + sd[row, i] * normal_quantile[row, j]
-                    low, high = min(low, own), max(high, own)
+            low = least + widest * min(normal_quantile[row, j], 0.0)
+            high = greatest + widest * max(normal_quantile[row, j], 0.0)
             x = 0.5 * (low + high)
-            if stride > 1:
-                part = w[::stride].copy()
-                total = part.sum()
-                if total > 0.0:
-                    part /= total
-                    x = _solve(
-                        part, m[::stride].copy(), inverse_sd[::stride].copy(),
-                        sign, tail, x, low, high, 1e-4, max_steps,
-                    )  # fmt: skip
-            out[row, j] = _solve(
-                w, m, inverse_sd, sign, tail, x, low, high, tolerance, max_steps
-            )
+            if stride > 1 and total > 0.0:
+                x = _solve(
+                    part, part_mean, part_inverse_sd,
+                    sign, tail * total, x, low, high, 1e-4, max_steps,
+                )  # fmt: skip
+            out[row, j] = _solve(w, m, inverse_sd, sign, tail, x, low, high, tolerance, max_steps)
 
 
 @njit(**OPTIONS)
 def _solve(weight, mean, inverse_sd, sign, tail, x, low, high, tolerance, max_steps):
-    """Newton's steps on the logarithm of the probability, kept between ends that close in."""
+    """Newton's steps on the logarithm of the probability, kept between ends that close in.
+
+    Two steps in a row that converge quadratically tell the error of the next, c error^2 with the
+    last c, so that the last step need not be looked at.
+    """
+    previous = np.nan
     for _ in range(max_steps):
         below, slope = _below_and_slope(weight, mean, inverse_sd, x, sign)
-        if abs(below - tail) <= tolerance * tail:
+        error = abs(below - tail) / tail
+        if error <= tolerance:
             break
         if sign * (below - tail) < 0.0:
             low = x
@@ -182,7 +188,12 @@ def _solve(weight, mean, inverse_sd, sign, tail, x, low, high, tolerance, max_st
         step = np.nan  # where nothing is left to divide by
         if below > 0.0 and slope > 0.0:
             step = x - sign * below / slope * math.log(below / tail)
-        x = step if low < step < high else 0.5 * (low + high)
+        inside = low < step < high
+        x = step if inside else 0.5 * (low + high)
+        ratio = error / previous  # NaN unless the step before was Newton's too
+        if inside and ratio < 0.1 and ratio * ratio * error * 10.0 <= tolerance:
+            break
+        previous = error if inside else np.nan
     return x
 
 

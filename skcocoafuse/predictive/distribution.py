@@ -1,60 +1,16 @@
 """The predictive distribution: an exact mixture over posterior draws and experts."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import copy
 
 import numpy as np
 
 from skcocoafuse._validation import check_probability, seed_from
 from skcocoafuse.model import forward
-from skcocoafuse.model.problem import row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import mixture_of
 from skcocoafuse.predictive import mixture, modality
-
-_BLOCK_BYTES = 8 * 2**20  # working memory of one block of rows: small enough for caches
-_ARRAYS = 6  # arrays of (draws, rows, experts) alive at once inside a block
-
-
-class VarianceParts(NamedTuple):
-    """Where the variance of each row comes from; the three add up to it. Arrays (rows,).
-
-    ``noise``: around the fused experts. ``between_experts``: of the fused experts' means, in a
-    draw. ``parameters``: of the predictive mean, from draw to draw.
-    """
-
-    noise: np.ndarray
-    between_experts: np.ndarray
-    parameters: np.ndarray
-
-    def total(self) -> np.ndarray:
-        """The variance itself."""
-        return self.noise + self.between_experts + self.parameters
-
-
-class Modes(NamedTuple):
-    """Local maxima of each row's density, highest first.
-
-    Arrays (rows, most modes), NaN after a row's last: ``location``, ``density``, and
-    ``depth`` in (0, 1], the part of its height that one must climb down from a mode to reach
-    a higher one, 1 for the highest. ``n_modes`` (rows,) counts them.
-    """
-
-    location: np.ndarray
-    density: np.ndarray
-    depth: np.ndarray
-    n_modes: np.ndarray
-
-
-class HighestDensity(NamedTuple):
-    """Each row's region of highest density.
-
-    ``intervals`` (rows, most intervals, 2), in ascending order and NaN after a row's last, and
-    the probability they hold, ``mass`` (rows,).
-    """
-
-    intervals: np.ndarray
-    mass: np.ndarray
+from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks, VarianceParts
+from skcocoafuse.predictive.modality import HighestDensity, Modes
 
 
 class PredictiveDistribution:
@@ -78,6 +34,10 @@ class PredictiveDistribution:
         Target = loc + scale * standardised target.
     draw_weight : ndarray of shape (draws,), optional
         Part of each draw, summing to one; equal by default.
+    n_jobs : int, optional
+        Threads that work on blocks of rows; None means 1, -1 all cores.
+    max_memory : int, default=268435456
+        Bytes that blocks may take together, results not counted (one row is always taken).
 
     Examples
     --------
@@ -89,6 +49,9 @@ class PredictiveDistribution:
     (3, 2)
     """
 
+    _designs: dict[str, np.ndarray]
+    _blocks: MixtureBlocks
+
     def __init__(
         self,
         spec: ModelSpec,
@@ -97,14 +60,23 @@ class PredictiveDistribution:
         loc: float = 0.0,
         scale: float = 1.0,
         draw_weight: np.ndarray | None = None,
+        *,
+        n_jobs: int | None = None,
+        max_memory: int = MAX_MEMORY,
     ):
-        self._spec = spec
-        self._parameters = parameters
-        self._designs = designs
-        self._loc = float(loc)
-        self._scale = float(scale)
         n_draws = len(parameters.sigma)
-        self._draw_weight = np.full(n_draws, 1.0 / n_draws) if draw_weight is None else draw_weight
+        if draw_weight is None:
+            draw_weight = np.full(n_draws, 1.0 / n_draws)
+        blocks = MixtureBlocks(
+            spec, parameters, draw_weight, float(loc), float(scale), n_jobs, int(max_memory)
+        )
+        self.__dict__.update(_designs=designs, _blocks=blocks)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(
+            f"A PredictiveDistribution cannot be changed; {name!r} was to be set. Slices of rows, "
+            "thinned() and using() give new ones."
+        )
 
     def __len__(self) -> int:
         return len(self._designs["expert"])
@@ -113,48 +85,112 @@ class PredictiveDistribution:
         """The distributions of some rows: a slice, a mask, indices, or one index."""
         if isinstance(rows, int | np.integer):
             rows = [rows]
-        designs = {part: X[rows] for part, X in self._designs.items()}
-        return PredictiveDistribution(
-            self._spec, self._parameters, designs, self._loc, self._scale, self._draw_weight
-        )
+        return self._like(designs={part: X[rows] for part, X in self._designs.items()})
+
+    def _like(self, designs=None, **changes) -> "PredictiveDistribution":
+        other = copy.copy(self)
+        if designs is not None:
+            other.__dict__["_designs"] = designs
+        if changes:
+            other.__dict__["_blocks"] = self._blocks.changed(**changes)
+        return other
+
+    def using(self, *, n_jobs=None, max_memory=MAX_MEMORY) -> "PredictiveDistribution":
+        """The same distributions, worked on by other threads or within other memory.
+
+        Parameters
+        ----------
+        n_jobs : int, optional
+            Threads; None means 1, -1 all cores.
+        max_memory : int, default=268435456
+            Bytes that blocks of rows may take together, results not counted.
+
+        Returns
+        -------
+        PredictiveDistribution
+        """
+        return self._like(n_jobs=n_jobs, max_memory=max_memory)
+
+    def thinned(self, n_draws: int, random_state=None) -> "PredictiveDistribution":
+        """The average over fewer posterior draws: faster, with a known error.
+
+        Draws are chosen at random, with replacement, in proportion to their weights; one chosen
+        twice counts twice. The root mean square error of a probability is then that of
+        :meth:`thinning_error`, and never more than 0.5 / sqrt(n_draws).
+
+        Parameters
+        ----------
+        n_draws : int
+            Draws to choose.
+        random_state : int, numpy.random.RandomState or None
+
+        Returns
+        -------
+        PredictiveDistribution
+
+        Raises
+        ------
+        ValueError
+            If ``n_draws`` is less than 1.
+        """
+        if n_draws < 1:
+            raise ValueError(f"n_draws must be 1 or more; got {n_draws!r}.")
+        weight = self._blocks.draw_weight
+        rng = np.random.default_rng(seed_from(random_state))
+        count = rng.multinomial(n_draws, weight / weight.sum())
+        kept = np.flatnonzero(count)
+        parameters = self._blocks.parameters.map(lambda a: a[kept])
+        return self._like(parameters=parameters, draw_weight=count[kept] / n_draws)
+
+    def thinning_error(self, n_draws: int, y) -> np.ndarray:
+        """Root mean square error of ``cdf(y)`` if only ``n_draws`` draws are averaged.
+
+        It is the standard deviation of each draw's own probability, over sqrt(n_draws): small where
+        noise is great beside the uncertainty of the parameters. Divided by the density it is, to
+        first order, the error of a quantile.
+
+        Parameters
+        ----------
+        n_draws : int
+        y : float or ndarray of shape (rows,)
+
+        Returns
+        -------
+        ndarray of shape (rows,)
+
+        Examples
+        --------
+        >>> from skcocoafuse import MoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(inference="laplace", random_state=0).fit(X, y)
+        >>> dist = model.predict_dist(X)
+        >>> bool(dist.thinning_error(500, dist.median()).max() < 0.01)
+        True
+        """
+        own = self._blocks
+        points = np.broadcast_to(np.asarray(y, dtype=np.float64), (len(self),))
+        points = (points - own.loc) / own.scale
+        out = np.empty(len(self))
+
+        def fill(rows, block, weight):
+            below = forward.probability_below(block, points[rows])
+            center = (weight * below).sum(axis=0)
+            out[rows] = np.sqrt((weight * (below - center) ** 2).sum(axis=0) / n_draws)
+
+        self._blocks.over_draws(fill, self._designs)
+        return out
 
     def __repr__(self) -> str:
         return (
             f"PredictiveDistribution({len(self)} rows, {self.n_draws} draws, "
-            f"{self._spec.n_experts} experts)"
+            f"{self._blocks.spec.n_experts} experts)"
         )
 
     @property
     def n_draws(self) -> int:
         """Number of posterior draws that are averaged."""
-        return len(self._parameters.sigma)
-
-    # -- the mixture, block by block ---------------------------------------------------
-
-    def _blocks(self) -> Iterator[tuple[slice, forward.Components]]:
-        """Row slices with their mixtures, arrays (draws, rows, experts), original units."""
-        per_row = 8 * _ARRAYS * self.n_draws * self._spec.n_experts
-        for rows, designs in row_blocks(self._designs, _BLOCK_BYTES // per_row):
-            standard = mixture_of(self._spec, self._parameters, designs)
-            yield (
-                rows,
-                forward.Components(
-                    standard.log_weight,
-                    self._loc + self._scale * standard.mean,
-                    self._scale**2 * standard.variance,
-                ),
-            )
-
-    def _flat_blocks(self):
-        """Row slices with weight, mean and sd as (rows, draws * experts)."""
-        for rows, block in self._blocks():
-            shape = block.mean.shape
-            weight = np.exp(block.log_weight) * self._draw_weight[:, None, None]
-            sd = np.sqrt(np.broadcast_to(block.variance, shape))
-            yield (
-                rows,
-                *(np.moveaxis(a, 1, 0).reshape(shape[1], -1) for a in (weight, block.mean, sd)),
-            )
+        return len(self._blocks.draw_weight)
 
     def _per_point(self, function, x) -> np.ndarray:
         """Evaluate a mixture function at points broadcast against the rows."""
@@ -167,22 +203,18 @@ class PredictiveDistribution:
         columns = x if x.ndim == 2 else x.reshape(-1, 1)
         points = np.broadcast_to(columns, (len(self), columns.shape[1]))
         out = np.empty(points.shape)
-        for rows, weight, mean, sd in self._flat_blocks():
-            out[rows] = function(weight, mean, sd, points[rows])
+
+        def fill(rows, *parts):
+            out[rows] = function(*parts, points[rows])
+
+        self._blocks.over_components(fill, self._designs)
         return out if x.ndim == 2 else out[:, 0]
 
     # -- moments -----------------------------------------------------------------------
 
     def _moments(self) -> tuple[np.ndarray, VarianceParts]:
-        mean, noise, between, parameters = (np.empty(len(self)) for _ in range(4))
-        part = self._draw_weight[:, None]  # summed row by row: a matrix product is not, to the bit
-        for rows, block in self._blocks():
-            m, own_noise, own_between = forward.mean_and_variance_parts(block)
-            mean[rows] = (part * m).sum(axis=0)
-            noise[rows] = (part * own_noise).sum(axis=0)
-            between[rows] = (part * own_between).sum(axis=0)
-            parameters[rows] = (part * (m - mean[rows]) ** 2).sum(axis=0)
-        return mean, VarianceParts(noise, between, parameters)
+        mean, *parts = self._blocks.moments(self._designs)
+        return mean, VarianceParts(*parts)
 
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each row, in one pass over the draws."""
@@ -259,8 +291,15 @@ class PredictiveDistribution:
         ValueError
             If a probability is not between 0 and 1.
         """
+        return self._at_probabilities(mixture.ppf, q)
+
+    def isf(self, q) -> np.ndarray:
+        """Values exceeded with probability ``q``; as :meth:`ppf`, exact for small ``q``."""
+        return self._at_probabilities(mixture.isf, q)
+
+    def _at_probabilities(self, function, q) -> np.ndarray:
         q = check_probability(q, "q")
-        out = self._per_point(mixture.ppf, np.tile(np.atleast_1d(q), (len(self), 1)))
+        out = self._per_point(function, np.tile(np.atleast_1d(q), (len(self), 1)))
         return out if q.ndim else out[:, 0]
 
     def interval(self, coverage=0.95) -> np.ndarray:
@@ -327,12 +366,8 @@ class PredictiveDistribution:
             Seen on 400 points between the quantiles 1e-5 and 1 - 1e-5, then refined; of two
             modes closer than two of these points one may be missed.
         """
-        tables = [
-            table
-            for _, weight, mean, sd in self._flat_blocks()
-            for table in modality.modes(weight, mean, sd, min_depth)
-        ]
-        location, density, depth = np.moveaxis(_padded(tables), -1, 0)
+        tables = self._tables(modality.modes, min_depth)
+        location, density, depth = np.moveaxis(tables, -1, 0)
         return Modes(location, density, depth, np.isfinite(location).sum(axis=1))
 
     def hdi(self, prob: float = 0.95) -> HighestDensity:
@@ -354,16 +389,21 @@ class PredictiveDistribution:
             If ``prob`` is not strictly between 0 and 1.
         """
         prob = float(check_probability(prob, "prob"))
-        regions = [
-            region
-            for _, weight, mean, sd in self._flat_blocks()
-            for region in modality.highest_density(weight, mean, sd, prob)
-        ]
-        intervals = _padded(regions)
+        intervals = self._tables(modality.highest_density, prob)
         ends = intervals.reshape(len(self), -1)
         below = self.cdf(np.where(np.isnan(ends), 0.0, ends))
         below = np.where(np.isnan(ends), 0.0, below).reshape(intervals.shape)
         return HighestDensity(intervals, (below[..., 1] - below[..., 0]).sum(axis=1))
+
+    def _tables(self, function, argument) -> np.ndarray:
+        """A function's table (k, columns) of every row as one array, NaN after the last entry."""
+        tables: list[np.ndarray] = [np.empty((0, 0))] * len(self)
+
+        def fill(rows, *parts):
+            tables[rows] = function(*parts, argument)
+
+        self._blocks.over_components(fill, self._designs)
+        return modality.padded(tables)
 
     def prob_multimodal(self) -> np.ndarray:
         """Posterior probability that a row's density has several modes, shape (rows,).
@@ -375,18 +415,25 @@ class PredictiveDistribution:
         experts' means and d = vbar - min s^2; modes of the others are counted.
         """
         out = np.empty(len(self))
-        for rows, block in self._blocks():
-            out[rows] = (self._draw_weight[:, None] * modality.is_multimodal(block)).sum(axis=0)
+
+        def fill(rows, block, weight):
+            out[rows] = (weight * modality.is_multimodal(block)).sum(axis=0)
+
+        self._blocks.over_draws(fill, self._designs)
         return out
 
     def responsibilities(self, y) -> np.ndarray:
         """Posterior mean probability that each expert produced ``y``, (rows, n_experts)."""
-        y = np.asarray(y, dtype=np.float64)
-        out = np.empty((len(self), self._spec.n_experts))
-        for rows, block in self._blocks():
+        own = self._blocks
+        y = (np.asarray(y, dtype=np.float64) - own.loc) / own.scale
+        out = np.empty((len(self), own.spec.n_experts))
+
+        def fill(rows, block, weight):
             terms = forward.component_log_density(forward.NUMPY, block, y[rows])
             responsibility = np.exp(forward.NUMPY.log_softmax(terms))
-            out[rows] = np.tensordot(self._draw_weight, responsibility, axes=1)
+            out[rows] = (weight[..., None] * responsibility).sum(axis=0)
+
+        self._blocks.over_draws(fill, self._designs)
         return out
 
     # -- sampling ----------------------------------------------------------------------
@@ -408,24 +455,15 @@ class PredictiveDistribution:
         """
         rng = np.random.default_rng(seed_from(random_state))
         out = np.empty((len(self), size))
-        draws = rng.choice(self.n_draws, size=size, p=self._draw_weight)
+        own = self._blocks
+        draws = rng.choice(self.n_draws, size=size, p=own.draw_weight)
         for column, draw in enumerate(draws):
-            one = self._parameters.map(lambda a, s=draw: a[s])
-            block = mixture_of(self._spec, one, self._designs)
+            one = own.parameters.map(lambda a, s=draw: a[s])
+            block = mixture_of(own.spec, one, self._designs)
             noise = rng.gumbel(size=block.log_weight.shape)
             chosen = np.argmax(block.log_weight + noise, axis=-1)[:, None]
             mean = np.take_along_axis(block.mean, chosen, axis=-1)[:, 0]
             variance = np.broadcast_to(block.variance, block.mean.shape)
             sd = np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[:, 0])
-            out[:, column] = self._loc + self._scale * rng.normal(mean, sd)
+            out[:, column] = own.loc + own.scale * rng.normal(mean, sd)
         return out
-
-
-def _padded(tables: list[np.ndarray]) -> np.ndarray:
-    """Tables (k, columns) with different k as one array, NaN after the last entry."""
-    longest = max((len(table) for table in tables), default=0)
-    columns = tables[0].shape[1] if tables else 0
-    out = np.full((len(tables), longest, columns), np.nan)
-    for row, table in zip(out, tables, strict=True):
-        row[: len(table)] = table
-    return out

@@ -1,6 +1,7 @@
 """Modes and regions of highest density of Normal mixtures; shapes as in ``mixture``."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import interpolate, optimize, signal
@@ -13,6 +14,31 @@ _TAIL = 1e-5  # probability left out on both sides of that grid
 _ZOOMS, _ZOOM_NODES = 4, 9  # around each mode
 _EVEN_NODES = 32  # between the outermost means of one draw's mixture
 _AROUND = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])  # its means, in sds
+
+
+class Modes(NamedTuple):
+    """Local maxima of each row's density, highest first.
+
+    Arrays (rows, most modes), NaN after a row's last: ``location``, ``density``, and
+    ``depth`` in (0, 1], the part of its height that one must climb down from a mode to reach
+    a higher one, 1 for the highest. ``n_modes`` (rows,) counts them.
+    """
+
+    location: np.ndarray
+    density: np.ndarray
+    depth: np.ndarray
+    n_modes: np.ndarray
+
+
+class HighestDensity(NamedTuple):
+    """Each row's region of highest density.
+
+    ``intervals`` (rows, most intervals, 2), in ascending order and NaN after a row's last, and
+    the probability they hold, ``mass`` (rows,).
+    """
+
+    intervals: np.ndarray
+    mass: np.ndarray
 
 
 def _grid(weight, mean, sd) -> np.ndarray:
@@ -122,3 +148,13 @@ def _count_modes(weight, mean, sd) -> np.ndarray:
     # before the first mean the density rises, after the last it falls
     rising[:, 0], rising[:, -1] = True, False
     return (rising[:, :-1] & ~rising[:, 1:]).sum(axis=1)
+
+
+def padded(tables: list[np.ndarray]) -> np.ndarray:
+    """Tables (k, columns) with different k as one array, NaN after the last entry."""
+    longest = max((len(table) for table in tables), default=0)
+    columns = tables[0].shape[1] if tables else 0
+    out = np.full((len(tables), longest, columns), np.nan)
+    for row, table in zip(out, tables, strict=True):
+        row[: len(table)] = table
+    return out

@@ -7,7 +7,7 @@ import numpy as np
 from skcocoafuse._validation import check_probability
 from skcocoafuse.predictive.target import TargetMap
 
-_PROBE = (0.25, 0.75)  # quantiles between which the transformation must be monotone
+_PROBE = 0.7  # standard deviations around the mean where the transformation must be monotone
 _NODES, _PANELS = 16, 24  # Gauss-Legendre nodes per panel, panels
 _CRPS_TAIL, _CRPS_NODES = 1e-8, 401
 _REACH = 14.0  # standard deviations of the inner distribution that integrals cover
@@ -36,8 +36,8 @@ class TransformedDistribution:
     def __init__(self, inner, transformer):
         self._inner = inner
         self._map = TargetMap(transformer)
-        quartiles = inner.ppf(_PROBE)
-        self._falls = self._map.falls(quartiles[:, 0], quartiles[:, 1])
+        mean, sd = inner.mean_and_std()
+        self._falls = self._map.falls(mean - _PROBE * sd, mean + _PROBE * sd)
 
     def __len__(self) -> int:
         return len(self._inner)
@@ -56,7 +56,12 @@ class TransformedDistribution:
     def ppf(self, q) -> np.ndarray:
         """Quantiles; arguments and shapes as in :meth:`PredictiveDistribution.ppf`."""
         q = check_probability(q, "q")
-        return self._map.backward(self._inner.ppf(1.0 - q if self._falls else q))
+        return self._map.backward(self._inner.isf(q) if self._falls else self._inner.ppf(q))
+
+    def isf(self, q) -> np.ndarray:
+        """Values exceeded with probability ``q``; as :meth:`PredictiveDistribution.isf`."""
+        q = check_probability(q, "q")
+        return self._map.backward(self._inner.ppf(q) if self._falls else self._inner.isf(q))
 
     def interval(self, coverage=0.95) -> np.ndarray:
         """Central intervals; as :meth:`PredictiveDistribution.interval`."""

@@ -4,8 +4,7 @@ import numpy as np
 import pytensor
 import pytest
 
-from skcocoafuse import Prior
-from skcocoafuse import _vector_math
+from skcocoafuse import Prior, _vector_math
 from skcocoafuse.inference._likelihood import ROWS
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.pymc_sampler import variable_name

@@ -29,7 +29,7 @@ def test_mean_and_variance_identities_hold_for_every_beta():
     p = draws_of(problem)
     mixture = mixture_of(problem.spec, p, problem.designs)
     a = np.exp(forward.log_gate(forward.NUMPY, p, problem.designs["gate"]))
-    mu = forward.expert_means(p, problem.designs["expert"])
+    mu = forward.expert_means(forward.NUMPY, p, problem.designs["expert"])
     beta = forward.behavior(forward.NUMPY, p, problem.designs["behavior"])
     mbar = (a * mu).sum(-1)
     vbar = (a * p.sigma[:, None, :] ** 2).sum(-1)
@@ -44,7 +44,7 @@ def test_limits_are_mixture_and_blend_of_experts():
     problem = make_problem(n_experts=3)
     p = draws_of(problem)
     a = np.exp(forward.log_gate(forward.NUMPY, p, problem.designs["gate"]))
-    mu = forward.expert_means(p, problem.designs["expert"])
+    mu = forward.expert_means(forward.NUMPY, p, problem.designs["expert"])
     sd = np.broadcast_to(p.sigma[:, None, :], mu.shape)
     y = problem.y
 

@@ -1,5 +1,7 @@
 """Laws of the predictive distribution, with scipy as oracle."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -7,7 +9,7 @@ from scipy import integrate, stats
 from skcocoafuse import PredictiveDistribution
 from skcocoafuse.model import forward
 from skcocoafuse.posterior.draws import mixture_of
-from skcocoafuse.predictive import distribution
+from skcocoafuse.predictive import mixture
 from tests.problems import make_problem
 
 LOC, SCALE = 3.0, 2.5
@@ -134,15 +136,15 @@ def test_intervals_cover_their_own_samples():
     np.testing.assert_allclose(inside, 0.8, atol=4.5 * np.sqrt(0.16 / 4000))
 
 
-def test_rows_are_independent_of_each_other(dist, monkeypatch):
+def test_rows_are_independent_of_each_other(dist):
     order = np.random.default_rng(0).permutation(6)
     np.testing.assert_array_equal(dist[order].mean(), dist.mean()[order])
     np.testing.assert_allclose(dist[order].ppf([0.1, 0.9]), dist.ppf([0.1, 0.9])[order])
     assert len(dist[2]) == 1
     assert len(dist[np.array([True, False] * 3)]) == 3
     whole = dist.ppf(0.3), dist.logpdf(1.0), dist.var()
-    monkeypatch.setattr(distribution, "_BLOCK_BYTES", 1)  # a row a block
-    for one, other in zip(whole, (dist.ppf(0.3), dist.logpdf(1.0), dist.var()), strict=True):
+    tiny = dist.using(max_memory=1)  # a row a block
+    for one, other in zip(whole, (tiny.ppf(0.3), tiny.logpdf(1.0), tiny.var()), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
@@ -186,3 +188,73 @@ def test_points_of_a_wrong_shape_are_refused(dist):
 
 def test_repr_says_what_it_is(dist):
     assert repr(dist) == "PredictiveDistribution(6 rows, 7 draws, 3 experts)"
+
+
+def test_threads_and_memory_change_nothing():
+    _, _, dist = make(n_draws=40, n=300)
+    y = dist.rvs(1, random_state=0)[:, 0]
+    for other in (dist.using(n_jobs=2), dist.using(n_jobs=2, max_memory=40_000)):
+        np.testing.assert_array_equal(dist.mean_and_std(), other.mean_and_std())
+        np.testing.assert_array_equal(dist.interval(), other.interval())
+        np.testing.assert_array_equal(dist.crps(y), other.crps(y))
+        np.testing.assert_allclose(dist.responsibilities(y), other.responsibilities(y), rtol=1e-12)
+        np.testing.assert_array_equal(dist.prob_multimodal(), other.prob_multimodal())
+
+
+def test_errors_of_threads_are_raised():
+    _, _, dist = make(n=300)
+    with pytest.raises(ZeroDivisionError):
+        dist.using(n_jobs=2)._blocks.run(lambda rows: 1 / 0, 300, 10)
+
+
+def test_fewer_draws_have_the_error_they_say():
+    """Root mean square over many choices of draws; a mean of squares of 400 is known to 7 %."""
+    dist = make(n_draws=60, n=4)[2]
+    y = dist.ppf(0.3)
+    apart = np.array([dist.thinned(20, seed).cdf(y) - 0.3 for seed in range(400)])
+    rms = np.sqrt((apart**2).mean(axis=0))
+    expected = dist.thinning_error(20, y)
+    np.testing.assert_allclose(rms, expected, rtol=4 * 0.07)
+    np.testing.assert_allclose(apart.mean(axis=0), 0.0, atol=4.5 * (expected / 20).max())
+    assert (expected <= 0.5 / np.sqrt(20)).all()
+    assert dist.thinned(20, 0).n_draws <= 20
+    with pytest.raises(ValueError, match="n_draws must be 1 or more; got 0"):
+        dist.thinned(0)
+
+
+def test_survival_is_inverted_where_one_minus_q_is_lost(dist):
+    q = np.array([1e-30, 1e-9, 0.2])
+    np.testing.assert_allclose(dist.sf(dist.isf(q)), np.tile(q, (len(dist), 1)), rtol=1e-8)
+    np.testing.assert_allclose(dist.isf(0.2), dist.ppf(0.8), rtol=1e-9)
+
+
+def test_cannot_be_changed(dist):
+    with pytest.raises(AttributeError, match="cannot be changed; 'scale' was to be set"):
+        dist.scale = 2.0
+    assert len(pickle.loads(pickle.dumps(dist))) == len(dist)
+
+
+def test_far_points_are_at_the_ends(dist):
+    ends = np.tile([-np.inf, -1e200, 1e200, np.inf], (len(dist), 1))
+    expected = np.tile([0.0, 0.0, 1.0, 1.0], (len(dist), 1))
+    np.testing.assert_allclose(dist.cdf(ends), expected, rtol=1e-15, atol=1e-300)
+    np.testing.assert_array_equal(dist.pdf(ends), 0.0)
+    assert np.isnan(dist.cdf(np.nan)).all()
+    assert np.isnan(dist.logpdf(np.nan)).all()
+
+
+def test_normal_tails_are_accurate():
+    z = np.concatenate([np.linspace(-37, 37, 20_001), np.logspace(-9, 1, 1000)])[None]
+    one = np.ones((1, 1))
+    np.testing.assert_allclose(mixture.cdf(one, 0 * one, one, z), stats.norm.cdf(z), rtol=1e-12)
+    np.testing.assert_allclose(mixture.sf(one, 0 * one, one, z), stats.norm.sf(z), rtol=1e-12)
+    near = z[np.abs(z) < 8][None]
+    np.testing.assert_allclose(mixture.sf(one, 0 * one, one, near), stats.norm.sf(near), rtol=5e-14)
+
+
+def test_components_survive_the_map_engine_and_one_row():
+    """One draw, one row, no inputs: the smallest arrays there are."""
+    problem, parameters, _ = make(n_draws=1, n=1)
+    dist = PredictiveDistribution(problem.spec, parameters, problem.designs)
+    assert dist.interval(0.5).shape == (1, 2)
+    assert len(dist[:0].mean()) == len(dist[:0].ppf(0.5)) == 0

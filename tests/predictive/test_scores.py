@@ -5,6 +5,7 @@ import pytest
 import scoringrules
 from scipy import integrate, stats
 
+from skcocoafuse.posterior.draws import mixture_of
 from skcocoafuse.predictive import mixture, modality
 from tests.predictive.test_distribution import brute_force, make
 
@@ -162,12 +163,12 @@ def test_counted_modes_agree_with_brute_force():
 
 def test_the_guarantee_never_hides_a_mode():
     """Draws called unimodal without counting are unimodal by counting."""
-    _, _, dist = make(n_draws=60, n=20, seed=4)
-    for _, block in dist._blocks():
-        sd = np.sqrt(np.broadcast_to(block.variance, block.mean.shape))
-        certain = np.ptp(block.mean, axis=-1) ** 2 <= 4 * (sd**2).min(axis=-1)
-        assert certain.any()
-        counts = modality._count_modes(
-            np.exp(block.log_weight)[certain], block.mean[certain], sd[certain]
-        )
-        assert (counts == 1).all()
+    problem, parameters, _ = make(n_draws=60, n=20, seed=4)
+    block = mixture_of(problem.spec, parameters, problem.designs)
+    sd = np.sqrt(np.broadcast_to(block.variance, block.mean.shape))
+    certain = np.ptp(block.mean, axis=-1) ** 2 <= 4 * (sd**2).min(axis=-1)
+    assert certain.any()
+    counts = modality._count_modes(
+        np.exp(block.log_weight)[certain], block.mean[certain], sd[certain]
+    )
+    assert (counts == 1).all()

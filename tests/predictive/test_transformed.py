@@ -15,6 +15,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from skcocoafuse import PredictiveDistribution
 from skcocoafuse.predictive.transformed import TransformedDistribution
 from tests.predictive.test_distribution import make
 
@@ -41,9 +42,8 @@ TRANSFORMERS = {
 
 def inner(center=0.7, seed=0):
     """Narrow distributions around ``center`` on the model's scale."""
-    _, _, dist = make(seed=seed, n_draws=5)
-    dist._loc, dist._scale = center, 0.04
-    return dist
+    problem, parameters, _ = make(seed=seed, n_draws=5)
+    return PredictiveDistribution(problem.spec, parameters, problem.designs, center, 0.04)
 
 
 @pytest.fixture(params=TRANSFORMERS, ids=list(TRANSFORMERS))
@@ -142,3 +142,11 @@ def test_slices_and_description():
     dist = TransformedDistribution(inner(), FunctionTransformer(np.log, np.exp))
     np.testing.assert_array_equal(dist[2:4].ppf(0.3), dist.ppf(0.3)[2:4])
     assert "FunctionTransformer" in repr(dist)
+
+
+def test_falling_maps_keep_their_tails():
+    transformer = FunctionTransformer(np.negative, np.negative).fit(TARGETS)
+    dist = TransformedDistribution(inner(), transformer)
+    q = np.array([1e-25, 1e-9, 0.3])
+    np.testing.assert_allclose(dist.cdf(dist.ppf(q)), np.tile(q, (len(dist), 1)), rtol=1e-8)
+    np.testing.assert_allclose(dist.sf(dist.isf(q)), np.tile(q, (len(dist), 1)), rtol=1e-8)
