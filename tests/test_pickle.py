@@ -11,7 +11,7 @@ import sys
 
 class Wall:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"pymc", "pytensor", "nutpie", "arviz", "numba"}:
+        if name.split(".")[0] in {"pymc", "pytensor", "nutpie", "arviz"}:
             raise ImportError(f"{name} is forbidden here")
 
 sys.meta_path.insert(0, Wall())

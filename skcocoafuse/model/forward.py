@@ -52,7 +52,7 @@ def linear(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
     (:func:`draws_innermost`), and then runs through long stretches: experts are few, draws many.
     """
     *draws, n_experts, n_columns = coef.shape
-    flat = coef.reshape(-1, n_experts, n_columns)
+    flat = coef.reshape(math.prod(draws), n_experts, n_columns)
     out = np.empty((n_experts, len(X), len(flat)))
     for k in range(n_experts):
         np.matmul(X, flat[:, k].T, out=out[k])

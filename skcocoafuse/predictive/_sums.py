@@ -98,6 +98,9 @@ def log_density(weight, mean, sd, x, out):
                 z = (x[row, j] - mean[row, i]) * inverse_sd[i]
                 term[i] = height[i] - 0.5 * z * z
                 greatest = max(greatest, term[i])
+            if greatest == -np.inf:  # so far that squares overflow
+                out[row, j] = greatest
+                continue
             total = 0.0
             for i in range(n):
                 total += _exp(term[i] - greatest)
@@ -170,10 +173,10 @@ def quantiles(weight, mean, sd, q, normal_quantile, coarse, tolerance, max_steps
 def _solve(weight, mean, inverse_sd, sign, tail, x, low, high, tolerance, max_steps):
     """Newton's steps on the logarithm of the probability, kept between ends that close in.
 
-    Two steps in a row that converge quadratically tell the error of the next, c error^2 with the
-    last c, so that the last step need not be looked at.
+    Once errors are small they converge quadratically, and two in a row tell the next, c error^2
+    with the last c: the last step need not be looked at.
     """
-    previous = np.nan
+    previous = np.inf
     for _ in range(max_steps):
         below, slope = _below_and_slope(weight, mean, inverse_sd, x, sign)
         error = abs(below - tail) / tail
@@ -190,10 +193,10 @@ def _solve(weight, mean, inverse_sd, sign, tail, x, low, high, tolerance, max_st
             step = x - sign * below / slope * math.log(below / tail)
         inside = low < step < high
         x = step if inside else 0.5 * (low + high)
-        ratio = error / previous  # NaN unless the step before was Newton's too
-        if inside and ratio < 0.1 and ratio * ratio * error * 10.0 <= tolerance:
+        ratio = error / previous
+        if inside and previous < 0.05 and ratio < 0.1 and 10.0 * ratio**2 * error <= tolerance:
             break
-        previous = error if inside else np.nan
+        previous = error if inside else np.inf
     return x
 
 
