@@ -27,6 +27,7 @@ class FittedExperts:
     _problem: Problem
     n_jobs: int | None
     posterior_: Posterior
+    diagnostics_: dict
 
     def _design_matrices(self, X) -> dict[str, np.ndarray]:
         names = getattr(self, "feature_names_in_", None)
@@ -289,7 +290,7 @@ class FittedExperts:
         -------
         pandas.DataFrame
             A row per parameter; columns ``mean``, ``sd``, ``lower``, ``upper``, ``rhat``
-            and ``ess`` (NaN for ``inference="map"``).
+            and ``ess`` (NaN for ``inference="map"``), and ``meaning`` in words.
 
         Raises
         ------
@@ -299,4 +300,5 @@ class FittedExperts:
         check_is_fitted(self)
         check_probability(coverage, "coverage")
         names = {part: design.names for part, design in self._designs.items()}
-        return summarize(self._original_parameters(), names, coverage)
+        share = self.diagnostics_["expert_share"]
+        return summarize(self._original_parameters(), names, coverage, share)

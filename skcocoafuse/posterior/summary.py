@@ -1,5 +1,8 @@
 """Posterior draws as a table."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from skcocoafuse._arviz import ess
@@ -7,8 +10,14 @@ from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.model.spec import Parameters
 
 
-def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: float):
-    """Mean, sd, central interval, R-hat and ESS of every scalar parameter.
+class _Row(NamedTuple):
+    label: str
+    draws: np.ndarray  # (chains, draws)
+    meaning: str
+
+
+def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: float, share):
+    """Mean, sd, central interval, R-hat, ESS and meaning of every scalar parameter.
 
     Parameters
     ----------
@@ -17,6 +26,8 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
     names : dict of str to list of str
         Column names of the ``"expert"``, ``"gate"`` and ``"behavior"`` designs.
     coverage : float
+    share : ndarray of shape (n_experts,)
+        Part of the rows that each expert explains.
 
     Returns
     -------
@@ -24,8 +35,12 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
     """
     import pandas as pd
 
-    rows = _labelled(parameters, names)
-    draws = np.stack([values for _, values in rows], axis=-1)
+    rows = [
+        *_expert_rows(parameters, names["expert"], share),
+        *_gate_rows(parameters, names["gate"]),
+        *_behavior_rows(parameters, names["behavior"]),
+    ]
+    draws = np.stack([row.draws for row in rows], axis=-1)
     tails = [0.5 * (1 - coverage), 0.5 * (1 + coverage)]
     lower, upper = np.quantile(draws, tails, axis=(0, 1))
     return pd.DataFrame(
@@ -36,25 +51,41 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
             "upper": upper,
             "rhat": rhat(draws),
             "ess": ess(draws),
+            "meaning": [row.meaning for row in rows],
         },
-        index=pd.Index([label for label, _ in rows], name="parameter"),
+        index=pd.Index([row.label for row in rows], name="parameter"),
     )
 
 
-def _labelled(p: Parameters, names: dict[str, list[str]]) -> list[tuple[str, np.ndarray]]:
-    """Every scalar with its label, expert by expert; (chains, draws) each."""
-    rows = []
+def _expert_rows(p: Parameters, names: list[str], share) -> Iterator[_Row]:
     for k in range(p.sigma.shape[-1]):
-        rows.append((f"expert {k}: intercept", p.expert_intercept[..., k]))
-        for j, name in enumerate(names["expert"]):
-            rows.append((f"expert {k}: {name}", p.expert_coef[..., k, j]))
-        rows.append((f"expert {k}: sigma", p.sigma[..., k]))
+        who = f"expert {k}"
+        explains = f"the line that explains {share[k]:.0%} of the rows: its value at inputs of 0"
+        yield _Row(f"{who}: intercept", p.expert_intercept[..., k], explains)
+        for j, name in enumerate(names):
+            meaning = f"slope of that line: change of the target per unit of {name}"
+            yield _Row(f"{who}: {name}", p.expert_coef[..., k, j], meaning)
+        meaning = "standard deviation of the noise around that line"
+        yield _Row(f"{who}: sigma", p.sigma[..., k], meaning)
+
+
+def _gate_rows(p: Parameters, names: list[str]) -> Iterator[_Row]:
     for k in range(p.sigma.shape[-1]):
-        rows.append((f"gate {k}: intercept", p.gate_intercept[..., k]))
-        for j, name in enumerate(names["gate"]):
-            rows.append((f"gate {k}: {name}", p.gate_coef[..., k, j]))
-    if p.behavior_intercept is not None:
-        rows.append(("behavior: intercept", p.behavior_intercept))
-        for j, name in enumerate(names["behavior"]):
-            rows.append((f"behavior: {name}", p.behavior_coef[..., j]))
-    return rows
+        who = f"gate {k}"
+        meaning = f"log of expert {k}'s weight beside the typical expert's, at inputs of 0"
+        yield _Row(f"{who}: intercept", p.gate_intercept[..., k], meaning)
+        for j, name in enumerate(names):
+            meaning = f"change of that log weight per unit of {name}"
+            yield _Row(f"{who}: {name}", p.gate_coef[..., k, j], meaning)
+
+
+def _behavior_rows(p: Parameters, names: list[str]) -> Iterator[_Row]:
+    if p.behavior_intercept is None:
+        return
+    meaning = (
+        "log odds that experts are alternatives (mixed), not averaged (blended), at inputs of 0"
+    )
+    yield _Row("behavior: intercept", p.behavior_intercept, meaning)
+    for j, name in enumerate(names):
+        meaning = f"change of these log odds per unit of {name}"
+        yield _Row(f"behavior: {name}", p.behavior_coef[..., j], meaning)
