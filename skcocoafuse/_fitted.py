@@ -22,6 +22,7 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.export import RowGroups, to_arviz
 from skcocoafuse.posterior.summary import summarize
 from skcocoafuse.predictive import PredictiveDistribution
+from skcocoafuse.predictive.frames import check_output, interval_output, quantile_output
 from skcocoafuse.predictive.local import local_slopes
 
 
@@ -109,46 +110,55 @@ class FittedExperts:
             return dist.mean_and_std()
         return dist.mean()
 
-    def predict_interval(self, X, coverage=0.95):
+    def predict_interval(self, X, coverage=0.95, output="default"):
         """Central predictive intervals.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         coverage : float or list of float, default=0.95
+        output : {"default", "pandas"}, default="default"
+            An array, or a DataFrame with the index of ``X``.
 
         Returns
         -------
         ndarray of shape (n_samples, 2), or (n_samples, 2, k) for k coverages
             Lower and upper ends.
+        DataFrame of shape (n_samples, 2), or (n_samples, 2 k) for k coverages
+            If ``output="pandas"``: columns ``"lower"`` and ``"upper"``; for a list of coverages
+            both under each coverage.
 
         Raises
         ------
         ValueError
-            If a coverage is not strictly between 0 and 1.
+            If a coverage is not strictly between 0 and 1, or ``output`` is unknown.
         """
         check_probability(coverage, "coverage")
-        return self.predict_dist(X).interval(coverage)
+        check_output(output)
+        return interval_output(self.predict_dist(X).interval(coverage), coverage, X, output)
 
-    def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95)):
+    def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95), output="default"):
         """Quantiles of the predictive distribution.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         quantiles : list of float, default=(0.05, 0.5, 0.95)
+        output : {"default", "pandas"}, default="default"
+            An array, or a DataFrame with the index of ``X`` and the quantiles as columns.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_quantiles)
+        ndarray or DataFrame of shape (n_samples, n_quantiles)
 
         Raises
         ------
         ValueError
-            If a quantile is not strictly between 0 and 1.
+            If a quantile is not strictly between 0 and 1, or ``output`` is unknown.
         """
         quantiles = np.atleast_1d(check_probability(quantiles, "quantiles"))
-        return self.predict_dist(X).ppf(quantiles)
+        check_output(output)
+        return quantile_output(self.predict_dist(X).ppf(quantiles), quantiles, X, output)
 
     def sample_y(self, X, n_samples=1, random_state=None):
         """Data sets the model deems possible at these rows.
