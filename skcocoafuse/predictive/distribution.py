@@ -11,6 +11,7 @@ from skcocoafuse.model.problem import row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import mixture_of
 from skcocoafuse.predictive import mixture, modality
+from skcocoafuse.predictive.bridges import to_skpro
 
 _BLOCK_BYTES = 8 * 2**20  # working memory of one block of rows: small enough for caches
 _ARRAYS = 6  # arrays of (draws, rows, experts) alive at once inside a block
@@ -419,6 +420,41 @@ class PredictiveDistribution:
             sd = np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[:, 0])
             out[:, column] = self._loc + self._scale * rng.normal(mean, sd)
         return out
+
+    def to_skpro(self, index=None, columns=None):
+        """The same distributions as a distribution object of skpro.
+
+        Parameters
+        ----------
+        index : pandas.Index of length rows, optional
+            Labels of the rows, such as ``X.index``; numbers by default.
+        columns : list of one label, optional
+            Name of the target; 0 by default, as in skpro.
+
+        Returns
+        -------
+        skpro.distributions.base.BaseDistribution
+            Of shape (rows, 1), with skpro's ``mean``, ``var``, ``pdf``, ``log_pdf``, ``cdf``,
+            ``ppf``, ``quantile``, ``energy``, ``sample``, ``loc`` and ``iloc``: nothing is
+            approximated anew, and its metrics take it.
+
+        Raises
+        ------
+        ImportError
+            If skpro is not installed: ``pip install "skcocoafuse[skpro]"``.
+        ValueError
+            If ``index`` or ``columns`` have the wrong length.
+
+        Examples
+        --------
+        >>> from skcocoafuse import MoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(inference="map", random_state=0).fit(X, y)
+        >>> model.predict_dist(X[:3]).to_skpro(columns=["y"]).quantile([0.1, 0.9]).shape
+        (3, 2)
+        """
+        return to_skpro(self, index, columns)
 
 
 def _padded(tables: list[np.ndarray]) -> np.ndarray:
