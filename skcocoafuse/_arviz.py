@@ -1,4 +1,4 @@
-"""The only file that knows ArviZ (0.23 and 1.x share the calls made here)."""
+"""The only file that knows ArviZ, and which of its lines (0.x or 1.x) is installed."""
 
 from contextlib import contextmanager
 
@@ -36,3 +36,20 @@ def _without_compilation(arviz):
         yield
     finally:
         switch.enable_numba()
+
+
+def inference_data(groups: dict, attrs: dict):
+    """Groups (``xarray.Dataset`` by name) as ArviZ 0.x or 1.x wants them.
+
+    Returns
+    -------
+    arviz.InferenceData or xarray.DataTree
+    """
+    import arviz
+    import xarray
+
+    if "InferenceData" in vars(arviz):
+        return arviz.InferenceData(attrs=attrs, **groups)
+    tree = xarray.DataTree.from_dict(groups)
+    tree.attrs.update(attrs)
+    return tree

@@ -205,7 +205,7 @@ class BaseExpertsRegressor(FittedExperts, RegressorMixin, BaseEstimator):
 
     def _publish_coefficients(self) -> None:
         """Posterior means in original units, as attributes; of the heaviest island's chains."""
-        original = self._original_parameters()
+        original = self._original_units(self.posterior_.main_island().parameters)
         mean = original.map(lambda a: a.mean(axis=(0, 1)))
         self.intercept_, self.coef_ = mean.expert_intercept, mean.expert_coef
         self.sigma_ = mean.sigma

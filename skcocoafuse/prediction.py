@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse._validation import check_probability, validate_observed
 from skcocoafuse.predictive import PredictiveDistribution, TransformedDistribution
+from skcocoafuse.predictive.frames import check_output, interval_output, quantile_output
 
 __all__ = ["log_prob", "predict_dist", "predict_interval", "predict_quantiles"]
 
@@ -77,7 +78,7 @@ def predict_dist(estimator, X) -> PredictiveDistribution | TransformedDistributi
     )
 
 
-def predict_interval(estimator, X, coverage=0.95):
+def predict_interval(estimator, X, coverage=0.95, output="default"):
     """Central predictive intervals, by an estimator or whatever it is wrapped in.
 
     Parameters
@@ -85,18 +86,23 @@ def predict_interval(estimator, X, coverage=0.95):
     estimator, X
         As in :func:`predict_dist`.
     coverage : float or list of float, default=0.95
+    output : {"default", "pandas"}, default="default"
+        An array, or a DataFrame with the index of ``X``.
 
     Returns
     -------
     ndarray of shape (n_samples, 2), or (n_samples, 2, k) for k coverages
         Lower and upper ends, in the target's units.
+    DataFrame of shape (n_samples, 2), or (n_samples, 2 k) for k coverages
+        If ``output="pandas"``: columns ``"lower"`` and ``"upper"``; for a list of coverages
+        both under each coverage.
 
     Raises
     ------
     TypeError
         If there is no predictive distribution inside.
     ValueError
-        If a coverage is not strictly between 0 and 1.
+        If a coverage is not strictly between 0 and 1, or ``output`` is unknown.
 
     Examples
     --------
@@ -108,10 +114,11 @@ def predict_interval(estimator, X, coverage=0.95):
     (100, 2, 2)
     """
     check_probability(coverage, "coverage")
-    return predict_dist(estimator, X).interval(coverage)
+    check_output(output)
+    return interval_output(predict_dist(estimator, X).interval(coverage), coverage, X, output)
 
 
-def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95)):
+def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95), output="default"):
     """Quantiles of the predictive distribution, by an estimator or whatever it is wrapped in.
 
     Parameters
@@ -119,10 +126,12 @@ def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95)):
     estimator, X
         As in :func:`predict_dist`.
     quantiles : list of float, default=(0.05, 0.5, 0.95)
+    output : {"default", "pandas"}, default="default"
+        An array, or a DataFrame with the index of ``X`` and the quantiles as columns.
 
     Returns
     -------
-    ndarray of shape (n_samples, n_quantiles)
+    ndarray or DataFrame of shape (n_samples, n_quantiles)
         In the target's units.
 
     Raises
@@ -130,7 +139,7 @@ def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95)):
     TypeError
         If there is no predictive distribution inside.
     ValueError
-        If a quantile is not strictly between 0 and 1.
+        If a quantile is not strictly between 0 and 1, or ``output`` is unknown.
 
     Examples
     --------
@@ -142,7 +151,8 @@ def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95)):
     (100, 3)
     """
     quantiles = np.atleast_1d(check_probability(quantiles, "quantiles"))
-    return predict_dist(estimator, X).ppf(quantiles)
+    check_output(output)
+    return quantile_output(predict_dist(estimator, X).ppf(quantiles), quantiles, X, output)
 
 
 def log_prob(estimator, X, y):

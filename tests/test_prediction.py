@@ -1,6 +1,7 @@
 """Predictive distributions through scikit-learn's meta-estimators."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
@@ -97,6 +98,66 @@ def test_estimators_without_a_distribution_are_named():
     search = GridSearchCV(pipe(), GRID, refit=False)
     with pytest.raises(TypeError, match="refit=False"):
         predict_dist(search, [[0.0]])
+
+
+@pytest.fixture(scope="module")
+def frame(data):
+    X, y = data
+    index = pd.date_range("2015-07-01", periods=len(X), freq="10min", tz="UTC", name="time")
+    return pd.DataFrame(X, columns=["x"], index=index[::-1]), pd.Series(y, index=index[::-1])
+
+
+@pytest.mark.parametrize("name", ["alone", "pipeline", "grid in a pipeline"])
+@pytest.mark.parametrize("transformed", [False, True])
+def test_frames_hold_the_arrays_under_the_index_of_X(name, transformed, frame):
+    X, y = frame
+    fitted = WRAPPERS[name]()
+    if transformed:
+        fitted = TransformedTargetRegressor(fitted, func=np.log, inverse_func=np.exp)
+    fitted.fit(X, y)
+
+    one = predict_interval(fitted, X, 0.8, output="pandas")
+    assert list(one.columns) == ["lower", "upper"]
+    np.testing.assert_array_equal(one, predict_interval(fitted, X, 0.8))
+
+    several = predict_interval(fitted, X, [0.5, 0.8], output="pandas")
+    assert several.columns.names == ["coverage", "end"]
+    pd.testing.assert_frame_equal(several[0.8], one, check_names=False)
+    array = predict_interval(fitted, X, [0.5, 0.8])
+    np.testing.assert_array_equal(several[0.5], array[..., 0])
+
+    quantiles = predict_quantiles(fitted, X, [0.1, 0.9], output="pandas")
+    assert quantiles.columns.name == "quantile"
+    np.testing.assert_allclose(quantiles[[0.1, 0.9]], one, rtol=1e-8)
+    for found in (one, several, quantiles):
+        pd.testing.assert_index_equal(found.index, X.index)
+
+
+def test_methods_give_the_same_frames_as_functions(frame):
+    X, y = frame
+    fitted = model().fit(X, y)
+    for coverage in (0.9, [0.5, 0.9]):
+        pd.testing.assert_frame_equal(
+            fitted.predict_interval(X, coverage, output="pandas"),
+            predict_interval(fitted, X, coverage, output="pandas"),
+        )
+    pd.testing.assert_frame_equal(
+        fitted.predict_quantiles(X, 0.5, output="pandas"),
+        predict_quantiles(fitted, X, [0.5], output="pandas"),
+    )
+    numbered = fitted.predict_interval(X.to_numpy()[:3].tolist(), output="pandas")
+    assert list(numbered.index) == [0, 1, 2]
+
+
+def test_unknown_output_is_named_before_anything_is_computed():
+    for call in (
+        lambda: predict_interval(model(), [[0.0]], output="polars"),
+        lambda: predict_quantiles(model(), [[0.0]], output="polars"),
+        lambda: model().predict_interval([[0.0]], output="polars"),
+        lambda: model().predict_quantiles([[0.0]], output="polars"),
+    ):
+        with pytest.raises(ValueError, match=r"output must be 'default' .* got 'polars'"):
+            call()
 
 
 @pytest.mark.parametrize("name", ["alone", "pipeline", "grid"])

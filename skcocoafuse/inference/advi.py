@@ -7,9 +7,9 @@ from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.importance import resample
 from skcocoafuse.inference.kernel import Kernel
-from skcocoafuse.inference.pymc_sampler import initial_values, quiet, unconstrained
+from skcocoafuse.inference.pymc_sampler import quiet, unconstrained
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.pymc_model import build_pymc_model
+from skcocoafuse.model.pymc_model import build_pymc_model, free_variables
 
 _METHODS = ("fullrank_advi", "advi")
 _BROKEN_REWRITE = "fuse_indexed_into_elemwise"  # PyTensor 3.2 cannot compile one expert with it
@@ -41,7 +41,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         approximation = pm.fit(
             n=settings.options.get("n", 20_000),
             method=method,
-            start=initial_values(problem, mode.theta),
+            start=free_variables(problem.spec, mode.theta),
             random_seed=int(rng.integers(2**31)),
             obj_optimizer=pm.adam(learning_rate=_STEP),
             progressbar=settings.progress_bar,

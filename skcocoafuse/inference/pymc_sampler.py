@@ -9,7 +9,7 @@ from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.pymc_model import build_pymc_model
+from skcocoafuse.model.pymc_model import build_pymc_model, free_variables, variable_name
 
 _STATS = {"diverging": "diverging", "tree_depth": "tree_depth", "n_steps": "n_steps"}
 
@@ -33,7 +33,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         "cores": settings.cores,
         "target_accept": settings.target_accept,
         "random_seed": int(rng.integers(2**31)),
-        "initvals": initial_values(problem, mode.theta),
+        "initvals": free_variables(problem.spec, mode.theta),
         "progressbar": settings.progress_bar,
         "compute_convergence_checks": False,
         "nuts_sampler": "pymc",  # the one sampler of both PyMC lines that honours initvals
@@ -67,22 +67,6 @@ def quiet(quiet: bool):
         yield
     finally:
         logger.setLevel(level)
-
-
-def variable_name(block) -> str:
-    """Name in the PyMC model of a block's free variable."""
-    return f"{block.name}_contrast" if block.kind == "contrast" else block.name
-
-
-def initial_values(problem: Problem, theta: np.ndarray) -> dict[str, np.ndarray]:
-    """Values of the PyMC model's free variables from an unconstrained vector."""
-    values, start = {}, 0
-    for block in problem.spec.blocks:
-        part = theta[start : start + block.size].reshape(block.shape)
-        start += block.size
-        if block.size:
-            values[variable_name(block)] = np.exp(part) if block.kind == "positive" else part
-    return values
 
 
 def unconstrained(problem: Problem, posterior) -> np.ndarray:

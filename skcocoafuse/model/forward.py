@@ -163,6 +163,15 @@ def probability_below(mixture: Components, y):
     return (np.exp(mixture.log_weight) * special.ndtr(z)).sum(axis=-1)
 
 
+def random_values(rng: np.random.Generator, mixture: Components) -> np.ndarray:
+    """A random value of every mixture, (..., rows)."""
+    noise = rng.gumbel(size=np.shape(mixture.log_weight))
+    chosen = np.argmax(mixture.log_weight + noise, axis=-1)[..., None]
+    mean = np.take_along_axis(mixture.mean, chosen, axis=-1)[..., 0]
+    variance = np.broadcast_to(mixture.variance, np.shape(mixture.mean))
+    return rng.normal(mean, np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[..., 0]))
+
+
 def mean_and_variance_parts(mixture: Components):
     """Mean of every row's mixture, and the noise and between-expert parts of its variance.
 

@@ -48,7 +48,7 @@ class Problem:
         rows = np.flatnonzero(self.weight > 0)
         rows = rows[np.argsort(self.y[rows], kind="stable")]
         rows = rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)]
-        return self._rows(rows)
+        return self.rows(rows)
 
     def random_part(self, n: int, rng: np.random.Generator) -> "Problem":
         """The problem itself if at most ``n`` rows count, else ``n`` of them for all.
@@ -58,9 +58,10 @@ class Problem:
         counting = np.flatnonzero(self.weight > 0)
         if len(counting) <= n:
             return self
-        part = self._rows(np.sort(rng.choice(counting, n, replace=False)))
+        part = self.rows(np.sort(rng.choice(counting, n, replace=False)))
         return replace(part, weight=part.weight * (self.weight.sum() / part.weight.sum()))
 
-    def _rows(self, rows: np.ndarray) -> "Problem":
+    def rows(self, rows: np.ndarray) -> "Problem":
+        """The same problem with some of its rows."""
         designs = {part: X[rows] for part, X in self.designs.items()}
         return Problem(self.spec, designs, self.y[rows], self.weight[rows])

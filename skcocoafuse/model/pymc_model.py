@@ -7,7 +7,7 @@ import numpy as np
 from skcocoafuse.model import forward
 from skcocoafuse.model.priors import Prior, sample_sum_to_zero
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.spec import Parameters
+from skcocoafuse.model.spec import DIMS, Block, ModelSpec, Parameters
 
 
 def pytensor_ops() -> forward.Ops:
@@ -71,6 +71,28 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
     return model
 
 
+def variable_name(block: Block) -> str:
+    """Name in the PyMC model of a block's free variable."""
+    return f"{block.name}_contrast" if block.kind == "contrast" else block.name
+
+
+def variable_dims(block: Block) -> tuple[str, ...]:
+    """Dims in the PyMC model of a block's free variable."""
+    dims = DIMS[block.name]
+    return ("contrast", *dims[1:]) if block.kind == "contrast" else dims
+
+
+def free_variables(spec: ModelSpec, theta: np.ndarray) -> dict[str, np.ndarray]:
+    """Values of the PyMC model's free variables, (..., *shape), of unconstrained vectors."""
+    values, start = {}, 0
+    for block in spec.blocks:
+        part = theta[..., start : start + block.size].reshape(theta.shape[:-1] + block.shape)
+        start += block.size
+        if block.size:
+            values[variable_name(block)] = np.exp(part) if block.kind == "positive" else part
+    return values
+
+
 def _parameters(problem: Problem) -> Parameters:
     """Declare the random variables, in the order of ``ModelSpec.blocks``."""
     import pymc as pm
@@ -79,23 +101,13 @@ def _parameters(problem: Problem) -> Parameters:
     spec, M = problem.spec, problem.spec.n_experts
     values: dict[str, Any] = {}
     for block in spec.blocks:
-        prior = spec.priors[block.name]
-        feature_dims = tuple(f"{block.name.split('_')[0]}_feature" for _ in block.shape[1:])
-        if block.kind == "contrast":
-            shape, dims = (M, *block.shape[1:]), ("expert", *feature_dims)
-        elif block.name == "behavior_coef":
-            shape, dims = block.shape, ("behavior_feature",)
-        else:
-            shape, dims = block.shape, ("expert", *feature_dims)[: len(block.shape)]
+        prior, dims = spec.priors[block.name], DIMS[block.name]
         if block.size == 0:
+            shape = (M, *block.shape[1:]) if block.kind == "contrast" else block.shape
             values[block.name] = pt.zeros(shape)
         elif block.kind == "contrast":
             free = _sum_to_zero(
-                f"{block.name}_contrast",
-                prior,
-                block.shape,
-                spec.basis,
-                ("contrast", *feature_dims),
+                variable_name(block), prior, block.shape, spec.basis, variable_dims(block)
             )
             values[block.name] = pm.Deterministic(block.name, spec.basis @ free, dims=dims)
         elif block.kind == "positive" and spec.rounding_variance > 0.0:
@@ -167,11 +179,7 @@ def _observe(problem: Problem, parameters: Parameters, X, y, weight):
         )
 
     def random(log_weight, mean, variance, weight, rng=None, size=None):
-        gumbel = rng.gumbel(size=np.shape(log_weight))
-        chosen = np.argmax(log_weight + gumbel, axis=-1)[..., None]
-        m = np.take_along_axis(mean, chosen, axis=-1)[..., 0]
-        v = np.take_along_axis(variance, chosen, axis=-1)[..., 0]
-        return rng.normal(m, np.sqrt(v))
+        return forward.random_values(rng, forward.Components(log_weight, mean, variance))
 
     pm.CustomDist(
         "y",

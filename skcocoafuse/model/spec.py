@@ -57,6 +57,18 @@ class Parameters(NamedTuple):
         )
 
 
+#: Names of the axes of every parameter, after the draw axes.
+DIMS: dict[str, tuple[str, ...]] = {
+    "expert_intercept": ("expert",),
+    "expert_coef": ("expert", "expert_feature"),
+    "sigma": ("expert",),
+    "gate_intercept": ("expert",),
+    "gate_coef": ("expert", "gate_feature"),
+    "behavior_intercept": (),
+    "behavior_coef": ("behavior_feature",),
+}
+
+
 class Block(NamedTuple):
     """One parameter inside the unconstrained vector.
 

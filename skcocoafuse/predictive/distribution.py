@@ -10,6 +10,7 @@ from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import mixture_of
 from skcocoafuse.predictive import mixture, modality
 from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks, VarianceParts
+from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.modality import HighestDensity, Modes
 
 
@@ -96,19 +97,7 @@ class PredictiveDistribution:
         return other
 
     def using(self, *, n_jobs=None, max_memory=MAX_MEMORY) -> "PredictiveDistribution":
-        """The same distributions, worked on by other threads or within other memory.
-
-        Parameters
-        ----------
-        n_jobs : int, optional
-            Threads; None means 1, -1 all cores.
-        max_memory : int, default=268435456
-            Bytes that blocks of rows may take together, results not counted.
-
-        Returns
-        -------
-        PredictiveDistribution
-        """
+        """The same distributions with other ``n_jobs`` and ``max_memory``, as in the class."""
         return self._like(n_jobs=n_jobs, max_memory=max_memory)
 
     def thinned(self, n_draws: int, random_state=None) -> "PredictiveDistribution":
@@ -157,16 +146,6 @@ class PredictiveDistribution:
         Returns
         -------
         ndarray of shape (rows,)
-
-        Examples
-        --------
-        >>> from skcocoafuse import MoERegressor
-        >>> from skcocoafuse.datasets import make_switch
-        >>> X, y = make_switch(100, random_state=0)
-        >>> model = MoERegressor(inference="laplace", random_state=0).fit(X, y)
-        >>> dist = model.predict_dist(X)
-        >>> bool(dist.thinning_error(500, dist.median()).max() < 0.01)
-        True
         """
         own = self._blocks
         points = np.broadcast_to(np.asarray(y, dtype=np.float64), (len(self),))
@@ -459,11 +438,39 @@ class PredictiveDistribution:
         draws = rng.choice(self.n_draws, size=size, p=own.draw_weight)
         for column, draw in enumerate(draws):
             one = own.parameters.map(lambda a, s=draw: a[s])
-            block = mixture_of(own.spec, one, self._designs)
-            noise = rng.gumbel(size=block.log_weight.shape)
-            chosen = np.argmax(block.log_weight + noise, axis=-1)[:, None]
-            mean = np.take_along_axis(block.mean, chosen, axis=-1)[:, 0]
-            variance = np.broadcast_to(block.variance, block.mean.shape)
-            sd = np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[:, 0])
-            out[:, column] = own.loc + own.scale * rng.normal(mean, sd)
+            values = forward.random_values(rng, mixture_of(own.spec, one, self._designs))
+            out[:, column] = own.loc + own.scale * values
         return out
+
+    # -- ways out ------------------------------------------------------------------------
+
+    def to_skpro(self, index=None, columns=None):
+        """The same distributions as a distribution object of skpro.
+
+        Parameters
+        ----------
+        index, columns : pandas.Index or list, optional
+            Labels of the rows, such as ``X.index``, and one for the target; numbers by default.
+
+        Returns
+        -------
+        skpro.distributions.base.BaseDistribution
+            Of shape (rows, 1); nothing is approximated anew, and skpro's metrics take it.
+
+        Raises
+        ------
+        ImportError
+            If skpro is not installed: ``pip install "skcocoafuse[skpro]"``.
+        ValueError
+            If ``index`` or ``columns`` have the wrong length.
+
+        Examples
+        --------
+        >>> from skcocoafuse import MoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(inference="map", random_state=0).fit(X, y)
+        >>> model.predict_dist(X[:3]).to_skpro(columns=["y"]).quantile([0.1, 0.9]).shape
+        (3, 2)
+        """
+        return to_skpro(self, index, columns)

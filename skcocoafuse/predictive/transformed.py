@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from skcocoafuse._validation import check_probability
+from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.target import TargetMap
 
 _PROBE = 0.7  # standard deviations around the mean where the transformation must be monotone
@@ -176,3 +177,7 @@ class TransformedDistribution:
     def rvs(self, size: int = 1, random_state=None) -> np.ndarray:
         """Random values (rows, size); as :meth:`PredictiveDistribution.rvs`."""
         return self._map.backward(self._inner.rvs(size, random_state))
+
+    def to_skpro(self, index=None, columns=None):
+        """As a distribution object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""
+        return to_skpro(self, index, columns)

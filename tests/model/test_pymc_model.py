@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
-from skcocoafuse.model.pymc_model import build_pymc_model
+from skcocoafuse.model.pymc_model import build_pymc_model, free_variables
 from tests.problems import make_problem
 
 
@@ -66,10 +66,9 @@ def test_prior_predictive_y_follows_the_mixture():
     from skcocoafuse import PredictiveDistribution
 
     dist = PredictiveDistribution(problem.spec, problem.spec.unpack(theta[None]), problem.designs)
-    from skcocoafuse.inference.pymc_sampler import initial_values
 
     with build_pymc_model(problem) as model:
-        fixed = pm.do(model, initial_values(problem, theta))
+        fixed = pm.do(model, free_variables(problem.spec, theta))
     draws = pm.draw(fixed["y"], draws=2000, random_seed=1)
     for row in range(3):
         pit = dist[row].cdf(draws[:, row][None, :])[0]

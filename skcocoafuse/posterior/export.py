@@ -1,0 +1,195 @@
+"""A posterior in the groups of ArviZ, with the names and dims of the PyMC model."""
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from skcocoafuse._arviz import inference_data
+from skcocoafuse._version import __version__
+from skcocoafuse.model import forward
+from skcocoafuse.model.design import DesignPart, Scale
+from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
+from skcocoafuse.model.pymc_model import free_variables, variable_dims, variable_name
+from skcocoafuse.model.spec import DIMS, Parameters
+from skcocoafuse.posterior.draws import Posterior, mixture_of
+
+_MAX_NUMBERS = 2**26  # in a group with a number for every draw and row: half a gigabyte
+_DRAWS = ("chain", "draw")
+
+# a group's variables: (dims, array) by name, as xarray takes them
+Variables = dict[str, tuple[tuple[str, ...], Any]]
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """What is wanted of the groups that have a number for every draw and row.
+
+    Parameters
+    ----------
+    log_likelihood, posterior_predictive : bool
+        Whether to make them.
+    thin : "auto" or int
+        One draw out of so many is kept.
+    seed : int
+        Of the predictive draws.
+    """
+
+    log_likelihood: bool
+    posterior_predictive: bool
+    thin: Any
+    seed: int
+
+    def every(self, n_chains: int, n_draws: int, n_rows: int) -> int:
+        """``thin``, or for "auto" the smallest that keeps a group within bounds."""
+        thin = self.thin
+        if isinstance(thin, str) and thin == "auto":
+            return min(n_draws, -(-n_chains * n_draws * n_rows // _MAX_NUMBERS))
+        if isinstance(thin, bool) or not isinstance(thin, Integral) or thin < 1:
+            raise ValueError(f"thin must be 'auto' or a positive integer; got {thin!r}.")
+        return int(thin)
+
+
+def to_arviz(
+    problem: Problem,
+    posterior: Posterior,
+    original: Parameters,
+    parts: dict[str, DesignPart],
+    target: Scale,
+    wanted: RowGroups,
+):
+    """All groups, as the installed ArviZ wants them.
+
+    Parameters
+    ----------
+    problem : Problem
+        The rows the posterior was learned from.
+    posterior : Posterior
+    original : Parameters
+        Its draws in original units, all chains.
+    parts : dict of str to DesignPart
+        ``"expert"``, ``"gate"`` and ``"behavior"``.
+    target : Scale
+    wanted : RowGroups
+
+    Returns
+    -------
+    arviz.InferenceData or xarray.DataTree
+
+    Raises
+    ------
+    ValueError
+        If ``wanted.thin`` is neither "auto" nor a positive integer.
+    """
+    counting = np.flatnonzero(problem.weight > 0)  # rows of weight 0 are as good as not there
+    problem = problem.rows(counting)
+    coords = {"row": counting, **_coords(posterior, parts)}
+    every = wanted.every(posterior.n_chains, posterior.n_draws, len(problem.y))
+    thinned = {**coords, "draw": coords["draw"][::every]}
+    attrs = {"inference_library": "skcocoafuse", "inference_library_version": __version__}
+    groups = {
+        "posterior": _dataset(_original(problem, original), coords, attrs),
+        "posterior_standardized": _dataset(_standardized(posterior), coords, attrs),
+        "sample_stats": _dataset(_sample_stats(posterior), coords, attrs),
+    }
+    for name, variables in _by_rows(problem, posterior, target, wanted, every).items():
+        groups[name] = _dataset(variables, thinned, attrs)
+    observed: Variables = {"y": (("row",), target.undo(problem.y))}
+    groups["observed_data"] = _dataset(observed, coords, attrs)
+    groups["constant_data"] = _dataset(_constant(problem, parts), coords, attrs)
+    return inference_data(groups, attrs)
+
+
+def _dataset(variables: Variables, coords: dict[str, Any], attrs: dict[str, str]):
+    """Variables with the coordinates along their dims, and no others."""
+    import xarray
+
+    dims = {dim for own, _ in variables.values() for dim in own}
+    along = {name: value[0] if isinstance(value, tuple) else name for name, value in coords.items()}
+    used = {name: value for name, value in coords.items() if along[name] in dims}
+    return xarray.Dataset(variables, used, attrs)
+
+
+def _coords(posterior: Posterior, parts: dict[str, DesignPart]) -> dict[str, Any]:
+    """Coordinates by name; those along the dim of another are pairs (dim, values)."""
+    M = posterior.spec.n_experts
+    island = np.empty(posterior.n_chains, dtype=int)
+    for number, chains in enumerate(posterior.islands):
+        island[list(chains)] = number
+    chain_weight = posterior.draw_weight().reshape(posterior.n_chains, -1).sum(axis=1)
+    return {
+        "chain": np.arange(posterior.n_chains),
+        "draw": np.arange(posterior.n_draws),
+        "island": ("chain", island),
+        "chain_weight": ("chain", chain_weight),
+        "expert": np.arange(M),
+        "contrast": np.arange(M - 1),
+        **{f"{part}_feature": design.names for part, design in parts.items()},
+    }
+
+
+def _original(problem: Problem, original: Parameters) -> Variables:
+    """Parameters that the model has, in original units."""
+    blocks = [block for block in problem.spec.blocks if block.size]
+    return {b.name: ((*_DRAWS, *DIMS[b.name]), getattr(original, b.name)) for b in blocks}
+
+
+def _standardized(posterior: Posterior) -> Variables:
+    """The PyMC model's variables: free ones, then gates as they sum to zero."""
+    spec, parameters = posterior.spec, posterior.parameters
+    free = free_variables(spec, spec.pack(parameters))
+    blocks = [block for block in spec.blocks if block.size]
+    variables: Variables = {
+        variable_name(b): ((*_DRAWS, *variable_dims(b)), free[variable_name(b)]) for b in blocks
+    }
+    for b in blocks:
+        if b.kind == "contrast":
+            variables[b.name] = ((*_DRAWS, *DIMS[b.name]), getattr(parameters, b.name))
+    return variables
+
+
+def _sample_stats(posterior: Posterior) -> Variables:
+    stats = {"lp": posterior.log_posterior, **posterior.stats}
+    return {name: (_DRAWS, values) for name, values in stats.items()}
+
+
+def _by_rows(
+    problem: Problem, posterior: Posterior, target: Scale, wanted: RowGroups, every: int
+) -> dict[str, Variables]:
+    """The groups with a number for every draw and row, ``every``-th draws, in original units."""
+    rng, log_scale = np.random.default_rng(wanted.seed), np.log(target.scale)
+
+    def log_likelihood(mixture, rows):
+        density = forward.log_density(forward.NUMPY, mixture, problem.y[rows])
+        return problem.weight[rows] * (density - log_scale)
+
+    def posterior_predictive(mixture, rows):
+        return target.undo(forward.random_values(rng, mixture))
+
+    functions = {
+        function.__name__: function
+        for function in (log_likelihood, posterior_predictive)
+        if getattr(wanted, function.__name__)
+    }
+    if not functions:
+        return {}
+    parameters = posterior.parameters.map(lambda a: a[:, ::every])
+    shape = (*parameters.sigma.shape[:2], len(problem.y))
+    out = {name: np.empty(shape) for name in functions}
+    for rows, designs in row_blocks(problem.designs, BLOCK_NUMBERS // parameters.sigma.size):
+        mixture = mixture_of(problem.spec, parameters, designs)
+        for name, function in functions.items():
+            out[name][..., rows] = function(mixture, rows)
+    return {name: {"y": ((*_DRAWS, "row"), values)} for name, values in out.items()}
+
+
+def _constant(problem: Problem, parts: dict[str, DesignPart]) -> Variables:
+    """Design matrices in original units, as far as they have columns, and row weights."""
+    variables: Variables = {
+        f"X_{part}": (("row", f"{part}_feature"), parts[part].scale.undo(X))
+        for part, X in problem.designs.items()
+        if X.shape[1]
+    }
+    variables["sample_weight"] = (("row",), problem.weight)
+    return variables

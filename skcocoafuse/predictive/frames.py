@@ -1,0 +1,65 @@
+"""Intervals and quantiles as pandas frames with the rows' own index."""
+
+import numpy as np
+
+OUTPUTS = ("default", "pandas")
+
+
+def check_output(output) -> bool:
+    """Whether pandas frames are wanted.
+
+    Raises
+    ------
+    ValueError
+        If ``output`` is neither "default" nor "pandas".
+    """
+    if not isinstance(output, str) or output not in OUTPUTS:
+        raise ValueError(
+            f"output must be 'default' for an array or 'pandas' for a DataFrame; got {output!r}."
+        )
+    return output == "pandas"
+
+
+def interval_output(ends: np.ndarray, coverage, X, output):
+    """Intervals as they are, or as a frame with the index of ``X``.
+
+    Parameters
+    ----------
+    ends : ndarray of shape (rows, 2) or (rows, 2, k)
+    coverage : float or list of float
+    X : array-like
+        What the rows were predicted from.
+    output : {"default", "pandas"}
+
+    Returns
+    -------
+    ndarray or pandas.DataFrame
+        Columns "lower" and "upper"; for a list of coverages both under each of them.
+    """
+    if not check_output(output):
+        return ends
+    import pandas as pd
+
+    sides = ["lower", "upper"]
+    if ends.ndim == 2:
+        return pd.DataFrame(ends, index=_index(X), columns=sides)
+    coverage = np.asarray(coverage, dtype=np.float64)
+    columns = pd.MultiIndex.from_product([coverage, sides], names=["coverage", "end"])
+    values = ends.transpose(0, 2, 1).reshape(len(ends), -1)
+    return pd.DataFrame(values, index=_index(X), columns=columns)
+
+
+def quantile_output(values: np.ndarray, quantiles: np.ndarray, X, output):
+    """Quantiles (rows, q) as they are, or as a frame with a column for each."""
+    if not check_output(output):
+        return values
+    import pandas as pd
+
+    return pd.DataFrame(values, index=_index(X), columns=pd.Index(quantiles, name="quantile"))
+
+
+def _index(X):
+    """The index of a frame or series; None, which numbers rows, for anything else."""
+    import pandas as pd
+
+    return X.index if isinstance(X, pd.DataFrame | pd.Series) else None
