@@ -35,6 +35,10 @@ class Scale:
         """Standardise columns (or a vector)."""
         return (values - self.loc) / self.scale
 
+    def undo(self, values: np.ndarray) -> np.ndarray:
+        """The way back, of standardised columns (or a vector)."""
+        return self.loc + self.scale * values
+
 
 def smallest_difference(values: np.ndarray) -> float:
     """Smallest difference between two distinct values; 0 if all are equal."""
