@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import diagnostics
+from skcocoafuse._monte_carlo import MAX_PARETO_K
 from skcocoafuse._validation import (
     chain_cores,
     check_probability,
@@ -350,14 +351,9 @@ class FittedExperts:
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         ValueError
-            If the posterior is a single draw, as after ``inference="map"``, or ``max_draws`` is
-            too small.
-
-        Notes
-        -----
-        Weights lead from draws of the posterior to those without a row. They do not mend draws
-        of another distribution: after ``inference="laplace"`` or ``"advi"`` with a
-        ``PoorApproximationWarning``, figures are those of the approximation, whatever k-hat says.
+            If the draws are not those of the posterior: a single one, as after
+            ``inference="map"``, or those of ``"laplace"`` or ``"advi"`` where
+            ``diagnostics_["pareto_k"]`` is above 0.7. Or if ``max_draws`` is too small.
 
         Examples
         --------
@@ -374,6 +370,14 @@ class FittedExperts:
 
     def _leave_one_out(self, reloo=False, max_draws=None) -> LooResult:
         check_is_fitted(self)
+        if diagnostics.approximates_badly(self.diagnostics_):
+            raise ValueError(
+                "loo() needs draws from the posterior. Those of inference="
+                f"{self.inference!r} come from an approximation too far from it: Pareto k-hat "
+                f"{self.diagnostics_['pareto_k']:.2f} (wanted: at most {MAX_PARETO_K}). Fit with "
+                "inference='nuts', or score held-out rows: cross_validate with "
+                "skcocoafuse.metrics.SCORERS."
+            )
         result = elpd.estimate(
             self._problem,
             self.posterior_,

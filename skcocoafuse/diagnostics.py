@@ -107,7 +107,7 @@ def converged(diagnostics: dict) -> bool:
         diagnostics["n_divergences"]
         or len(diagnostics["islands"]) > 1
         or _mixes_badly(diagnostics)
-        or _approximates_badly(diagnostics)
+        or approximates_badly(diagnostics)
     )
 
 
@@ -115,7 +115,8 @@ def _mixes_badly(diagnostics: dict) -> bool:
     return diagnostics["rhat_within"] > MAX_RHAT or diagnostics["ess"] < MIN_ESS
 
 
-def _approximates_badly(diagnostics: dict) -> bool:
+def approximates_badly(diagnostics: dict) -> bool:
+    """Whether draws are those of an approximation that is too far from the posterior."""
     return diagnostics.get("pareto_k", np.nan) > MAX_PARETO_K
 
 
@@ -156,7 +157,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             ChainMixingWarning,
             stacklevel=stacklevel,
         )
-    if _approximates_badly(diagnostics):
+    if approximates_badly(diagnostics):
         warnings.warn(
             "The approximation is not the posterior: Pareto k-hat "
             f"{diagnostics['pareto_k']:.2f} (wanted: at most {MAX_PARETO_K}), so its draws were "

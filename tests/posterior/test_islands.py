@@ -1,6 +1,5 @@
 """Islands of chains: found, weighted, used in predictions."""
 
-
 import numpy as np
 import pytest
 from scipy import optimize
