@@ -255,16 +255,16 @@ def compare(models, *, confidence=0.95, kind="chebyshev") -> Comparison:
 
     Examples
     --------
-    >>> from skcocoafuse import BoERegressor, MoERegressor, compare
+    >>> from skcocoafuse import MoERegressor, compare
     >>> from skcocoafuse.datasets import make_switch
     >>> X, y = make_switch(200, random_state=0)
     >>> models = {
-    ...     "mix": MoERegressor(inference="laplace", random_state=0).fit(X, y),
-    ...     "blend": BoERegressor(inference="laplace", random_state=0).fit(X, y),
+    ...     "two lines": MoERegressor(2, inference="laplace", random_state=0).fit(X, y),
+    ...     "one line": MoERegressor(1, inference="laplace", random_state=0).fit(X, y),
     ... }
     >>> compared = compare(models, confidence=0.9)
     >>> compared.table.index[0], compared.select()
-    ('mix', 'mix')
+    ('two lines', 'two lines')
     """
     if not isinstance(models, dict):
         raise TypeError(

@@ -1,5 +1,6 @@
 """Leave-one-out densities of rows: closed forms, ArviZ, weights as copies, islands."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -149,3 +150,17 @@ def test_islands_are_left_one_out_apart_and_mixed_by_weight():
     for one, other in zip(without, parts[0], strict=True):
         np.testing.assert_allclose(one, other)
     assert leave_one_out_of_mixture(problem, posterior, 300)[1:] == (300, 150)
+
+
+def test_memory_does_not_grow_with_rows():
+    peaks = []
+    for n in (2000, 6000):
+        problem = make_problem(3, n=n)
+        theta = 0.1 * np.random.default_rng(0).normal(size=(500, problem.spec.n_parameters))
+        draws = problem.spec.unpack(theta)
+        tracemalloc.start()
+        leave_one_out(problem, problem.spec, draws)
+        peaks.append(tracemalloc.get_traced_memory()[1] / 2**20)
+        tracemalloc.stop()
+    assert max(peaks) < 150.0
+    assert peaks[1] < peaks[0] + 5.0
