@@ -276,19 +276,15 @@ def compare(models, *, confidence=0.95, kind="chebyshev") -> Comparison:
     if not isinstance(confidence, Real):
         raise TypeError(f"confidence must be a number, here a single one; got {confidence!r}.")
     elpd.lower_bound(0.0, 1.0, confidence, kind)  # says what is wrong before the work
-    results = {name: _result_of(name, model) for name, model in models.items()}
+    results = {}
+    for name, model in models.items():
+        results[name] = model if isinstance(model, LooResult) else _result(model)
+        if model is not results[name]:  # whoever called loo() has been warned
+            elpd.warn(results[name], stacklevel=3, model=f" of model {name!r}")
     for (name, one), (other, two) in pairwise(results.items()):
         _check_same_rows(name, one, other, two)
     ranked = dict(sorted(results.items(), key=lambda item: -item[1].elpd))
     return Comparison(ranked, float(confidence), kind)
-
-
-def _result_of(name: str, model) -> LooResult:
-    if isinstance(model, LooResult):
-        return model
-    result = _result(model)
-    elpd.warn(result, stacklevel=4, model=f" of model {name!r}")
-    return result
 
 
 def _check_same_rows(name: str, one: LooResult, other: str, two: LooResult) -> None:
