@@ -3,18 +3,24 @@
 from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse._version import __version__
 from skcocoafuse.model.priors import Prior
+from skcocoafuse.model_selection import Comparison, compare, loo
+from skcocoafuse.posterior.elpd import LooResult
 from skcocoafuse.prediction import log_prob, predict_dist, predict_interval, predict_quantiles
 from skcocoafuse.predictive import PredictiveDistribution, TransformedDistribution
 
 __all__ = [
     "BoERegressor",
     "CoCoAFusERegressor",
+    "Comparison",
+    "LooResult",
     "MoERegressor",
     "PredictiveDistribution",
     "Prior",
     "TransformedDistribution",
     "__version__",
+    "compare",
     "log_prob",
+    "loo",
     "predict_dist",
     "predict_interval",
     "predict_quantiles",

@@ -2,7 +2,7 @@
 
 ``fit`` names the rooms of the package in their order: validation, design matrices and
 specification (``model``), the engine (``inference``), labels (``posterior``),
-``diagnostics``. What a fitted estimator can say is in ``_fitted``.
+``diagnostics``. What a fitted estimator can say is in ``_fitted`` and ``_inspection``.
 """
 
 import time
@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 
 from skcocoafuse import diagnostics
-from skcocoafuse._fitted import FittedExperts
+from skcocoafuse._inspection import InspectedExperts
 from skcocoafuse._monte_carlo import rhat
 from skcocoafuse._validation import (
     Interval,
@@ -35,7 +35,7 @@ from skcocoafuse.posterior.islands import invariants, weigh_islands
 from skcocoafuse.posterior.relabel import relabel
 
 
-class BaseExpertsRegressor(FittedExperts, RegressorMixin, BaseEstimator):
+class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
     """A few linear experts, a gate, and a behavior in between mixing and blending."""
 
     #: beta(x) where it is not learned: 1.0 mixes, 0.0 blends, None learns it.

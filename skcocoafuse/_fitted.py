@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse._validation import (
     check_probability,
-    seed_from,
     validate_observed,
     validate_predict,
 )
@@ -19,8 +18,6 @@ from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.spec import Parameters
 from skcocoafuse.posterior.draws import Posterior
-from skcocoafuse.posterior.export import RowGroups, to_arviz
-from skcocoafuse.posterior.summary import summarize
 from skcocoafuse.predictive import PredictiveDistribution
 from skcocoafuse.predictive.frames import check_output, interval_output, quantile_output
 from skcocoafuse.predictive.local import local_slopes
@@ -293,106 +290,3 @@ class FittedExperts:
             tails,
         )
         return (coef, interval) if tails else coef
-
-    def summary(self, coverage=0.95):
-        """Posterior of every parameter, in original units.
-
-        Parameters
-        ----------
-        coverage : float, default=0.95
-            Probability inside the interval between ``lower`` and ``upper``.
-
-        Returns
-        -------
-        pandas.DataFrame
-            A row per parameter; columns ``mean``, ``sd``, ``lower``, ``upper``, ``rhat``
-            and ``ess`` (NaN for ``inference="map"``), and ``meaning`` in words.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before ``fit``.
-        """
-        check_is_fitted(self)
-        check_probability(coverage, "coverage")
-        names = {part: design.names for part, design in self._designs.items()}
-        original = self._original_units(self.posterior_.main_island().parameters)
-        return summarize(original, names, coverage, self.diagnostics_["expert_share"])
-
-    def to_arviz(
-        self,
-        *,
-        log_likelihood=True,
-        posterior_predictive=True,
-        thin="auto",
-        random_state=None,
-    ):
-        """The posterior and the rows it was learned from, for ArviZ.
-
-        Parameters
-        ----------
-        log_likelihood, posterior_predictive : bool, default=True
-            Whether to include these two groups, which have a value for every draw and row.
-        thin : "auto" or int, default="auto"
-            One draw out of so many is kept in these two groups; all of them elsewhere. "auto"
-            keeps as many as fit into half a gigabyte per group. :func:`arviz.loo` takes
-            effective sample sizes from all draws, so give it ``reff=1`` for thinned groups.
-        random_state : int, RandomState instance or None, default=None
-            Seed of ``posterior_predictive``.
-
-        Returns
-        -------
-        arviz.InferenceData or xarray.DataTree
-            The former with ArviZ 0.x, the latter with ArviZ 1.x, with these groups:
-
-            - ``posterior``: parameters in original units, as in ``coef_`` and its siblings, with
-              the dims ``expert``, ``expert_feature``, ``gate_feature`` and ``behavior_feature``.
-              ``sigma`` includes what rounding the target added.
-            - ``posterior_standardized``: every variable of the PyMC model of ``build_model``, so
-              that functions of PyMC that take a posterior take it.
-            - ``sample_stats``: ``lp`` (log posterior of the unconstrained standardised
-              parameters), and ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws.
-            - ``log_likelihood``: of each row, in units of the target, summed over experts; times
-              the row's weight, as it enters the posterior.
-            - ``posterior_predictive``: a new target for every draw and row.
-            - ``observed_data``: the target.
-            - ``constant_data``: the design matrices, in original units, and the row weights.
-
-            Rows of weight 0 are in none of them. Experts have the same labels in all chains. The
-            coordinate ``island`` of every chain numbers groups of chains that agree, the heaviest
-            first (more than one only with a ``SeparateModesWarning``), and ``chain_weight`` is the
-            part of the chain in predictions, which ArviZ does not know of: it counts draws alike.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before ``fit``.
-        ValueError
-            If ``thin`` is neither "auto" nor a positive integer.
-
-        Notes
-        -----
-        ``inference="map"`` gives one chain of one draw: good for ``posterior_predictive`` and
-        ``constant_data``, while diagnostics, intervals and ``loo`` need more draws.
-
-        Examples
-        --------
-        >>> from skcocoafuse import MoERegressor
-        >>> from skcocoafuse.datasets import make_switch
-        >>> X, y = make_switch(100, random_state=0)
-        >>> model = MoERegressor(inference="laplace", draws=50, random_state=0).fit(X, y)
-        >>> data = model.to_arviz(random_state=0)
-        >>> data["posterior"]["expert_coef"].dims
-        ('chain', 'draw', 'expert', 'expert_feature')
-        >>> data["log_likelihood"]["y"].shape
-        (4, 50, 100)
-        """
-        check_is_fitted(self)
-        return to_arviz(
-            self._problem,
-            self.posterior_,
-            self._original_units(self.posterior_.parameters),
-            self._designs,
-            self._target,
-            RowGroups(log_likelihood, posterior_predictive, thin, seed_from(random_state)),
-        )

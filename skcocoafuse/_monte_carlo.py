@@ -9,7 +9,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special, stats
 
+MAX_PARETO_K = 0.7  # above it importance weights cannot be trusted, however many draws
 _LEAST_TAIL = 5  # draws that a Pareto tail can be fitted to
+LEAST_DRAWS = 5 * _LEAST_TAIL  # of which a fifth is such a tail
 _LEAST_WEIGHT = 1e-290  # beside a greatest of 1; below it the fit would overflow
 
 
@@ -109,6 +111,17 @@ def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.nd
         log_weight[fit[:, None], place[fit, 1:]] = np.log(smoothed)
     log_weight -= np.log(np.exp(log_weight).sum(axis=1, keepdims=True))
     return log_weight.reshape(log_ratios.shape), pareto_k.reshape(shape)
+
+
+def trusted_pareto_k(n_draws: int) -> float:
+    """Largest k-hat at which weights of so many draws can be trusted: min(1 - 1/log10 S, 0.7).
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao and Gabry (2024), "Pareto smoothed importance sampling",
+    JMLR 25. ArviZ 0.23 and 1.x have the same limit.
+    """
+    return min(1.0 - 1.0 / np.log10(n_draws), MAX_PARETO_K) if n_draws > 1 else -np.inf
 
 
 def _quartile(n: int) -> int:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import rhat
+from skcocoafuse._monte_carlo import MAX_PARETO_K, rhat
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,
@@ -19,7 +19,6 @@ from skcocoafuse.posterior.draws import Posterior, mixture_of
 from skcocoafuse.posterior.islands import MAX_RHAT, N_ANCHORS
 
 MIN_ESS = 100.0
-MAX_PARETO_K = 0.7
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 
 
@@ -99,6 +98,28 @@ def expert_share(problem: Problem, posterior: Posterior, max_draws: int = 100) -
     return total / problem.weight.sum()
 
 
+def converged(diagnostics: dict) -> bool:
+    """Whether :func:`warn` has nothing to say, but for experts without data.
+
+    True for the single draw of ``inference="map"``, of which nothing can be seen.
+    """
+    return not (
+        diagnostics["n_divergences"]
+        or len(diagnostics["islands"]) > 1
+        or _mixes_badly(diagnostics)
+        or approximates_badly(diagnostics)
+    )
+
+
+def _mixes_badly(diagnostics: dict) -> bool:
+    return diagnostics["rhat_within"] > MAX_RHAT or diagnostics["ess"] < MIN_ESS
+
+
+def approximates_badly(diagnostics: dict) -> bool:
+    """Whether draws are those of an approximation that is too far from the posterior."""
+    return diagnostics.get("pareto_k", np.nan) > MAX_PARETO_K
+
+
 def warn(diagnostics: dict, stacklevel: int) -> None:
     """One warning for each thing seen that a user can act on."""
     total = diagnostics["n_chains"] * diagnostics["n_draws"]
@@ -112,7 +133,6 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             stacklevel=stacklevel,
         )
     islands, weight = diagnostics["islands"], diagnostics["island_weight"]
-    worst_rhat, n_effective = diagnostics["rhat_within"], diagnostics["ess"]
     if len(islands) > 1:
         described = "; ".join(
             f"chains {chains} with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
@@ -126,22 +146,22 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             SeparateModesWarning,
             stacklevel=stacklevel,
         )
-    if worst_rhat > MAX_RHAT or n_effective < MIN_ESS:
+    if _mixes_badly(diagnostics):
         warnings.warn(
-            f"Chains disagree or mix slowly: worst R-hat {worst_rhat:.2f} (wanted: at most "
-            f"{MAX_RHAT}), smallest effective sample size {n_effective:.0f} of {total} draws "
+            f"Chains disagree or mix slowly: worst R-hat {diagnostics['rhat_within']:.2f} (wanted: "
+            f"at most {MAX_RHAT}), smallest effective sample size {diagnostics['ess']:.0f} of "
+            f"{total} draws "
             f"(wanted: at least {MIN_ESS:.0f}), over the log posterior and predictions at "
             f"{N_ANCHORS} rows. Try more tune and draws, fewer experts, or another random_state; "
             "see diagnostics_.",
             ChainMixingWarning,
             stacklevel=stacklevel,
         )
-    pareto_k = diagnostics.get("pareto_k", np.nan)
-    if pareto_k > MAX_PARETO_K:
+    if approximates_badly(diagnostics):
         warnings.warn(
-            f"The approximation is not the posterior: Pareto k-hat {pareto_k:.2f} (wanted: "
-            f"at most {MAX_PARETO_K}), so its draws were left uncorrected. Use inference='nuts' "
-            "where intervals matter.",
+            "The approximation is not the posterior: Pareto k-hat "
+            f"{diagnostics['pareto_k']:.2f} (wanted: at most {MAX_PARETO_K}), so its draws were "
+            "left uncorrected. Use inference='nuts' where intervals matter.",
             PoorApproximationWarning,
             stacklevel=stacklevel,
         )

@@ -6,6 +6,7 @@ __all__ = [
     "ChainMixingWarning",
     "CollapsedExpertWarning",
     "DivergenceWarning",
+    "InfluentialRowsWarning",
     "KernelFallbackWarning",
     "PoorApproximationWarning",
     "SeparateModesWarning",
@@ -30,6 +31,10 @@ class PoorApproximationWarning(ConvergenceWarning):
 
 class SeparateModesWarning(ConvergenceWarning):
     """Chains settled in different modes; predictions weight them by stacking."""
+
+
+class InfluentialRowsWarning(ConvergenceWarning):
+    """The posterior without some rows is too far from the draws for importance weights."""
 
 
 class KernelFallbackWarning(RuntimeWarning):

@@ -16,6 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"__init__", "_regressors"},
     {"_base", "metrics", "model_selection", "plotting"},
+    {"_inspection"},
     {"_fitted", "prediction"},
     {"inference"},
     {"posterior", "predictive", "diagnostics", "datasets"},

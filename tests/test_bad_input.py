@@ -109,6 +109,7 @@ METHODS = {
     "predict_behavior": lambda m: m.predict_behavior(X),
     "responsibilities": lambda m: m.responsibilities(X, Y),
     "summary": lambda m: m.summary(),
+    "loo": lambda m: m.loo(),
 }
 
 

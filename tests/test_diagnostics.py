@@ -56,6 +56,8 @@ def test_each_problem_has_its_warning(change, category, message):
         diagnostics.warn({**GOOD, **change}, stacklevel=2)
     assert len(record) == 1
     assert record[0].filename == __file__
+    served = category is exceptions.CollapsedExpertWarning  # such draws can be trusted
+    assert diagnostics.converged({**GOOD, **change}) == served
 
 
 def test_good_news_is_silent():
@@ -63,6 +65,7 @@ def test_good_news_is_silent():
         warnings.simplefilter("error")
         diagnostics.warn(GOOD, stacklevel=1)
         diagnostics.warn({**GOOD, "rhat_within": np.nan, "ess": np.nan}, stacklevel=1)
+    assert diagnostics.converged(GOOD)
 
 
 def test_too_few_draws_are_seen(transition):

@@ -61,6 +61,12 @@ class Problem:
         part = self.rows(np.sort(rng.choice(counting, n, replace=False)))
         return replace(part, weight=part.weight * (self.weight.sum() / part.weight.sum()))
 
+    def without(self, row: int, weight: float) -> "Problem":
+        """The problem with so much less weight on a row."""
+        rest = self.weight.copy()
+        rest[row] -= weight
+        return replace(self, weight=rest)
+
     def rows(self, rows: np.ndarray) -> "Problem":
         """The same problem with some of its rows."""
         designs = {part: X[rows] for part, X in self.designs.items()}

@@ -68,7 +68,7 @@ def weigh_islands(
         [
             leave_one_out(
                 rows, posterior.spec, posterior.chains(chains).thinned(_MAX_DRAWS // len(islands))
-            )[0]
+            ).log_density
             for chains in islands
         ],
         axis=1,

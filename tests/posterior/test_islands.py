@@ -1,10 +1,8 @@
 """Islands of chains: found, weighted, used in predictions."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import optimize
 
 from skcocoafuse import MoERegressor
 from skcocoafuse._monte_carlo import rhat
@@ -19,7 +17,6 @@ from skcocoafuse.posterior.islands import (
     stacking_weights,
     weigh_islands,
 )
-from skcocoafuse.posterior.loo import leave_one_out
 from tests.problems import make_problem
 
 
@@ -77,43 +74,6 @@ def test_stacking_gives_all_to_an_island_that_is_better_everywhere():
     np.testing.assert_allclose(stacking_weights(log_density, np.ones(40)), [1.0, 0.0], atol=1e-9)
     shifted = stacking_weights(log_density - 1e4, np.ones(40))  # no underflow
     np.testing.assert_allclose(shifted, [1.0, 0.0], atol=1e-9)
-
-
-def conjugate(n=25, seed=0):
-    """One expert, an intercept alone with known sigma: leave-one-out has a closed form."""
-    problem = make_problem(1, (0, 0, 0), behavior=1.0, n=n, seed=seed)
-    s, prior_variance = 0.8, 2.0
-    weight = np.random.default_rng(seed).uniform(0.5, 2.0, n)
-    problem = replace(problem, weight=weight)
-
-    def posterior(keep):
-        precision = 1 / prior_variance + weight[keep].sum() / s**2
-        return (weight[keep] @ problem.y[keep]) / s**2 / precision, 1 / precision
-
-    mean, variance = posterior(np.arange(n))
-    draws = np.random.default_rng(seed + 1).normal(mean, np.sqrt(variance), 40_000)
-    theta = np.column_stack([draws, np.full_like(draws, np.log(s))])
-    exact = []
-    for i in range(n):
-        m, v = posterior(np.delete(np.arange(n), i))
-        exact.append(stats.norm.logpdf(problem.y[i], m, np.sqrt(v + s**2)))
-    return problem, problem.spec.unpack(theta), np.array(exact)
-
-
-def test_leave_one_out_is_the_closed_form():
-    problem, draws, exact = conjugate()
-    log_density, pareto_k = leave_one_out(problem, problem.spec, draws)
-    assert pareto_k.max() < 0.5
-    np.testing.assert_allclose(log_density, exact, atol=0.01)
-
-
-def test_leave_one_out_does_not_depend_on_blocks(monkeypatch):
-    problem, draws, _ = conjugate()
-    draws = draws.map(lambda a: a[:500])
-    whole = leave_one_out(problem, problem.spec, draws)
-    monkeypatch.setattr("skcocoafuse.posterior.loo.BLOCK_NUMBERS", 1)
-    for one, other in zip(whole, leave_one_out(problem, problem.spec, draws), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 def two_modes(problem):

@@ -1,0 +1,204 @@
+"""A look at a fitted posterior: its table, its export, its leave-one-out densities."""
+
+from collections.abc import Callable
+
+from sklearn.utils.validation import check_is_fitted
+
+from skcocoafuse import diagnostics
+from skcocoafuse._fitted import FittedExperts
+from skcocoafuse._monte_carlo import MAX_PARETO_K
+from skcocoafuse._validation import chain_cores, check_probability, seed_from
+from skcocoafuse.inference import Settings
+from skcocoafuse.inference.refit import refit_bad_rows
+from skcocoafuse.posterior import elpd
+from skcocoafuse.posterior.elpd import LooResult
+from skcocoafuse.posterior.export import RowGroups, to_arviz
+from skcocoafuse.posterior.summary import summarize
+
+
+class InspectedExperts(FittedExperts):
+    """Methods that tell what was learned, and how well it would predict rows left out."""
+
+    inference: str
+    chains: int
+    _settings: Callable[[], Settings]
+
+    def summary(self, coverage=0.95):
+        """Posterior of every parameter, in original units.
+
+        Parameters
+        ----------
+        coverage : float, default=0.95
+            Probability inside the interval between ``lower`` and ``upper``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per parameter; columns ``mean``, ``sd``, ``lower``, ``upper``, ``rhat``
+            and ``ess`` (NaN for ``inference="map"``), and ``meaning`` in words.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        check_probability(coverage, "coverage")
+        names = {part: design.names for part, design in self._designs.items()}
+        original = self._original_units(self.posterior_.main_island().parameters)
+        return summarize(original, names, coverage, self.diagnostics_["expert_share"])
+
+    def to_arviz(
+        self,
+        *,
+        log_likelihood=True,
+        posterior_predictive=True,
+        thin="auto",
+        random_state=None,
+    ):
+        """The posterior and the rows it was learned from, for ArviZ.
+
+        Parameters
+        ----------
+        log_likelihood, posterior_predictive : bool, default=True
+            Whether to include these two groups, which have a value for every draw and row.
+        thin : "auto" or int, default="auto"
+            One draw out of so many is kept in these two groups; all of them elsewhere. "auto"
+            keeps as many as fit into half a gigabyte per group. :func:`arviz.loo` takes
+            effective sample sizes from all draws, so give it ``reff=1`` for thinned groups.
+        random_state : int, RandomState instance or None, default=None
+            Seed of ``posterior_predictive``.
+
+        Returns
+        -------
+        arviz.InferenceData or xarray.DataTree
+            The former with ArviZ 0.x, the latter with ArviZ 1.x, with these groups:
+
+            - ``posterior``: parameters in original units, as in ``coef_`` and its siblings, with
+              the dims ``expert``, ``expert_feature``, ``gate_feature`` and ``behavior_feature``.
+              ``sigma`` includes what rounding the target added.
+            - ``posterior_standardized``: every variable of the PyMC model of ``build_model``, so
+              that functions of PyMC that take a posterior take it.
+            - ``sample_stats``: ``lp`` (log posterior of the unconstrained standardised
+              parameters), and ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws.
+            - ``log_likelihood``: of each row, in units of the target, summed over experts; times
+              the row's weight, as it enters the posterior.
+            - ``posterior_predictive``: a new target for every draw and row.
+            - ``observed_data``: the target.
+            - ``constant_data``: the design matrices, in original units, and the row weights.
+
+            Rows of weight 0 are in none of them. Experts have the same labels in all chains. The
+            coordinate ``island`` of every chain numbers groups of chains that agree, the heaviest
+            first (more than one only with a ``SeparateModesWarning``), and ``chain_weight`` is the
+            part of the chain in predictions, which ArviZ does not know of: it counts draws alike.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``thin`` is neither "auto" nor a positive integer.
+
+        Notes
+        -----
+        ``inference="map"`` gives one chain of one draw: good for ``posterior_predictive`` and
+        ``constant_data``, while diagnostics, intervals and ``loo`` need more draws.
+
+        Examples
+        --------
+        >>> from skcocoafuse import MoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(inference="laplace", draws=50, random_state=0).fit(X, y)
+        >>> data = model.to_arviz(random_state=0)
+        >>> data["posterior"]["expert_coef"].dims
+        ('chain', 'draw', 'expert', 'expert_feature')
+        >>> data["log_likelihood"]["y"].shape
+        (4, 50, 100)
+        """
+        check_is_fitted(self)
+        return to_arviz(
+            self._problem,
+            self.posterior_,
+            self._original_units(self.posterior_.parameters),
+            self._designs,
+            self._target,
+            RowGroups(log_likelihood, posterior_predictive, thin, seed_from(random_state)),
+        )
+
+    # -- choosing a model ----------------------------------------------------------------
+
+    def loo(self, *, reloo=False, max_draws=None) -> LooResult:
+        """Leave-one-out cross-validation on the rows of ``fit``, without fitting again.
+
+        By Pareto-smoothed importance sampling: draws from the posterior given all rows get
+        the weights that make them draws given all but one. Where chains settled in several
+        modes, each island is left-one-out by itself and their densities are mixed by
+        stacking weights, which have seen all rows.
+
+        Parameters
+        ----------
+        reloo : bool, default=False
+            Whether to fit again, without it, for each row whose weights cannot be trusted.
+            Fits run ``n_jobs`` at a time with the estimator's current ``inference``, ``draws``
+            and the like, on the standardisation of the whole data.
+        max_draws : int, optional
+            Most posterior draws to use, at least 25 and spread evenly; all by default. Time
+            is proportional to rows times draws.
+
+        Returns
+        -------
+        LooResult
+            In units of the target; :func:`skcocoafuse.compare` sets several side by side.
+
+        Warns
+        -----
+        InfluentialRowsWarning
+            If weights of some rows cannot be trusted.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If the draws are not those of the posterior: a single one, as after
+            ``inference="map"``, or those of ``"laplace"`` or ``"advi"`` where
+            ``diagnostics_["pareto_k"]`` is above 0.7. Or if ``max_draws`` is too small.
+
+        Examples
+        --------
+        >>> from skcocoafuse import BoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> result = BoERegressor(inference="laplace", random_state=0).fit(X, y).loo()
+        >>> result.p_loo > 0, result.pointwise.shape
+        (True, (100,))
+        """
+        result = self._leave_one_out(reloo, max_draws)
+        elpd.warn(result, stacklevel=3)
+        return result
+
+    def _leave_one_out(self, reloo=False, max_draws=None) -> LooResult:
+        check_is_fitted(self)
+        if diagnostics.approximates_badly(self.diagnostics_):
+            raise ValueError(
+                "loo() needs draws from the posterior. Those of inference="
+                f"{self.inference!r} come from an approximation too far from it: Pareto k-hat "
+                f"{self.diagnostics_['pareto_k']:.2f} (wanted: at most {MAX_PARETO_K}). Fit with "
+                "inference='nuts', or score held-out rows: cross_validate with "
+                "skcocoafuse.metrics.SCORERS."
+            )
+        result = elpd.estimate(
+            self._problem,
+            self.posterior_,
+            self._target,
+            diagnostics.converged(self.diagnostics_),
+            max_draws,
+        )
+        if reloo and result.bad_rows.size:
+            settings, n_fits = self._settings(), len(result.bad_rows)
+            cores = chain_cores(self.n_jobs, self.chains * n_fits)
+            result = refit_bad_rows(
+                result, self._problem, self._target, self.inference, settings, cores
+            )
+        return result
