@@ -1,15 +1,15 @@
 """Time and memory of predictions: 100 000 rows, 2000 draws, 3 experts.
 
 Run: python benchmarks/prediction.py [--rows 100000] [--jobs 2] [--thinned 500]. Each task runs in
-a process of its own, so that its peak memory is its own; the extra memory is that above what the
-process held before, results included.
+a process of its own; its extra memory is the peak above what the process held before, results
+included (Linux only: the peak is reset through /proc/self/clear_refs).
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -28,20 +28,23 @@ _REPEATS = 3
 
 
 def distribution(n_rows: int, n_jobs: int):
-    """Draws of a quick fit, on many rows of ten inputs."""
+    """Draws of a fit to 500 rows, on many rows of ten inputs."""
     from skcocoafuse import CoCoAFusERegressor
 
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n_rows, 10))
     signal = np.where(X[:, 0] > 0, X[:, 1], 3.0 - X[:, 2])
     y = signal + 0.3 * rng.normal(size=n_rows)
-    model = CoCoAFusERegressor(3, draws=500, chains=4, inference="laplace", n_jobs=n_jobs)
-    return model.set_params(random_state=0).fit(X[:500], y[:500]).predict_dist(X), y
+    model = CoCoAFusERegressor(3, draws=500, chains=4, n_jobs=n_jobs, random_state=0)
+    return model.fit(X[:500], y[:500]).predict_dist(X), y
 
 
-def peak() -> float:
-    """Most memory this process ever held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak(reset: bool = False) -> float:
+    """Most memory this process held since the last reset, in MiB."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def run(task: str, n_rows: int, n_jobs: int, n_draws: int | None) -> None:
@@ -52,7 +55,7 @@ def run(task: str, n_rows: int, n_jobs: int, n_draws: int | None) -> None:
     if n_draws:
         dist = dist.thinned(n_draws, 0)
     TASKS[task](dist[:100], y[:100])  # compiled or loaded
-    before, seconds = peak(), []
+    before, seconds = peak(reset=True), []
     for _ in range(_REPEATS):
         begun = time.perf_counter()
         TASKS[task](dist, y)

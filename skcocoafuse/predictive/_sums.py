@@ -204,24 +204,84 @@ def _solve(weight, mean, inverse_sd, sign, tail, x, low, high, tolerance, max_st
 
 
 @njit(**OPTIONS)
-def spread(weight, mean, sd, reach, first_nodes, max_nodes, tolerance, out):
-    """Twice the integral of F (1 - F) in every row; NaN where ``max_nodes`` are too few."""
+def _panel(weight, mean, inverse_sd, low, high, nodes, node_weight):
+    """Integral of F (1 - F) between two points, by Gauss's rule."""
+    middle, half = 0.5 * (low + high), 0.5 * (high - low)
+    total = 0.0
+    for j in range(nodes.size):
+        below = _below_and_slope(weight, mean, inverse_sd, middle + half * nodes[j], 1.0)[0]
+        total += node_weight[j] * below * (1.0 - below)
+    return half * total
+
+
+@njit(**OPTIONS)
+def _beyond(weight, mean, sd, inverse_sd, x, sign):
+    """E max(x - X, 0), or E max(X - x, 0) for sign -1: the integral of a tail's probability."""
+    total = 0.0
+    for i in range(mean.size):
+        z = sign * (x - mean[i]) * inverse_sd[i]
+        bell, tail = _kernel_and_tail(z)
+        below = tail if z < 0.0 else 1.0 - tail
+        total += weight[i] * sd[i] * (z * below + bell / _ROOT_2PI)
+    return total
+
+
+@njit(**OPTIONS)
+def _over_pairs(weight, mean, sd):
+    """E|X - X'| / 2 as a sum over pairs of components."""
+    total = 0.0
+    for i in range(mean.size):
+        variance = sd[i] * sd[i]
+        own = 0.0
+        for j in range(i):
+            between = math.sqrt(variance + sd[j] * sd[j])
+            z = abs(mean[i] - mean[j]) / between
+            bell, tail = _kernel_and_tail(z)
+            own += weight[j] * between * (z * (1.0 - 2.0 * tail) + 2.0 / _ROOT_2PI * bell)
+        total += weight[i] * own + weight[i] ** 2 * sd[i] / math.sqrt(math.pi)
+    return total
+
+
+@njit(**OPTIONS)
+def _between_knots(weight, mean, inverse_sd, knot, nodes, node_weight, tolerance, tails):
+    """Integral of F (1 - F) between the outermost knots; NaN if pairs would be quicker.
+
+    Panels are halved until halves agree with the whole.
+    """
+    waiting = [(0.0, 0.0, 0.0) for _ in range(0)]
+    total, scale = 0.0, tails
+    for k in range(knot.size - 1):
+        whole = _panel(weight, mean, inverse_sd, knot[k], knot[k + 1], nodes, node_weight)
+        waiting.append((knot[k], knot[k + 1], whole))
+        scale += whole
+    left_to_do = mean.size // (4 * nodes.size)
+    while len(waiting) > 0:
+        if left_to_do == 0:
+            return np.nan
+        left_to_do -= 1
+        low, high, whole = waiting.pop()
+        middle = 0.5 * (low + high)
+        left = _panel(weight, mean, inverse_sd, low, middle, nodes, node_weight)
+        right = _panel(weight, mean, inverse_sd, middle, high, nodes, node_weight)
+        if abs(left + right - whole) <= tolerance * scale:
+            total += left + right
+        else:
+            waiting.append((low, middle, left))
+            waiting.append((middle, high, right))
+    return total
+
+
+@njit(**OPTIONS)
+def spread(weight, mean, sd, knots, nodes, node_weight, tolerance, out):
+    """E|X - X'|, twice the integral of F (1 - F), in every row; ``knots`` are quantiles of it.
+
+    Beyond the outermost knots, where F or 1 - F is as good as one, the integral is known.
+    """
     for row in range(mean.shape[0]):
-        w, m, inverse_sd = weight[row], mean[row], 1.0 / sd[row]
-        low, high = np.inf, -np.inf
-        for i in range(m.size):
-            if w[i] > 0.0:
-                low = min(low, m[i] - reach * sd[row, i])
-                high = max(high, m[i] + reach * sd[row, i])
-        n, step, total, previous = first_nodes, 1, 0.0, np.nan
-        out[row] = np.nan
-        while n <= max_nodes:
-            for k in range(1, n, step):
-                below = _below_and_slope(w, m, inverse_sd, low + (high - low) * k / n, 1.0)[0]
-                total += below * (1.0 - below)
-            value = 2.0 * total * (high - low) / n
-            if abs(value - previous) <= tolerance * value:
-                out[row] = value
-                break
-            previous = value
-            n, step = 2 * n, 2  # the nodes between the old ones
+        w, m, s, inverse_sd = weight[row], mean[row], sd[row], 1.0 / sd[row]
+        tails = _beyond(w, m, s, inverse_sd, knots[row, 0], 1.0)
+        tails += _beyond(w, m, s, inverse_sd, knots[row, -1], -1.0)
+        inner = _between_knots(
+            w, m, inverse_sd, knots[row], nodes, node_weight, tolerance, tails
+        )  # fmt: skip
+        out[row] = 2.0 * (_over_pairs(w, m, s) if math.isnan(inner) else tails + inner)

@@ -6,7 +6,7 @@ import scoringrules
 from scipy import integrate, stats
 
 from skcocoafuse.posterior.draws import mixture_of
-from skcocoafuse.predictive import mixture, modality
+from skcocoafuse.predictive import _sums, mixture, modality
 from tests.predictive.test_distribution import brute_force, make
 
 
@@ -15,6 +15,14 @@ def random_mixture(rows=4, components=5, seed=0, scales=(0.2, 2.0)):
     weight = rng.dirichlet(np.ones(components), size=rows)
     mean = 3.0 * rng.normal(size=(rows, components))
     return weight, mean, np.exp(rng.uniform(*np.log(scales), size=(rows, components)))
+
+
+def paired_spread(weight, mean, sd):
+    """E|X - X'|, summed over pairs of components."""
+    between = np.sqrt(sd[:, None] ** 2 + sd**2)
+    z = (mean[:, None] - mean) / between
+    each = between * (z * (2.0 * stats.norm.cdf(z) - 1.0) + 2.0 * stats.norm.pdf(z))
+    return weight @ each @ weight
 
 
 def test_crps_of_one_normal_is_the_closed_form():
@@ -29,7 +37,7 @@ def test_crps_is_scoringrules_one_and_the_pair_sum():
     got = mixture.crps(*parts, y)[:, 0]
     weight, mean, sd = parts
     np.testing.assert_allclose(got, scoringrules.crps_mixnorm(y[:, 0], mean, sd, weight), rtol=1e-8)
-    pairs = [mixture._paired_spread(*row) for row in zip(*parts, strict=True)]
+    pairs = [paired_spread(*row) for row in zip(*parts, strict=True)]
     np.testing.assert_allclose(mixture.spread(*parts), pairs, rtol=1e-9)
 
 
@@ -51,9 +59,22 @@ def test_crps_is_the_integral_of_its_definition():
 
 
 def test_crps_survives_draws_on_very_different_scales():
-    parts = random_mixture(components=40, scales=(1e-6, 1e6))
-    pairs = [mixture._paired_spread(*row) for row in zip(*parts, strict=True)]
-    np.testing.assert_allclose(mixture.spread(*parts), pairs, rtol=1e-6)
+    for components in (40, 1500):  # over pairs of them, or by quadrature until that is slower
+        parts = random_mixture(components=components, scales=(1e-6, 1e6))
+        pairs = [paired_spread(*row) for row in zip(*parts, strict=True)]
+        np.testing.assert_allclose(mixture.spread(*parts), pairs, rtol=1e-11)
+
+
+def test_crps_of_many_components_is_integrated():
+    """So many components that pairs would be slower; without pairs the result is the same."""
+    parts = random_mixture(rows=3, components=3000)
+    knots = mixture.ppf(*parts, np.tile(mixture._KNOTS, (3, 1)))
+    nodes, node_weight = mixture._GAUSS
+    for weight, mean, sd, knot in zip(*parts, knots, strict=True):
+        tails = _sums._beyond(weight, mean, sd, 1 / sd, knot[0], 1.0)
+        tails += _sums._beyond(weight, mean, sd, 1 / sd, knot[-1], -1.0)
+        inner = _sums._between_knots(weight, mean, 1 / sd, knot, nodes, node_weight, 1e-10, tails)
+        assert 2 * (tails + inner) == pytest.approx(paired_spread(weight, mean, sd), rel=1e-11)
 
 
 def test_variance_parts_add_up():
