@@ -6,10 +6,8 @@ from itertools import pairwise
 from numbers import Real
 
 import numpy as np
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
+from skcocoafuse._wrappers import unwrap
 from skcocoafuse.posterior import elpd
 from skcocoafuse.posterior.elpd import Difference, LooResult
 from skcocoafuse.posterior.islands import stacking_weights
@@ -70,22 +68,11 @@ def loo(estimator, *, reloo=False, max_draws=None) -> LooResult:
 
 
 def _result(estimator, reloo=False, max_draws=None) -> LooResult:
-    if hasattr(estimator, "_leave_one_out"):
-        return estimator._leave_one_out(reloo, max_draws)
-    if isinstance(estimator, Pipeline):
-        return _result(estimator.steps[-1][1], reloo, max_draws)
-    if isinstance(estimator, TransformedTargetRegressor):
-        check_is_fitted(estimator)
-        inner = _result(estimator.regressor_, reloo, max_draws)
-        return _behind(inner, TargetMap(estimator.transformer_))
-    if getattr(estimator, "refit", False) and hasattr(estimator, "estimator"):  # a search
-        check_is_fitted(estimator)
-        return _result(estimator.best_estimator_, reloo, max_draws)
-    raise TypeError(
-        f"{type(estimator).__name__} has no leave-one-out densities. Wanted: a fitted "
-        "CoCoAFusERegressor, MoERegressor or BoERegressor, alone or inside Pipeline, "
-        "TransformedTargetRegressor or a search with refit=True."
-    )
+    inside = unwrap(estimator, "_leave_one_out", "leave-one-out densities")
+    result = inside.estimator._leave_one_out(reloo, max_draws)
+    for transformer in reversed(inside.of_target):
+        result = _behind(result, TargetMap(transformer))
+    return result
 
 
 def _behind(inner: LooResult, target: TargetMap) -> LooResult:

@@ -5,11 +5,9 @@ know. These functions go down to the regressor inside, and its distribution up a
 """
 
 import numpy as np
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse._validation import check_probability, validate_observed
+from skcocoafuse._wrappers import unwrap
 from skcocoafuse.predictive import PredictiveDistribution, TransformedDistribution
 from skcocoafuse.predictive.frames import check_output, interval_output, quantile_output
 
@@ -51,31 +49,11 @@ def predict_dist(estimator, X) -> PredictiveDistribution | TransformedDistributi
     >>> predict_dist(pipe.fit(X, y), X[:3]).interval(0.9).shape
     (3, 2)
     """
-    if hasattr(estimator, "predict_dist"):
-        return estimator.predict_dist(X)
-    if isinstance(estimator, Pipeline):
-        check_is_fitted(estimator)
-        *transformers, (_, final) = estimator.steps
-        if transformers:
-            X = estimator[:-1].transform(X)
-        return predict_dist(final, X)
-    if isinstance(estimator, TransformedTargetRegressor):
-        check_is_fitted(estimator)
-        inner = predict_dist(estimator.regressor_, X)
-        return TransformedDistribution(inner, estimator.transformer_)
-    if hasattr(estimator, "refit") and hasattr(estimator, "estimator"):  # a search
-        if not estimator.refit:
-            raise TypeError(
-                f"{type(estimator).__name__} was made with refit=False, so it keeps no fitted "
-                "estimator to predict with. Use refit=True, or fit the best one yourself."
-            )
-        check_is_fitted(estimator)
-        return predict_dist(estimator.best_estimator_, X)
-    raise TypeError(
-        f"{type(estimator).__name__} has no predictive distribution. Wanted: CoCoAFusERegressor, "
-        "MoERegressor, BoERegressor or another estimator with predict_dist, alone or inside "
-        "Pipeline, TransformedTargetRegressor or a search such as GridSearchCV."
-    )
+    inside = unwrap(estimator, "predict_dist", "predictive distribution")
+    dist = inside.estimator.predict_dist(inside.inputs(X))
+    for transformer in reversed(inside.of_target):
+        dist = TransformedDistribution(dist, transformer)
+    return dist
 
 
 def predict_interval(estimator, X, coverage=0.95, output="default"):

@@ -21,7 +21,15 @@ LAYERS = [
     {"inference"},
     {"posterior", "predictive", "diagnostics", "datasets"},
     {"model"},
-    {"_validation", "_arviz", "_monte_carlo", "_vector_math", "_version", "exceptions"},
+    {
+        "_validation",
+        "_arviz",
+        "_wrappers",
+        "_monte_carlo",
+        "_vector_math",
+        "_version",
+        "exceptions",
+    },
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib", "rich"}

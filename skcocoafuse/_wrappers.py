@@ -1,0 +1,74 @@
+"""Down to the regressor inside scikit-learn's meta-estimators.
+
+Pipelines, searches and transformed targets pass on ``predict`` and ``score``, but no method they do
+not know. Whoever needs another method asks here for the regressor, and for what lies around it.
+"""
+
+from typing import Any, NamedTuple
+
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+class Unwrapped(NamedTuple):
+    """A regressor, and the fitted transformers around it, outermost first."""
+
+    estimator: Any
+    of_inputs: tuple
+    of_target: tuple
+
+    def inputs(self, X):
+        """What the regressor sees of ``X``."""
+        for transformer in self.of_inputs:
+            X = transformer.transform(X)
+        return X
+
+
+def unwrap(estimator, method: str, wanted: str) -> Unwrapped:
+    """The regressor with a method, inside any nesting of meta-estimators.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    method : str
+        Name of a method the regressor has.
+    wanted : str
+        What this gives a user, for messages: "predictive distribution".
+
+    Returns
+    -------
+    Unwrapped
+
+    Raises
+    ------
+    TypeError
+        If there is no such regressor inside, or a search that keeps none.
+    sklearn.exceptions.NotFittedError
+        If a meta-estimator is not fitted.
+    """
+    if hasattr(estimator, method):
+        return Unwrapped(estimator, (), ())
+    if isinstance(estimator, Pipeline):
+        check_is_fitted(estimator)
+        inner = unwrap(estimator.steps[-1][1], method, wanted)
+        before = (estimator[:-1],) if len(estimator.steps) > 1 else ()
+        return inner._replace(of_inputs=before + inner.of_inputs)
+    if isinstance(estimator, TransformedTargetRegressor):
+        check_is_fitted(estimator)
+        inner = unwrap(estimator.regressor_, method, wanted)
+        return inner._replace(of_target=(estimator.transformer_, *inner.of_target))
+    if hasattr(estimator, "refit") and hasattr(estimator, "estimator"):  # a search
+        if not estimator.refit:
+            raise TypeError(
+                f"{type(estimator).__name__} has no {wanted}: it was made with refit=False, so it "
+                "keeps no fitted estimator. Use refit=True, or fit the best one yourself."
+            )
+        check_is_fitted(estimator)
+        return unwrap(estimator.best_estimator_, method, wanted)
+    raise TypeError(
+        f"{type(estimator).__name__} has no {wanted}. Wanted: CoCoAFusERegressor, MoERegressor or "
+        "BoERegressor, alone or inside Pipeline, TransformedTargetRegressor or a search such as "
+        "GridSearchCV with refit=True."
+    )
