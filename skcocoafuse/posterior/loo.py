@@ -13,7 +13,6 @@ from skcocoafuse.model import forward
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import Posterior, mixture_of
-from skcocoafuse.predictive import mixture as normal_mixture
 
 _BLOCK_NUMBERS = BLOCK_NUMBERS // 4  # a quarter of the memory, and faster than larger blocks
 _LEAST_ISLAND = 0.01  # weight from which an island's k-hats are those of the mixture
@@ -69,7 +68,8 @@ def leave_one_out(problem: Problem, spec: ModelSpec, draws: Parameters) -> RowsL
         log_weight, found.pareto_k[rows] = smooth_importance_weights(-taken[rows] * seen)
         found.log_density[rows] = np.logaddexp.reduce(log_weight + seen, axis=1)
         found.in_sample[rows] = np.logaddexp.reduce(seen, axis=1) - np.log(seen.shape[1])
-        found.pit[rows] = (np.exp(log_weight) * _below(mixture, y)).sum(axis=1)
+        below = forward.probability_below(mixture, y).T
+        found.pit[rows] = (np.exp(log_weight) * below).sum(axis=1)
     return found
 
 
@@ -117,12 +117,3 @@ def leave_one_out_of_mixture(
         (weight * pit).sum(axis=0),
     )
     return found, sum(counts), min(counts)
-
-
-def _below(mixture: forward.Components, y: np.ndarray) -> np.ndarray:
-    """Probability of a target below ``y`` in every draw, (rows, draws)."""
-    shape = mixture.mean.shape
-    weight, sd = np.exp(mixture.log_weight), np.sqrt(np.broadcast_to(mixture.variance, shape))
-    weight, mean, sd = (a.reshape(-1, shape[-1]) for a in (weight, mixture.mean, sd))
-    below = normal_mixture.cdf(weight, mean, sd, np.tile(y, shape[0])[:, None])
-    return below.reshape(shape[:2]).T
