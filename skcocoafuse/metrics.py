@@ -5,16 +5,20 @@ distribution (anything with the method it needs: ``logpdf``, ``crps``, ``cdf``) 
 array of what that method would return for ``y``. All average over rows.
 
 Scorers follow scikit-learn: ``scorer(estimator, X, y)``, greater is better, and they see through
-pipelines, searches and transformed targets. ``SCORERS`` has them by name.
+pipelines, searches and transformed targets. ``SCORERS`` has them by name. ``RECORDERS`` are called
+the same way, and write down how far each fit can be trusted.
 """
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skcocoafuse import diagnostics
 from skcocoafuse._validation import check_probability
+from skcocoafuse._wrappers import unwrap
 from skcocoafuse.prediction import predict_dist, predict_interval
 
 __all__ = [
+    "RECORDERS",
     "SCORERS",
     "calibration_error",
     "crps",
@@ -27,6 +31,10 @@ __all__ = [
     "neg_crps_scorer",
     "neg_interval_score_scorer",
     "pit",
+    "recorded_convergence",
+    "recorded_divergences",
+    "recorded_rhat",
+    "recorded_seconds",
 ]
 
 
@@ -247,4 +255,38 @@ SCORERS = {
     "neg_crps": neg_crps_scorer,
     "neg_interval_score": neg_interval_score_scorer,
     "neg_calibration_error": neg_calibration_error_scorer,
+}
+
+
+def _diagnostics(estimator) -> dict:
+    return unwrap(estimator, "diagnostics_", "diagnostics").estimator.diagnostics_
+
+
+def recorded_rhat(estimator, X, y) -> float:
+    """R-hat of the fit, the worst of label-free quantities; NaN for a single draw."""
+    return float(_diagnostics(estimator)["rhat"])
+
+
+def recorded_divergences(estimator, X, y) -> float:
+    """Number of divergent draws of the fit."""
+    return float(_diagnostics(estimator)["n_divergences"])
+
+
+def recorded_convergence(estimator, X, y) -> float:
+    """1 if the fit passed the checks that ``fit`` warns of, else 0."""
+    return float(diagnostics.converged(_diagnostics(estimator)))
+
+
+def recorded_seconds(estimator, X, y) -> float:
+    """Seconds of inference."""
+    return float(sum(_diagnostics(estimator)["seconds"].values()))
+
+
+#: What to write into ``cv_results_`` beside scores: ``scoring=SCORERS | RECORDERS`` with
+#: ``refit="lppd"``. Their ranks mean nothing.
+RECORDERS = {
+    "rhat": recorded_rhat,
+    "n_divergences": recorded_divergences,
+    "converged": recorded_convergence,
+    "inference_seconds": recorded_seconds,
 }

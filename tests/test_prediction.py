@@ -23,7 +23,8 @@ from skcocoafuse import (
     predict_interval,
     predict_quantiles,
 )
-from skcocoafuse.metrics import SCORERS
+from skcocoafuse.datasets import make_switch
+from skcocoafuse.metrics import RECORDERS, SCORERS
 
 GRID = {"moeregressor__n_experts": [1, 2]}
 
@@ -188,3 +189,26 @@ def test_scorers_in_cross_validation(data):
         assert good[f"test_{name}"].mean() > poor[f"test_{name}"].mean()
     search = GridSearchCV(pipe(), GRID, cv=2, scoring=SCORERS, refit="neg_crps").fit(X, y)
     assert search.best_params_ == {"moeregressor__n_experts": 2}
+
+
+def test_searches_record_how_far_fits_can_be_trusted():
+    X, y = make_switch(120, random_state=0)
+    model = MoERegressor(inference="laplace", draws=100, chains=2, random_state=0)
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), model),
+        {"moeregressor__n_experts": [1, 2]},
+        cv=2,
+        scoring=SCORERS | RECORDERS,
+        refit="lppd",
+    ).fit(X, y)
+    found = search.best_estimator_[-1].diagnostics_
+    assert RECORDERS["rhat"](search, X, y) == found["rhat"]
+    assert RECORDERS["inference_seconds"](search, X, y) == sum(found["seconds"].values()) > 0
+    results = search.cv_results_
+    for fold in range(2):
+        assert (results[f"split{fold}_test_rhat"] < 1.2).all()
+        assert (results[f"split{fold}_test_inference_seconds"] > 0).all()
+        assert set(results[f"split{fold}_test_converged"]) <= {0.0, 1.0}
+        assert (results[f"split{fold}_test_n_divergences"] == 0).all()
+    with pytest.raises(TypeError, match="LinearRegression has no diagnostics"):
+        RECORDERS["rhat"](LinearRegression(), X, y)

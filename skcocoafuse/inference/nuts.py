@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import warnings
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -121,9 +122,9 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         draws, thinning = _until_settled(
             kernel, _share_chains(modes, settings.chains), settings, rng
         )
-    except (ImportError, AttributeError, TypeError) as error:
+    except _NutpieHasChanged as change:
         warnings.warn(
-            f"nutpie did not accept the compiled kernel ({type(error).__name__}: {error}); "
+            f"nutpie did not accept the compiled kernel ({change}); "
             "sampling the PyMC model instead, which is slower and gives the same posterior. "
             "Another nutpie release may help.",
             KernelFallbackWarning,
@@ -276,22 +277,38 @@ def _sample_from(launches: list[Launch], settings: Settings, rng) -> list[Run]:
     try:
         for launch in launches:
             own = dataclasses.replace(settings, chains=launch.chains, cores=cores)
-            samplers.append(_start_sampler(_nutpie_model(launch), own, int(rng.integers(2**31))))
+            seed = int(rng.integers(2**31))
+            with _as_change_of_nutpie():
+                samplers.append(_start_sampler(_nutpie_model(launch), own, seed))
         traces = [sampler.wait() for sampler in samplers]
     except BaseException:  # an interrupt above all: no chain goes on behind the user's back
         for sampler in samplers:
             sampler.cancel()
         raise
-    runs = []
-    for launch, trace in zip(launches, traces, strict=True):
-        statistics = {
-            ours: np.asarray(trace.sample_stats[theirs].values)
-            for theirs, ours in _STATS.items()
-            if theirs in trace.sample_stats
-        }
-        z = np.asarray(trace.posterior["z"].values)
-        runs.append(Run(launch.kernel, launch.coordinates, z, statistics))
-    return runs
+    with _as_change_of_nutpie():
+        return [_read(launch, trace) for launch, trace in zip(launches, traces, strict=True)]
+
+
+def _read(launch: Launch, trace) -> Run:
+    statistics = {
+        ours: np.asarray(trace.sample_stats[theirs].values)
+        for theirs, ours in _STATS.items()
+        if theirs in trace.sample_stats
+    }
+    z = np.asarray(trace.posterior["z"].values)
+    return Run(launch.kernel, launch.coordinates, z, statistics)
+
+
+class _NutpieHasChanged(Exception):
+    """Another interface for compiled models than the known ones."""
+
+
+@contextmanager
+def _as_change_of_nutpie():
+    try:
+        yield
+    except (ImportError, AttributeError, TypeError) as error:
+        raise _NutpieHasChanged(f"{type(error).__name__}: {error}") from error
 
 
 def _start_sampler(model, settings: Settings, seed: int):

@@ -122,6 +122,15 @@ def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch, transition):
         assert nuts.sample(make_problem(2, n=40), QUICK) is marker
 
 
+def test_faults_of_our_own_are_not_taken_for_changes_of_nutpie(monkeypatch):
+    def faulty(*arguments):
+        raise TypeError("a fault of this package")
+
+    monkeypatch.setattr(nuts, "_share_chains", faulty)
+    with pytest.raises(TypeError, match="a fault of this package"):
+        nuts.sample(make_problem(2, n=40), QUICK)
+
+
 def test_the_fallback_warning_points_at_the_users_line(monkeypatch, transition):
     def changed(launch):
         raise AttributeError("no CompiledPyMCModel here")
