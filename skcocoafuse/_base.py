@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 
 from skcocoafuse import diagnostics
 from skcocoafuse._inspection import InspectedExperts
-from skcocoafuse._monte_carlo import rhat
 from skcocoafuse._validation import (
     Interval,
     StrOptions,
@@ -31,7 +30,6 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.draws import Posterior
-from skcocoafuse.posterior.islands import invariants, weigh_islands
 from skcocoafuse.posterior.relabel import relabel
 
 
@@ -126,14 +124,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
                 result.log_posterior,
                 result.stats,
             )
-            quantities = invariants(problem, posterior)
-            overall_rhat = rhat(quantities)
-            self.posterior_ = weigh_islands(problem, posterior, quantities, overall_rhat)
+            self.posterior_, found = diagnostics.judge(problem, posterior, result.seconds)
             self._problem = problem  # leave-one-out densities and exports need the rows
             self._publish_coefficients()
-            found = diagnostics.diagnose(
-                problem, self.posterior_, quantities, overall_rhat, result.seconds
-            )
             found.update(result.info)
             found["seconds"]["after sampling"] = time.perf_counter() - begun
             self.diagnostics_ = found

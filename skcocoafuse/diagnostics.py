@@ -16,10 +16,20 @@ from skcocoafuse.exceptions import (
 from skcocoafuse.model import forward
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.posterior.draws import Posterior, mixture_of
-from skcocoafuse.posterior.islands import MAX_RHAT, N_ANCHORS
+from skcocoafuse.posterior.islands import MAX_RHAT, N_ANCHORS, invariants, weigh_islands
 
 MIN_ESS = 100.0
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
+
+
+def judge(
+    problem: Problem, posterior: Posterior, seconds: dict[str, float]
+) -> tuple[Posterior, dict]:
+    """The posterior with its islands weighed, and the numbers of :func:`diagnose`."""
+    quantities = invariants(problem, posterior)
+    overall_rhat = rhat(quantities)
+    posterior = weigh_islands(problem, posterior, quantities, overall_rhat)
+    return posterior, diagnose(problem, posterior, quantities, overall_rhat, seconds)
 
 
 def diagnose(

@@ -31,8 +31,10 @@ from skcocoafuse.model._blocks import (
     MEAN,
     MU,
     OPTIONS,
+    OWN,
     PEAK,
     ROWS,
+    SHARED,
     VAR,
     E,
     forward_block,
@@ -44,8 +46,8 @@ _log = _vector_math.log
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 # Lines of the two workspaces after those of forward_block.
-_Y, _WEIGHT, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(5 * ROWS, 11 * ROWS, ROWS)
-_RESP, _D, _V, _Q = range(3 * ROWS, 7 * ROWS, ROWS)
+_Y, _WEIGHT, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(SHARED, SHARED + 6 * ROWS, ROWS)
+_RESP, _D, _V, _Q = range(OWN, OWN + 4 * ROWS, ROWS)
 
 
 @njit(**OPTIONS)
@@ -161,8 +163,8 @@ def log_likelihood(
 ):  # fmt: skip
     """Sum of weighted row log densities; adds to the gradients, returns that of h too."""
     n_experts = variance.size
-    c = np.empty(11 * ROWS)
-    w = np.empty((n_experts, 7 * ROWS))
+    c = np.empty(SHARED + 6 * ROWS)
+    w = np.empty((n_experts, OWN + 4 * ROWS))
     learned = behavior == LEARNED
     total = 0.0
     d_behavior_intercept = 0.0

@@ -6,13 +6,11 @@ import joblib
 import numpy as np
 
 from skcocoafuse import diagnostics
-from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.elpd import LooResult
-from skcocoafuse.posterior.islands import invariants, weigh_islands
 from skcocoafuse.posterior.loo import one_copy
 from skcocoafuse.predictive import PredictiveDistribution
 
@@ -80,8 +78,5 @@ def _posterior(problem: Problem, inference: str, settings: Settings) -> tuple[Po
     posterior = Posterior(
         problem.spec, problem.spec.unpack(result.theta), result.log_posterior, result.stats
     )
-    quantities = invariants(problem, posterior)
-    overall_rhat = rhat(quantities)
-    posterior = weigh_islands(problem, posterior, quantities, overall_rhat)
-    found = diagnostics.diagnose(problem, posterior, quantities, overall_rhat, {})
+    posterior, found = diagnostics.judge(problem, posterior, {})
     return posterior, diagnostics.converged({**found, **result.info})

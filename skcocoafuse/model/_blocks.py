@@ -24,10 +24,10 @@ OPTIONS = {
 
 LEARNED, BLEND, MIXTURE = 2, 0, 1  # what beta is: a logistic of the behavior inputs, 0, or 1
 
-# Lines of the shared workspace; more may follow.
-BETA, INV_SUM, MEAN, VAR, PEAK = range(0, 5 * ROWS, ROWS)
-# Lines of each expert's workspace; more may follow.
-MU, E, GATE = range(0, 3 * ROWS, ROWS)
+# Lines of the shared workspace, and their length together; more may follow.
+BETA, INV_SUM, MEAN, VAR, PEAK, SHARED = range(0, 6 * ROWS, ROWS)
+# Lines of each expert's workspace, in the same way.
+MU, E, GATE, OWN = range(0, 4 * ROWS, ROWS)
 
 
 @njit(**OPTIONS)

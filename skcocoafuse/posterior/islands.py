@@ -14,7 +14,7 @@ from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.model import forward
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior, mixture_of
-from skcocoafuse.posterior.loo import leave_one_out
+from skcocoafuse.posterior.loo import log_density_left_out
 
 N_ANCHORS = 10
 MAX_RHAT = 1.05  # of all chains together; below it there is one island
@@ -66,9 +66,9 @@ def weigh_islands(
     rows = problem.anchors(_MAX_ROWS)
     elpd = np.stack(
         [
-            leave_one_out(
+            log_density_left_out(
                 rows, posterior.spec, posterior.chains(chains).thinned(_MAX_DRAWS // len(islands))
-            ).log_density
+            )
             for chains in islands
         ],
         axis=1,

@@ -60,17 +60,30 @@ def leave_one_out(problem: Problem, spec: ModelSpec, draws: Parameters) -> RowsL
     with implementation via sampling-based methods".
     """
     found = RowsLeftOut(*np.empty((4, len(problem.y))))
-    taken = one_copy(problem.weight)[:, None]
-    for rows, designs in row_blocks(problem.designs, _BLOCK_NUMBERS // draws.sigma.size):
-        y = problem.y[rows]
-        mixture = mixture_of(spec, draws, designs)
-        seen = forward.log_density(forward.NUMPY, mixture, y).T
-        log_weight, found.pareto_k[rows] = smooth_importance_weights(-taken[rows] * seen)
+    for rows, mixture, seen, log_weight, pareto_k in _weighted_blocks(problem, spec, draws):
         found.log_density[rows] = np.logaddexp.reduce(log_weight + seen, axis=1)
         found.in_sample[rows] = np.logaddexp.reduce(seen, axis=1) - np.log(seen.shape[1])
-        below = forward.probability_below(mixture, y).T
+        found.pareto_k[rows] = pareto_k
+        below = forward.probability_below(mixture, problem.y[rows]).T
         found.pit[rows] = (np.exp(log_weight) * below).sum(axis=1)
     return found
+
+
+def log_density_left_out(problem: Problem, spec: ModelSpec, draws: Parameters) -> np.ndarray:
+    """The log densities of :func:`leave_one_out` alone, (rows,)."""
+    blocks = _weighted_blocks(problem, spec, draws)
+    return np.concatenate(
+        [np.logaddexp.reduce(log_weight + seen, axis=1) for _, _, seen, log_weight, _ in blocks]
+    )
+
+
+def _weighted_blocks(problem: Problem, spec: ModelSpec, draws: Parameters):
+    """Per block of rows: mixture, log densities and log weights (rows, draws), Pareto k."""
+    taken = one_copy(problem.weight)[:, None]
+    for rows, designs in row_blocks(problem.designs, _BLOCK_NUMBERS // draws.sigma.size):
+        mixture = mixture_of(spec, draws, designs)
+        seen = forward.log_density(forward.NUMPY, mixture, problem.y[rows]).T
+        yield rows, mixture, seen, *smooth_importance_weights(-taken[rows] * seen)
 
 
 def leave_one_out_of_mixture(

@@ -14,7 +14,9 @@ from skcocoafuse.model._blocks import (
     MEAN,
     MU,
     OPTIONS,
+    OWN,
     ROWS,
+    SHARED,
     VAR,
     forward_block,
 )
@@ -22,7 +24,7 @@ from skcocoafuse.model._blocks import (
 
 @njit(**OPTIONS)
 def _workspaces(n_experts):
-    return np.empty(5 * ROWS), np.empty((n_experts, 3 * ROWS))
+    return np.empty(SHARED), np.empty((n_experts, OWN))
 
 
 @njit(**OPTIONS)

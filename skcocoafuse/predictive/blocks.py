@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import effective_n_jobs
 
+from skcocoafuse.model.problem import row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import mixture_of
 
@@ -81,17 +82,17 @@ class MixtureBlocks:
         arguments: dict[str, Any] = {name: getattr(self, name) for name in names}
         return MixtureBlocks(**(arguments | changes))
 
-    def run(self, function: Callable[[slice], None], n_rows: int, most: int) -> None:
-        """Call ``function`` with slices of at most ``most`` rows that cover all, on the threads."""
+    def run(self, function: Callable, designs: dict[str, np.ndarray], most: int) -> None:
+        """Call ``function(rows, designs)`` for blocks of at most ``most`` rows, on the threads."""
         workers = effective_n_jobs(self.n_jobs)
         size = max(1, min(most, int(self.max_memory / workers / self.bytes_per_row)))
-        slices = [slice(begin, min(begin + size, n_rows)) for begin in range(0, n_rows, size)]
-        if workers == 1 or len(slices) <= 1:
-            for rows in slices:
-                function(rows)
+        blocks = list(row_blocks(designs, size))
+        if workers == 1 or len(blocks) <= 1:
+            for block in blocks:
+                function(*block)
             return
         with ThreadPoolExecutor(workers) as threads:
-            for _ in threads.map(function, slices):  # raises what a thread raised
+            for _ in threads.map(lambda block: function(*block), blocks):  # raises as threads do
                 pass
 
     def over_components(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
@@ -106,13 +107,13 @@ class MixtureBlocks:
         n_draws, n_experts = self.parameters.sigma.shape
         of_thread = threading.local()  # fresh memory costs as much as the sums on it
 
-        def block(rows):
+        def block(rows, part):
             n_rows = rows.stop - rows.start
             if getattr(of_thread, "rows", 0) < n_rows:
                 of_thread.rows = n_rows
                 of_thread.memory = np.empty((3, n_rows, n_experts, n_draws))
             weight, mean, variance = of_thread.memory[:, :n_rows]
-            padded = _padded_designs(designs, rows, ROWS)
+            padded = _padded_designs(part, ROWS)
             _fused.components(
                 self._draws, self.draw_weight, padded, self._behavior, weight, mean, variance
             )
@@ -122,7 +123,7 @@ class MixtureBlocks:
             sd *= self.scale
             function(rows, *(a.reshape(n_rows, -1) for a in (weight, mean, sd)))
 
-        self.run(block, len(designs["expert"]), ROWS)
+        self.run(block, designs, ROWS)
 
     def over_draws(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
         """Call ``function(rows, mixture, weight)`` for blocks of rows.
@@ -131,28 +132,26 @@ class MixtureBlocks:
         that of the draws, (draws, 1).
         """
 
-        def block(rows):
-            part = {name: X[rows] for name, X in designs.items()}
+        def block(rows, part):
             mixture = mixture_of(self.spec, self.parameters, part)
             function(rows, mixture, self.draw_weight[:, None])
 
-        self.run(block, len(designs["expert"]), _ROWS)
+        self.run(block, designs, _ROWS)
 
     def moments(self, designs: dict[str, np.ndarray]) -> np.ndarray:
         """Mean, noise, between-expert and parameter variance of every row, (4, rows)."""
         from skcocoafuse.model._blocks import ROWS
         from skcocoafuse.predictive import _fused
 
-        n_rows = len(designs["expert"])
-        out = np.empty((4, n_rows))
+        out = np.empty((4, len(designs["expert"])))
 
-        def block(rows):
-            part = np.empty((4, ROWS))
-            padded = _padded_designs(designs, rows, ROWS)
-            _fused.moments(self._draws, self.draw_weight, padded, self._behavior, part)
-            out[:, rows] = part[:, : rows.stop - rows.start]
+        def block(rows, part):
+            found = np.empty((4, ROWS))
+            padded = _padded_designs(part, ROWS)
+            _fused.moments(self._draws, self.draw_weight, padded, self._behavior, found)
+            out[:, rows] = found[:, : rows.stop - rows.start]
 
-        self.run(block, n_rows, ROWS)
+        self.run(block, designs, ROWS)
         out[0] = self.loc + self.scale * out[0]
         out[1:] *= self.scale**2
         return out
@@ -165,11 +164,11 @@ class MixtureBlocks:
         return float(LEARNED if fixed is None else fixed)
 
 
-def _padded_designs(designs, rows: slice, size: int) -> tuple[np.ndarray, ...]:
-    """Designs of some rows as (columns, size), zero after the last row."""
+def _padded_designs(designs: dict[str, np.ndarray], size: int) -> tuple[np.ndarray, ...]:
+    """Designs as (columns, size), zero after the last row."""
     padded = []
     for part in ("expert", "gate", "behavior"):
-        X = designs[part][rows]
+        X = designs[part]
         out = np.zeros((X.shape[1], size))
         out[:, : len(X)] = X.T
         padded.append(out)

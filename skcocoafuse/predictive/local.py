@@ -40,7 +40,7 @@ def local_slopes(
     mean = np.empty((n_rows, n_features))
     quantile = np.empty((n_rows, n_features, len(quantiles)))
     per_row = max(1, len(draw_weight) * n_features)
-    for rows, block in row_blocks(designs, max(1, BLOCK_NUMBERS // per_row)):
+    for rows, block in row_blocks(designs, BLOCK_NUMBERS // per_row):
         by_expert, by_gate = forward.mean_slopes(parameters, block["expert"], block["gate"])
         slopes = pull_back("expert", by_expert, rows) + pull_back("gate", by_gate, rows)
         mean[rows] = np.tensordot(draw_weight, slopes, axes=1)

@@ -436,12 +436,19 @@ def test_draws_before_a_chain_arrived_are_dropped(monkeypatch, first, then, thin
         np.testing.assert_array_equal(found[0].theta, expected)
 
 
-def test_a_fit_that_went_on_says_so(monkeypatch):
+@pytest.mark.parametrize(("islands", "thinning"), [([], 3), ([[0, 1]], 2)])
+def test_a_fit_that_went_on_says_so(monkeypatch, islands, thinning):
+    """All draws are kept where chains agree in the end, the later ones where they do not."""
     problem = make_problem(2, n=60)
     settings = dataclasses.replace(QUICK, draws=100, tune=100)
     monkeypatch.setattr(nuts, "_should_go_on", lambda *_: True)
+
+    def judged(problem, draws):
+        return dataclasses.replace(draws, islands=islands)
+
+    monkeypatch.setattr(nuts, "_judged", judged)
     result = get_engine("nuts")(problem, settings)
-    assert result.info["thinning"] in (2, 3)
+    assert result.info["thinning"] == thinning
     assert result.theta.shape[:2] == (settings.chains, 100)
     expected = Kernel(problem).log_posterior(result.theta)
     np.testing.assert_allclose(result.log_posterior, expected, rtol=1e-10)

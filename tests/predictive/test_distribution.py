@@ -204,7 +204,7 @@ def test_threads_and_memory_change_nothing():
 def test_errors_of_threads_are_raised():
     _, _, dist = make(n=300)
     with pytest.raises(ZeroDivisionError):
-        dist.using(n_jobs=2)._blocks.run(lambda rows: 1 / 0, 300, 10)
+        dist.using(n_jobs=2)._blocks.run(lambda rows, designs: 1 / 0, dist._designs, 10)
 
 
 def test_fewer_draws_have_the_error_they_say():
