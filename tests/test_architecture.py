@@ -37,6 +37,7 @@ HEAVY |= {"skpro"}  # an extra
 MAY_IMPORT_AT_THE_TOP = {  # files that are themselves imported inside functions
     "_vector_math.py": {"numba"},
     "inference/_likelihood.py": {"numba"},
+    "inference/ascent.py": {"numba"},
     "inference/coordinates.py": {"numba"},
     "inference/kernel.py": {"numba"},
     "model/_blocks.py": {"numba"},

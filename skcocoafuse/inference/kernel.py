@@ -6,12 +6,11 @@ function, cached on disk, serves every number of rows, features and experts and
 all three models. Tests hold it to the PyMC model's own value and gradient.
 """
 
-import ctypes
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -193,7 +192,7 @@ class Kernel:
         """What :data:`log_posterior_callback` reads, and the arrays to keep while it does.
 
         ``softening`` > 0 rounds the kinks of those Laplace priors that coordinates do not
-        bend. Without ``coordinates`` the callback takes parameters themselves.
+        bend. Without ``coordinates`` the density is that of the parameters themselves.
         """
         rounded = np.full(2, softening)
         if coordinates is not None:  # bending takes away the exact kink
@@ -204,26 +203,11 @@ class Kernel:
         addresses = [array.ctypes.data for array in arrays] + [0, 0, 0]
         return np.array(addresses[:_N_ADDRESSES] + self._sizes, dtype=np.int64), arrays
 
-    def function(self, softening: float = 0.0, coordinates: Coordinates | None = None) -> Callable:
-        """A function from unconstrained vectors, (n_parameters,), to (value, gradient).
-
-        ``softening`` > 0 replaces |z| by sqrt(z^2 + softening^2) in Laplace priors, for
-        optimisers. With ``coordinates`` the vectors are their z, the density is that of their
-        u, and softening is left to priors they do not bend. Each function has buffers of
-        its own: share none between threads. The interpreter lock is released while it computes.
-        """
-        data, arrays = self.user_data(softening, coordinates)
-        theta, gradient, value = (np.empty(size) for size in (self.n_parameters,) * 2 + (1,))
-        arguments = [array.ctypes.data_as(_REAL_P) for array in (theta, gradient, value)]
-        address, callback = data.ctypes.data, log_posterior_callback.ctypes
-        keep = (data, arrays)
-
-        def log_posterior_and_gradient(at, _keep=keep):
-            theta[:] = at
-            callback(theta.size, *arguments, address)
-            return float(value[0]) + self.constant, gradient.copy()
-
-        return log_posterior_and_gradient
+    def function(
+        self, softening: float = 0.0, coordinates: Coordinates | None = None
+    ) -> "LogDensity":
+        """The density for optimisers and for Python, see :meth:`user_data` for the arguments."""
+        return LogDensity(self, softening, coordinates)
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log posterior and gradient at one unconstrained vector."""
@@ -231,9 +215,42 @@ class Kernel:
 
     def log_posterior(self, theta: np.ndarray) -> np.ndarray:
         """Log posterior of many unconstrained vectors, (..., n_parameters) to (...)."""
-        function = self.function()
-        flat = theta.reshape(-1, self.n_parameters)
-        return np.array([function(at)[0] for at in flat]).reshape(theta.shape[:-1])
+        flat = np.ascontiguousarray(theta.reshape(-1, self.n_parameters))
+        return self.function().at_many(flat)[0].reshape(theta.shape[:-1])
+
+
+class LogDensity:
+    """A log density and its gradient, as functions of unconstrained vectors.
+
+    With ``softening`` > 0, |z| becomes sqrt(z^2 + softening^2) in Laplace priors, for optimisers.
+    With ``coordinates`` the vectors are their z, the density is that of their u, and softening is
+    left to priors they do not bend. The interpreter lock is released while it computes; threads
+    may share it.
+
+    Attributes
+    ----------
+    handle : ndarray of int64
+        What :func:`evaluate` reads: the addresses of :data:`log_posterior_callback` and of its
+        data, which are there as long as this object.
+    constant : float
+        What :func:`evaluate` leaves out.
+    """
+
+    def __init__(self, kernel: Kernel, softening: float, coordinates: Coordinates | None):
+        self._data, self._arrays = kernel.user_data(softening, coordinates)
+        self.handle = np.array([log_posterior_callback.address, self._data.ctypes.data])
+        self.constant = kernel.constant
+
+    def __call__(self, at: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient at one vector."""
+        gradient = np.empty(at.size)
+        return evaluate(self.handle, np.ascontiguousarray(at), gradient) + self.constant, gradient
+
+    def at_many(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values and gradients at the rows of a matrix."""
+        values, gradients = np.empty(len(points)), np.empty_like(points)
+        _evaluate_rows(self.handle, points, values, gradients)
+        return values + self.constant, gradients
 
 
 def _prior_row(prior: Prior) -> list[float]:
@@ -271,7 +288,6 @@ def _as_pointer(typingctx, address):
 
 _N_ADDRESSES = 12  # at the head of user_data; the last three are 0 without coordinates
 _REALS = types.CPointer(types.double)
-_REAL_P = ctypes.POINTER(ctypes.c_double)
 
 
 @cfunc(types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr), cache=True)
@@ -321,6 +337,34 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
     for i in range(n):
         result += g[i]
     return 0 if np.isfinite(result) else 1
+
+
+@intrinsic
+def _call(typingctx, function, n, theta, gradient, value, user_data):
+    """Call the C function at an address, with the signature of log_posterior_callback."""
+
+    def codegen(context, builder, signature, args):
+        address, size, *pointers = args
+        integer, pointer = cgutils.intp_t, cgutils.voidptr_t
+        kind = ir.FunctionType(integer, [integer] + [pointer] * len(pointers))
+        callee = builder.inttoptr(address, kind.as_pointer())
+        return builder.call(callee, [size, *(builder.inttoptr(p, pointer) for p in pointers)])
+
+    return types.intp(*[types.intp] * 6), codegen
+
+
+@njit(cache=True, nogil=True)
+def evaluate(handle, at, gradient):
+    """Value, without the priors' constants, and gradient of a :class:`LogDensity`."""
+    value = np.empty(1)
+    _call(handle[0], at.size, at.ctypes.data, gradient.ctypes.data, value.ctypes.data, handle[1])
+    return value[0]
+
+
+@njit(cache=True, nogil=True)
+def _evaluate_rows(handle, points, values, gradients):
+    for i in range(len(points)):
+        values[i] = evaluate(handle, points[i], gradients[i])
 
 
 @cfunc(types.int64(types.uint64, types.uint64, _REALS, _REALS, types.voidptr), cache=True)

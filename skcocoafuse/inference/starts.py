@@ -13,8 +13,10 @@ from functools import cached_property
 import numpy as np
 from scipy import optimize
 
+from skcocoafuse.inference import ascent
+from skcocoafuse.inference.ascent import Patience
 from skcocoafuse.inference.coordinates import Coordinates
-from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.inference.kernel import Kernel, LogDensity
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Parameters
@@ -23,8 +25,8 @@ N_STARTS = 24
 N_KEPT = 8
 MAX_ROWS = 4000  # that the search looks at
 SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
-_SHORT = {"maxiter": 60, "maxcor": 20}
-_LONG = {"maxiter": 600, "maxcor": 30, "ftol": 1e-11, "gtol": 1e-5}
+_SHORT = Patience(max_steps=60, memory=20, least_gain=1e-9)
+_LONG = Patience(max_steps=600, memory=30, least_gain=1e-11)
 _RIDGE = 0.1
 _BEHAVIORS = (4.0, 0.0, -4.0)  # logits of beta to start around
 _LEAST_CURVATURE = 0.1
@@ -66,7 +68,7 @@ class Mode:
         """The same point as seen by another density, of which it need not be a mode."""
         if kernel is self.kernel:
             return self
-        return Mode(kernel, self.point, _searched_function(kernel)(self.point)[0])
+        return Mode(kernel, self.point, _searched_density(kernel)(self.point)[0])
 
 
 def find_modes(
@@ -93,14 +95,14 @@ def find_modes(
     proposals = [
         kernel.plain.from_theta(_propose(searched.problem, rng, kind)) for kind in range(N_STARTS)
     ]
-    stages: list[tuple[Kernel, dict]] = [(searched, _SHORT), (searched, _LONG)]
+    stages = [(searched, _SHORT), (searched, _LONG)]
     if searched is not kernel:
         stages.append((kernel, _LONG))
     points, total = proposals, N_STARTS + N_KEPT * (len(stages) - 1)
     with progress_bar(show_progress, "looking for modes", total) as step:
-        for on, options in stages:
+        for on, patience in stages:
             found = []
-            for mode in _climb_all(on, points, options, cores):
+            for mode in _climb_all(on, points, patience, cores):
                 found.append(mode)
                 step()
             modes = distinct(found)[:N_KEPT]
@@ -113,13 +115,12 @@ def climb(kernel: Kernel, points: Iterable[np.ndarray], cores: int = 1) -> list[
     return distinct(list(_climb_all(kernel, points, _LONG, cores)))
 
 
-def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], options: dict, cores: int):
+def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], patience: Patience, cores: int):
     """Optimise from every point, in threads: the kernel computes without Python's lock."""
+    density = _searched_density(kernel)
 
     def maximise(point):
-        objective = _negated(_searched_function(kernel))
-        result = optimize.minimize(objective, point, jac=True, method="L-BFGS-B", options=options)
-        return Mode(kernel, result.x, -float(result.fun))
+        return Mode(kernel, *ascent.climb(density, point, patience))
 
     if cores == 1:
         yield from map(maximise, points)
@@ -128,18 +129,8 @@ def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], options: dict, core
         yield from threads.map(maximise, points)
 
 
-def _searched_function(kernel: Kernel):
+def _searched_density(kernel: Kernel) -> LogDensity:
     return kernel.function(SOFTENING, kernel.plain)
-
-
-def _negated(function):
-    def objective(theta):
-        value, gradient = function(theta)
-        if not np.isfinite(value):
-            return 1e300, np.zeros_like(theta)
-        return -value, -gradient
-
-    return objective
 
 
 def distinct(modes: list[Mode], tolerance: float = 0.05) -> list[Mode]:
@@ -219,32 +210,32 @@ def polish(modes: list[Mode]) -> np.ndarray:
     method in trust regions.
     """
     kernel = modes[0].kernel
-    function = kernel.function(SOFTENING)
-    objective = _negated(function)
-    ends = [
-        optimize.minimize(objective, mode.theta, jac=True, method="L-BFGS-B", options=_LONG)
-        for mode in modes
-    ]
-    near = min(ends, key=lambda end: end.fun)
+    density = kernel.function(SOFTENING)
+
+    def negated(theta):
+        value, gradient = density(theta)
+        return -value, -gradient
+
+    near, _ = max(
+        (ascent.climb(density, mode.theta, _LONG) for mode in modes), key=lambda end: end[1]
+    )
     result = optimize.minimize(
-        objective,
-        near.x,
+        negated,
+        near,
         jac=True,
-        hess=lambda at: -hessian(function, at),
+        hess=lambda at: -hessian(density, at),
         method="trust-exact",
         options={"gtol": 1e-10 * len(kernel.problem.y), "maxiter": 50},
     )
     return result.x
 
 
-def hessian(function, theta: np.ndarray) -> np.ndarray:
+def hessian(density: LogDensity, at: np.ndarray) -> np.ndarray:
     """Second derivatives by central differences of the gradient, symmetrised."""
     width = 1e-5
-    rows = [
-        (function(theta + width * e)[1] - function(theta - width * e)[1]) / (2 * width)
-        for e in np.eye(theta.size)
-    ]
-    matrix = np.array(rows)
+    steps = width * np.eye(at.size)
+    _, gradients = density.at_many(np.concatenate([at + steps, at - steps]))
+    matrix = (gradients[: at.size] - gradients[at.size :]) / (2 * width)
     return 0.5 * (matrix + matrix.T)
 
 
