@@ -10,6 +10,7 @@ from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
 
+_MAX_NORMALS = 8
 _POOL = 4  # proposals per kept draw, where weights are worth it
 _LOG_2PI = np.log(2.0 * np.pi)
 
@@ -17,17 +18,18 @@ _LOG_2PI = np.log(2.0 * np.pi)
 def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Draws from Normals at the modes, with the curvature there as inverse covariance.
 
-    Normals are in bent coordinates. Each mode has the weight of its volume times its height
-    (its approximate evidence), and draws are resampled by smoothed importance weights. Where
-    the Pareto k-hat of these is above 0.7, they say more about luck than about the posterior;
-    then every mode has chains of its own, uncorrected, and predictions weigh the modes as they
-    weigh islands of chains. A first pool, as large as the sample, shows which it will be.
+    Normals are in bent coordinates, at the modes of most mass. Each mode has the weight of its
+    volume times its height (its approximate evidence), and draws are resampled by smoothed
+    importance weights. Where the Pareto k-hat of these is above 0.7, they say more about luck
+    than about the posterior; then every mode has chains of its own, uncorrected, and predictions
+    weigh the modes as they weigh islands of chains. A first pool, as large as the sample, shows which it will be.
     """
     check_options("laplace", settings.options, ())
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
     watch = Stopwatch()
     modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
+    modes = sorted(modes, key=lambda mode: -mode.log_mass)[:_MAX_NORMALS]
     watch.lap("optimisation")
     normals = [mode.normal for mode in modes]
     log_mass = np.array([mode.log_mass for mode in modes])

@@ -21,8 +21,8 @@ from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Parameters
 
-N_STARTS = 24
-N_KEPT = 8
+N_STARTS = 48
+N_KEPT = 16
 MAX_ROWS = 4000  # that the search looks at
 SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
 _SHORT = Patience(max_steps=60, memory=20, least_gain=1e-9)
