@@ -254,13 +254,13 @@ class InspectedExperts(FittedExperts):
 
         Examples
         --------
-        >>> from skcocoafuse import BoERegressor
-        >>> from skcocoafuse.datasets import make_transition
-        >>> X, y = make_transition(100, random_state=0)
-        >>> model = BoERegressor(3, draws=300, random_state=0).fit(X, y)
+        >>> from skcocoafuse import MoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(2, draws=300, chains=2, random_state=0).fit(X, y)
         >>> result = model.merge_experts()
-        >>> len(result.groups) == result.estimator.n_experts
-        True
+        >>> result.groups, result.estimator is model
+        (((0,), (1,)), True)
         """
         check_is_fitted(self)
         coverage = float(check_probability(coverage, "coverage"))

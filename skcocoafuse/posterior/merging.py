@@ -157,9 +157,10 @@ class MergeResult:
     >>> from skcocoafuse import MoERegressor
     >>> from skcocoafuse.datasets import make_switch
     >>> X, y = make_switch(100, random_state=0)
-    >>> result = MoERegressor(2, draws=300, random_state=0).fit(X, y).merge_experts()
-    >>> result.changed, result.groups, result.pruned
-    (False, ((0,), (1,)), ())
+    >>> model = MoERegressor(2, draws=300, chains=2, random_state=0).fit(X, y)
+    >>> result = model.merge_experts()
+    >>> result.changed, result.groups, result.pruned, result.told_apart.shape
+    (False, ((0,), (1,)), (), (2, 2))
     """
 
     estimator: Any
