@@ -5,6 +5,7 @@ from skcocoafuse._version import __version__
 from skcocoafuse.model.priors import Prior
 from skcocoafuse.model_selection import Comparison, compare, loo
 from skcocoafuse.posterior.elpd import LooResult
+from skcocoafuse.posterior.merging import MergeResult
 from skcocoafuse.prediction import log_prob, predict_dist, predict_interval, predict_quantiles
 from skcocoafuse.predictive import PredictiveDistribution, TransformedDistribution
 
@@ -13,6 +14,7 @@ __all__ = [
     "CoCoAFusERegressor",
     "Comparison",
     "LooResult",
+    "MergeResult",
     "MoERegressor",
     "PredictiveDistribution",
     "Prior",

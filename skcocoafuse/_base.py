@@ -1,7 +1,7 @@
 """The estimator the three regressors share; open this first.
 
-``fit`` names the rooms of the package in their order: validation, design matrices and
-specification (``model``), the engine (``inference``), labels (``posterior``),
+``fit`` and its steps name the rooms of the package in their order: validation, design matrices
+and specification (``model``), the engine (``inference``), labels (``posterior``),
 ``diagnostics``. What a fitted estimator can say is in ``_fitted`` and ``_inspection``.
 """
 
@@ -115,21 +115,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         """
         with all_or_nothing(self):
             problem = self._pose(*validate_fit(self, X, y, sample_weight))
-            result = get_engine(self.inference)(problem, self._settings())
-            begun = time.perf_counter()
-            parameters = relabel(problem, problem.spec.unpack(result.theta), result.log_posterior)
-            posterior = Posterior(
-                problem.spec,
-                parameters.map(np.ascontiguousarray),
-                result.log_posterior,
-                result.stats,
-            )
-            self.posterior_, found = diagnostics.judge(problem, posterior, result.seconds)
-            self._problem = problem  # leave-one-out densities and exports need the rows
-            self._publish_coefficients()
-            found.update(result.info)
-            found["seconds"]["after sampling"] = time.perf_counter() - begun
-            self.diagnostics_ = found
+            self._infer(problem)
         diagnostics.warn(self.diagnostics_, stacklevel=4)  # the user's line, past scikit-learn's
         return self
 
@@ -183,6 +169,24 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             rounding_variance=rounding_variance(resolution / self._target.scale),
         )
         return Problem(spec, designs, self._target.apply(y), weight)
+
+    def _infer(self, problem: Problem) -> None:
+        """Find the posterior, label its experts, judge it, publish what was learned."""
+        result = get_engine(self.inference)(problem, self._settings())
+        begun = time.perf_counter()
+        parameters = relabel(problem, problem.spec.unpack(result.theta), result.log_posterior)
+        posterior = Posterior(
+            problem.spec,
+            parameters.map(np.ascontiguousarray),
+            result.log_posterior,
+            result.stats,
+        )
+        self.posterior_, found = diagnostics.judge(problem, posterior, result.seconds)
+        self._problem = problem  # leave-one-out densities and exports need the rows
+        self._publish_coefficients()
+        found.update(result.info)
+        found["seconds"]["after sampling"] = time.perf_counter() - begun
+        self.diagnostics_ = found
 
     def _settings(self) -> Settings:
         return Settings(

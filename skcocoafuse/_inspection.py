@@ -1,7 +1,10 @@
-"""A look at a fitted posterior: its table, its export, its leave-one-out densities."""
+"""A look at a fitted posterior: its table, export, leave-one-out densities, surplus experts."""
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import diagnostics
@@ -10,18 +13,23 @@ from skcocoafuse._monte_carlo import MAX_PARETO_K
 from skcocoafuse._validation import chain_cores, check_probability, seed_from
 from skcocoafuse.inference import Settings
 from skcocoafuse.inference.refit import refit_bad_rows
-from skcocoafuse.posterior import elpd
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.posterior import elpd, merging
 from skcocoafuse.posterior.elpd import LooResult
 from skcocoafuse.posterior.export import RowGroups, to_arviz
+from skcocoafuse.posterior.merging import MergeResult
+from skcocoafuse.posterior.relabel import anchor_responsibilities
 from skcocoafuse.posterior.summary import summarize
 
 
 class InspectedExperts(FittedExperts):
     """Methods that tell what was learned, and how well it would predict rows left out."""
 
+    n_experts: int
     inference: str
     chains: int
     _settings: Callable[[], Settings]
+    _infer: Callable[[Problem], None]
 
     def summary(self, coverage=0.95):
         """Posterior of every parameter, in original units.
@@ -202,3 +210,84 @@ class InspectedExperts(FittedExperts):
                 result, self._problem, self._target, self.inference, settings, cores
             )
         return result
+
+    # -- surplus experts -----------------------------------------------------------------
+
+    def merge_experts(self, *, coverage=0.95, min_share=diagnostics.MIN_SHARE) -> MergeResult:
+        """Fit again with as many experts as the posterior needs.
+
+        Experts that account for next to none of the data are left out, and experts that the
+        posterior does not tell apart are joined: those for which being copies (of the same
+        line, noise and slopes of the gate) is inside the central region of posterior
+        differences. What remains is fitted to the same rows by the same settings, from the
+        beginning: the result is that of ``fit`` with fewer experts. Where chains settled in
+        several modes, experts are those of the heaviest island.
+
+        Parameters
+        ----------
+        coverage : float, default=0.95
+            Probability inside that region. Less of it joins fewer experts.
+        min_share : float, default=0.01
+            Part of the data below which an expert is left out; the one with the largest share
+            stays in any case.
+
+        Returns
+        -------
+        MergeResult
+            With the new ``estimator``, ``groups`` of former experts, and the leave-one-out
+            cross-validation of both. This estimator stays as it was; if it has no surplus
+            experts it is itself the ``estimator`` of the result.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            Of the kinds that ``fit`` warns of, for the new estimator, and that ``loo`` warns of,
+            for both.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``coverage`` or ``min_share`` is not strictly between 0 and 1; if draws are too
+            few, as after ``inference="map"``, or not those of the posterior, as for ``loo``.
+
+        Examples
+        --------
+        >>> from skcocoafuse import MoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(2, draws=300, chains=2, random_state=0).fit(X, y)
+        >>> result = model.merge_experts()
+        >>> result.groups, result.estimator is model
+        (((0,), (1,)), True)
+        """
+        check_is_fitted(self)
+        coverage = float(check_probability(coverage, "coverage"))
+        min_share = float(check_probability(min_share, "min_share"))
+        apart = merging.told_apart(self.posterior_.main_island().flat())
+        share = self.diagnostics_["expert_share"]
+        groups = merging.groups_of(apart, share, coverage, min_share)
+        before = self._leave_one_out()
+        merged, after = self, before
+        if len(groups) < len(share):
+            merged = self._with_experts(len(groups))
+            groups = merging.in_order_of(groups, self._on_anchors(), merged._on_anchors())
+            diagnostics.warn(merged.diagnostics_, stacklevel=3)
+            after = merged._leave_one_out()
+            elpd.warn(after, stacklevel=3, model=" after merging")
+        elpd.warn(before, stacklevel=3, model=" before merging")
+        return MergeResult(merged, groups, apart, share, before, after)
+
+    def _with_experts(self, n_experts: int):
+        """The same rows and settings, inferred with another number of experts."""
+        other = copy.copy(self)
+        other.n_experts = n_experts
+        spec = replace(self._problem.spec, n_experts=n_experts)
+        other._infer(replace(self._problem, spec=spec))
+        return other
+
+    def _on_anchors(self) -> np.ndarray:
+        """Posterior mean responsibilities at some rows, (rows, n_experts)."""
+        flat = self.posterior_.main_island().flat()
+        return anchor_responsibilities(self._problem, flat)[0].mean(axis=0)

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from scipy import special
 
 from skcocoafuse._arviz import ess
 from skcocoafuse._monte_carlo import MAX_PARETO_K, rhat
@@ -64,6 +65,8 @@ def diagnose(
         part in predictions) and ``island_elpd``; ``n_divergences``; ``mean_n_steps``,
         ``max_tree_depth`` (NaN where unknown); ``expert_share``: ndarray of shape
         (n_experts,), the part of the data each expert accounts for, summing to one;
+        ``n_effective_experts``: the exponential of the shares' entropy (Hill's number of order
+        1), from 1 to n_experts, which is reached where shares are equal;
         ``n_chains``, ``n_draws`` (per chain); ``seconds``: dict per phase.
     """
     if len(posterior.islands) == 1:
@@ -74,6 +77,7 @@ def diagnose(
             np.concatenate([figure(island) for island in islands]) for figure in (rhat, ess)
         )
     stats = posterior.stats
+    share = expert_share(problem, posterior.main_island())
     return {
         "rhat": _worst(np.nanmax, overall_rhat),
         "rhat_log_posterior": float(overall_rhat[0]),
@@ -85,7 +89,8 @@ def diagnose(
         "n_divergences": int(stats["diverging"].sum()) if "diverging" in stats else 0,
         "mean_n_steps": float(stats["n_steps"].mean()) if "n_steps" in stats else np.nan,
         "max_tree_depth": float(stats["tree_depth"].max()) if "tree_depth" in stats else np.nan,
-        "expert_share": expert_share(problem, posterior.main_island()),
+        "expert_share": share,
+        "n_effective_experts": float(np.exp(special.entr(share).sum())),
         "n_chains": posterior.n_chains,
         "n_draws": posterior.n_draws,
         "seconds": dict(seconds),
@@ -106,6 +111,11 @@ def expert_share(problem: Problem, posterior: Posterior, max_draws: int = 100) -
         responsibility = np.exp(forward.NUMPY.log_softmax(terms)).mean(axis=0)
         total = total + problem.weight[rows] @ responsibility
     return total / problem.weight.sum()
+
+
+def collapsed_experts(diagnostics: dict) -> list[int]:
+    """Experts that account for less than ``MIN_SHARE`` of the data."""
+    return np.flatnonzero(diagnostics["expert_share"] < MIN_SHARE).tolist()
 
 
 def converged(diagnostics: dict) -> bool:
@@ -176,12 +186,12 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             stacklevel=stacklevel,
         )
     share = diagnostics["expert_share"]
-    collapsed = np.flatnonzero(share < MIN_SHARE)
-    if collapsed.size:
+    collapsed = collapsed_experts(diagnostics)
+    if collapsed:
         warnings.warn(
-            f"Expert(s) {collapsed.tolist()} account for less than {MIN_SHARE:.0%} of the data "
+            f"Expert(s) {collapsed} account for less than {MIN_SHARE:.0%} of the data "
             f"(shares: {np.round(share, 3).tolist()}). The data do not ask for so many experts: "
-            f"try n_experts={max(1, len(share) - collapsed.size)}.",
+            f"try n_experts={max(1, len(share) - len(collapsed))}, or merge_experts().",
             CollapsedExpertWarning,
             stacklevel=stacklevel,
         )

@@ -139,10 +139,7 @@ class Comparison:
         for name in (model, other):
             if name not in self.results:
                 raise ValueError(f"No model is named {name!r}; there are {list(self.results)}.")
-        one, two = self.results[model], self.results[other]
-        counts, same = one.weight > 0, two.weight > 0
-        gap = one.pointwise[counts] - two.pointwise[same]
-        return Difference(*elpd.sum_and_error(gap, one.weight[counts]))
+        return elpd.difference(self.results[model], self.results[other])
 
     def select(self, confidence=None, kind=None) -> str:
         """Name of the model with the highest lower bound of its elpd.

@@ -90,6 +90,10 @@ def test_surplus_expert_is_seen():
     found = diagnostics.diagnose(problem, posterior, quantities, rhat(quantities), {})
     assert found["expert_share"][1] < 1e-9
     assert found["expert_share"].sum() == pytest.approx(1.0)
+    first, _, last = found["expert_share"]
+    entropy = -first * np.log(first) - last * np.log(last)
+    assert found["n_effective_experts"] == pytest.approx(np.exp(entropy))
+    assert diagnostics.collapsed_experts(found) == [1]
     with pytest.warns(exceptions.CollapsedExpertWarning, match=r"\[1\].*less than 1%.*n_experts=2"):
         diagnostics.warn({**GOOD, "expert_share": found["expert_share"]}, stacklevel=2)
 
@@ -100,6 +104,8 @@ def test_numbers_are_there(nuts_transition):
         assert numbers["rhat"] < 1.05, name
         assert numbers["ess"] > 100
         assert numbers["expert_share"].sum() == pytest.approx(1.0)
+        assert 1.0 < numbers["n_effective_experts"] <= 2.0
+        assert diagnostics.collapsed_experts(numbers) == []
         assert numbers["n_chains"] == 4
         assert numbers["n_draws"] == 1000
         assert {"optimisation", "sampling"} <= set(numbers["seconds"])

@@ -205,6 +205,13 @@ class LooResult:
         )
 
 
+def difference(one: LooResult, two: LooResult) -> Difference:
+    """By how much one elpd exceeds another on the same rows, with the paired standard error."""
+    counts, same = one.weight > 0, two.weight > 0
+    gap = one.pointwise[counts] - two.pointwise[same]
+    return Difference(*sum_and_error(gap, one.weight[counts]))
+
+
 def estimate(
     problem: Problem,
     posterior: Posterior,

@@ -48,7 +48,7 @@ def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray)
         return parameters
     lead = log_posterior.shape
     flat = parameters.flatten_draws()
-    responsibility, y = _anchor_responsibilities(problem, flat)
+    responsibility, y = anchor_responsibilities(problem, flat)
     order = stephens(responsibility, int(np.argmax(log_posterior)))
     responsibility = np.take_along_axis(responsibility, order[:, None, :], axis=-1)
     share = responsibility.mean(axis=0)
@@ -56,7 +56,7 @@ def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray)
     return parameters.permute_experts(order.reshape(*lead, M))
 
 
-def _anchor_responsibilities(problem: Problem, flat: Parameters):
+def anchor_responsibilities(problem: Problem, flat: Parameters) -> tuple[np.ndarray, np.ndarray]:
     """Responsibilities of the unfused experts (draws, anchors, M), and the anchors' y."""
     anchors = problem.anchors(N_ANCHORS)
     terms = unfused_log_density(flat, anchors.designs, anchors.y)
