@@ -3,7 +3,14 @@
 from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse._version import __version__
 from skcocoafuse.model.priors import Prior
-from skcocoafuse.model_selection import Comparison, compare, loo
+from skcocoafuse.model_selection import (
+    Comparison,
+    NExpertsSelection,
+    NExpertsSelector,
+    compare,
+    loo,
+    select_n_experts,
+)
 from skcocoafuse.posterior.elpd import LooResult
 from skcocoafuse.posterior.merging import MergeResult
 from skcocoafuse.prediction import log_prob, predict_dist, predict_interval, predict_quantiles
@@ -16,6 +23,8 @@ __all__ = [
     "LooResult",
     "MergeResult",
     "MoERegressor",
+    "NExpertsSelection",
+    "NExpertsSelector",
     "PredictiveDistribution",
     "Prior",
     "TransformedDistribution",
@@ -26,4 +35,5 @@ __all__ = [
     "predict_dist",
     "predict_interval",
     "predict_quantiles",
+    "select_n_experts",
 ]

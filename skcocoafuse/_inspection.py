@@ -182,11 +182,11 @@ class InspectedExperts(FittedExperts):
         >>> result.p_loo > 0, result.pointwise.shape
         (True, (100,))
         """
-        result = self._leave_one_out(reloo, max_draws)
+        result = self._leave_one_out(reloo=reloo, max_draws=max_draws)
         elpd.warn(result, stacklevel=3)
         return result
 
-    def _leave_one_out(self, reloo=False, max_draws=None) -> LooResult:
+    def _leave_one_out(self, *, reloo=False, max_draws=None) -> LooResult:
         check_is_fitted(self)
         if diagnostics.approximates_badly(self.diagnostics_):
             raise ValueError(

@@ -22,7 +22,8 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     volume times its height (its approximate evidence), and draws are resampled by smoothed
     importance weights. Where the Pareto k-hat of these is above 0.7, they say more about luck
     than about the posterior; then every mode has chains of its own, uncorrected, and predictions
-    weigh the modes as they weigh islands of chains. A first pool, as large as the sample, shows which it will be.
+    weigh the modes as they weigh islands of chains. A first pool, as large as the sample, shows
+    which it will be.
     """
     check_options("laplace", settings.options, ())
     rng = np.random.default_rng(settings.seed)

@@ -1,0 +1,17 @@
+"""Choosing among models, and among numbers of experts, by how they predict rows left out."""
+
+from skcocoafuse.model_selection._comparison import Comparison, compare, loo
+from skcocoafuse.model_selection._n_experts import (
+    NExpertsSelection,
+    NExpertsSelector,
+    select_n_experts,
+)
+
+__all__ = [
+    "Comparison",
+    "NExpertsSelection",
+    "NExpertsSelector",
+    "compare",
+    "loo",
+    "select_n_experts",
+]
