@@ -2,6 +2,7 @@
 
 from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse._version import __version__
+from skcocoafuse.checks import PriorSensitivity, prior_sensitivity
 from skcocoafuse.model.priors import Prior
 from skcocoafuse.model_selection import Comparison, compare, loo
 from skcocoafuse.posterior.elpd import LooResult
@@ -16,6 +17,7 @@ __all__ = [
     "MoERegressor",
     "PredictiveDistribution",
     "Prior",
+    "PriorSensitivity",
     "TransformedDistribution",
     "__version__",
     "compare",
@@ -24,4 +26,5 @@ __all__ = [
     "predict_dist",
     "predict_interval",
     "predict_quantiles",
+    "prior_sensitivity",
 ]
