@@ -191,7 +191,9 @@ class InspectedExperts(FittedExperts):
         else:
             designs = self._checked_designs(X)
             rows = np.arange(len(designs["expert"]))
-        own = sensitivity.own_conclusions(conclusions or {}, self.posterior_)
+        own = sensitivity.own_conclusions(
+            {} if conclusions is None else conclusions, self.posterior_
+        )
         names = [f"row {row}" for row in rows]
         return sensitivity.measure(problem, posterior, designs, names, own, alpha, threshold)
 

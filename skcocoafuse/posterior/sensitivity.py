@@ -44,21 +44,7 @@ class Conclusion(NamedTuple):
 class Sensitivity:
     """How much one conclusion hangs on one prior, at the entry where it does most.
 
-    Parameters
-    ----------
-    prior, conclusion, entry : str
-    prior_sensitivity, likelihood_sensitivity : float
-        Distance that the conclusion's distribution moves per doubling of the power.
-    noise : float
-        What ``prior_sensitivity`` would be, in root mean square, if the two had nothing to do
-        with each other, because draws are finite.
-    shift : float
-        Change of the conclusion's mean per doubling of the prior's power, in posterior
-        standard deviations.
-    pareto_k : float
-        Of the weights, the worse of prior and likelihood.
-    diagnosis : str
-        Empty where there is nothing to say.
+    What the numbers are is told in :attr:`PriorSensitivity.table`.
     """
 
     prior: str
@@ -86,6 +72,18 @@ class PriorSensitivity:
         Pareto k-hat up to which weights can be trusted.
     n_draws : int
         Posterior draws that were used.
+
+    Examples
+    --------
+    >>> from skcocoafuse import BoERegressor, prior_sensitivity
+    >>> from skcocoafuse.datasets import make_transition
+    >>> X, y = make_transition(1000, random_state=0)
+    >>> model = BoERegressor(1, inference="laplace", random_state=0).fit(X, y)
+    >>> result = prior_sensitivity(model)
+    >>> result.sensitive_priors
+    []
+    >>> float(result.table["prior_sensitivity"].max().round(1))
+    0.0
     """
 
     entries: tuple[Sensitivity, ...]
@@ -107,7 +105,13 @@ class PriorSensitivity:
         -------
         pandas.DataFrame
             Index: ``prior`` (a parameter's name, or "all" priors together) and ``conclusion``.
-            Columns: the other attributes of :class:`Sensitivity`.
+            ``entry``: where the conclusion has several numbers, the one that is most sensitive.
+            ``prior_sensitivity``, ``likelihood_sensitivity``: distance that its distribution moves
+            per doubling of the power. ``noise``: what the former would be, in root mean square,
+            if the two had nothing to do with each other, because draws are finite. ``shift``:
+            change of the mean per doubling of the prior's power, in posterior standard
+            deviations. ``pareto_k``: of the weights, the worse of prior and likelihood.
+            ``diagnosis``: in words, empty where there is nothing to say.
         """
         import pandas as pd
 
@@ -116,11 +120,9 @@ class PriorSensitivity:
     def _words(self) -> str:
         told = self.sensitive_priors
         unclear = [e for e in self.entries if e.diagnosis in (BAD_WEIGHTS, FEW_DRAWS)]
-        hang = (
-            f"Conclusions hang on the prior of {', '.join(told)}"
-            if told
-            else ("No conclusion is seen to hang on the prior of a single parameter")
-        )
+        hang = "No conclusion is seen to hang on the prior of a single parameter"
+        if told:
+            hang = f"Conclusions hang on the prior of {', '.join(told)}"
         few = f"; {len(unclear)} of {len(self.entries)} figures cannot be told" if unclear else ""
         return f"{hang} (threshold {self.threshold:g}, {self.n_draws} draws{few})."
 
@@ -296,7 +298,8 @@ class Scaled:
         """How far the distribution of values (draws, entries) moves."""
         both = cumulative_js_distance(values, np.concatenate([self._less, self._more]))
         center, spread = values.mean(axis=0), values.std(axis=0)
-        # the cumulated weights of unrelated draws are off by a variance of unequal * P (1 - P)
+        # For unrelated draws Q - P has the variance unequal * P (1 - P), and the squared distance is about
+        # the integral of (Q - P)^2 / P over that of 8 log(2) P.
         above, below = values.max(axis=0) - center, center - values.min(axis=0)
         varies = spread > 0.0
         lopsided = np.ones_like(center)
