@@ -298,8 +298,8 @@ class Scaled:
         """How far the distribution of values (draws, entries) moves."""
         both = cumulative_js_distance(values, np.concatenate([self._less, self._more]))
         center, spread = values.mean(axis=0), values.std(axis=0)
-        # For unrelated draws Q - P has the variance unequal * P (1 - P), and the squared distance is about
-        # the integral of (Q - P)^2 / P over that of 8 log(2) P.
+        # For unrelated draws Q - P has the variance unequal * P (1 - P), and the squared distance
+        # is about the integral of (Q - P)^2 / P over that of 8 log(2) P.
         above, below = values.max(axis=0) - center, center - values.min(axis=0)
         varies = spread > 0.0
         lopsided = np.ones_like(center)

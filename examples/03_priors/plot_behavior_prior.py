@@ -82,8 +82,8 @@ for name, m in models.items():
 # rows, which it lowers by a fifth of a standard deviation per doubling: data and prior pull in
 # different directions, and the data win. Without it the leave-one-out density rises by less than a
 # nat, predictions stay what they were but for where the lower end of the interval jumps, and
-# beta(x) is the same line. More hangs on the gate's slopes, which say how sharply the turbine's regimes
-# part, and on `sigma`.
+# beta(x) is the same line. More hangs on the gate's slopes, which say how sharply the turbine's
+# regimes part, and on `sigma`.
 #
 # Why data can say so much about a beta that is nearly 1 everywhere: the power of a standing turbine
 # has a standard deviation of 0.3 kW, that of a running one of 30 to 60 kW. Of such a variance even
