@@ -70,7 +70,7 @@ def prior_sensitivity(
     >>> from skcocoafuse.datasets import make_transition
     >>> X, y = make_transition(100, random_state=0)
     >>> narrow = {"sigma": Prior("lognormal", loc=1.0, scale=0.1)}
-    >>> model = BoERegressor(priors=narrow, inference="laplace", random_state=0).fit(X, y)
+    >>> model = BoERegressor(1, priors=narrow, inference="laplace", random_state=0).fit(X, y)
     >>> prior_sensitivity(model).sensitive_priors[0]
     'sigma'
     """
