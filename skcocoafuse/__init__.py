@@ -2,6 +2,7 @@
 
 from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse._version import __version__
+from skcocoafuse.checks import PriorSensitivity, prior_sensitivity
 from skcocoafuse.model.priors import Prior
 from skcocoafuse.model_selection import (
     Comparison,
@@ -27,6 +28,7 @@ __all__ = [
     "NExpertsSelector",
     "PredictiveDistribution",
     "Prior",
+    "PriorSensitivity",
     "TransformedDistribution",
     "__version__",
     "compare",
@@ -35,5 +37,6 @@ __all__ = [
     "predict_dist",
     "predict_interval",
     "predict_quantiles",
+    "prior_sensitivity",
     "select_n_experts",
 ]
