@@ -1,11 +1,9 @@
 """Choosing among models, and among numbers of experts, by how they predict rows left out."""
 
 from skcocoafuse.model_selection._comparison import Comparison, compare, loo
-from skcocoafuse.model_selection._n_experts import (
-    NExpertsSelection,
-    NExpertsSelector,
-    select_n_experts,
-)
+from skcocoafuse.model_selection._n_experts import select_n_experts
+from skcocoafuse.model_selection._selection import NExpertsSelection
+from skcocoafuse.model_selection._selector import NExpertsSelector
 
 __all__ = [
     "Comparison",

@@ -74,6 +74,11 @@ def loo_result(estimator, **options) -> LooResult:
     return result
 
 
+def regressor_inside(estimator):
+    """The fitted regressor with the posterior."""
+    return unwrap(estimator, "_leave_one_out", "leave-one-out densities").estimator
+
+
 def _behind(inner: LooResult, target: TargetMap) -> LooResult:
     """Figures of the target whose transformation the model saw."""
     y = target.backward(inner.y)
