@@ -1,5 +1,6 @@
 """Bayesian experts regressors for scikit-learn, with predictive distributions one can use."""
 
+from skcocoafuse._loading import load
 from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse._version import __version__
 from skcocoafuse.model.priors import Prior
@@ -19,6 +20,7 @@ __all__ = [
     "TransformedDistribution",
     "__version__",
     "compare",
+    "load",
     "log_prob",
     "loo",
     "predict_dist",
