@@ -1,5 +1,6 @@
 """Bayesian experts regressors for scikit-learn, with predictive distributions one can use."""
 
+from skcocoafuse._loading import load
 from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse._version import __version__
 from skcocoafuse.checks import PriorSensitivity, prior_sensitivity
@@ -32,6 +33,7 @@ __all__ = [
     "TransformedDistribution",
     "__version__",
     "compare",
+    "load",
     "log_prob",
     "loo",
     "predict_dist",

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skcocoafuse import diagnostics
+from skcocoafuse import diagnostics, persistence
 from skcocoafuse._inspection import InspectedExperts
 from skcocoafuse._validation import (
     Interval,
@@ -31,7 +31,9 @@ from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.persistence.fitted import FittedState
 from skcocoafuse.posterior.draws import Posterior, random_targets
+from skcocoafuse.posterior.export import NO_ROW_GROUPS
 from skcocoafuse.posterior.relabel import relabel
 
 _NEEDS_A_SCALE = (
@@ -293,6 +295,75 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         if self._behavior is None:
             self.behavior_intercept_ = float(mean.behavior_intercept)
             self.behavior_coef_ = mean.behavior_coef
+
+    # -- keeping a fit -------------------------------------------------------------------
+
+    def save(self, path):
+        """Write the fitted estimator to one netCDF-4 file, for :func:`skcocoafuse.load`.
+
+        Other programs can read it as well: the posterior, the sampler's statistics and the data
+        in ArviZ's groups, parameters and diagnostics as JSON. The user guide describes the file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file there is replaced, once the new one is complete.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        TypeError
+            If a parameter, or a transformer fitted inside, is of a kind that the file has no
+            place for (a function, a transformer of your own), or the estimator is of a class of
+            your own. Nothing is written then; :mod:`joblib` and skops take these.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        Constructor parameters and all that ``fit`` found are kept; metadata requests (as by
+        ``set_fit_request``) are not.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from skcocoafuse import MoERegressor, load
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(inference="map", random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "switch.nc"))
+        ...     again = load(os.path.join(folder, "switch.nc"))
+        >>> bool((again.predict(X) == model.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        groups = self._arviz_groups(NO_ROW_GROUPS)
+        del groups["posterior_standardized"]  # the state has it
+        persistence.write(path, type(self), self.get_params(deep=False), self._state(), groups)
+
+    def _state(self) -> FittedState:
+        """All that ``fit`` found."""
+        return FittedState(
+            self._designs,
+            self._target,
+            self._problem,
+            self.posterior_,
+            self.diagnostics_,
+            self.n_features_in_,
+            getattr(self, "feature_names_in_", None),
+        )
+
+    def _restore(self, state: FittedState):
+        """Become fitted; the inverse of :meth:`_state`."""
+        self._designs, self._target, self._problem = state.designs, state.target, state.problem
+        self.posterior_, self.diagnostics_ = state.posterior, state.diagnostics
+        self.n_features_in_ = state.n_features_in
+        if state.feature_names_in is not None:
+            self.feature_names_in_ = state.feature_names_in
+        self._publish_coefficients()
+        return self
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "posterior_")

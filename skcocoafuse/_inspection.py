@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import diagnostics
+from skcocoafuse._arviz import inference_data
 from skcocoafuse._fitted import FittedExperts
 from skcocoafuse._validation import chain_cores, check_probability, seed_from
 from skcocoafuse.inference import Settings
@@ -15,7 +16,7 @@ from skcocoafuse.inference.refit import refit_bad_rows
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior import elpd, merging, sensitivity
 from skcocoafuse.posterior.elpd import LooResult
-from skcocoafuse.posterior.export import RowGroups, to_arviz
+from skcocoafuse.posterior.export import ATTRS, RowGroups, arviz_groups
 from skcocoafuse.posterior.merging import MergeResult
 from skcocoafuse.posterior.relabel import anchor_responsibilities
 from skcocoafuse.posterior.sensitivity import PriorSensitivity
@@ -125,13 +126,17 @@ class InspectedExperts(FittedExperts):
         (4, 50, 100)
         """
         check_is_fitted(self)
-        return to_arviz(
+        wanted = RowGroups(log_likelihood, posterior_predictive, thin, seed_from(random_state))
+        return inference_data(self._arviz_groups(wanted), ATTRS)
+
+    def _arviz_groups(self, wanted: RowGroups) -> dict:
+        return arviz_groups(
             self._problem,
             self.posterior_,
             self._original_units(self.posterior_.parameters),
             self._designs,
             self._target,
-            RowGroups(log_likelihood, posterior_predictive, thin, seed_from(random_state)),
+            wanted,
         )
 
     # -- choosing a model ----------------------------------------------------------------
