@@ -202,7 +202,7 @@ def test_more_rows_hang_less_on_priors():
         BoERegressor(1, inference="laplace", random_state=0).fit(
             *make_transition(n, random_state=0)
         )
-        for n in (40, 1500)
+        for n in (100, 1500)
     )
     few, many = (scale_of(m)["prior_sensitivity"].groupby("prior").max() for m in (few, many))
     assert many["expert_coef"] < min(0.01, 0.5 * few["expert_coef"])
