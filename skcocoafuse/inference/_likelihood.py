@@ -159,9 +159,12 @@ def _sum(line):
 def log_likelihood(
     intercept, coef, variance, gate_intercept, gate_coef, behavior_intercept, behavior_coef,
     X_expert, X_gate, X_behavior, y, weight, behavior,
-    d_intercept, d_coef, d_variance, d_gate_intercept, d_gate_coef, d_behavior_coef,
+    d_intercept, d_coef, d_variance, d_gate_intercept, d_gate_coef, d_behavior_coef, slopes,
 ):  # fmt: skip
-    """Sum of weighted row log densities; adds to the gradients, returns that of h too."""
+    """Sum of weighted row log densities; adds to the gradients, returns that of h too.
+
+    Without ``slopes`` the gradients stay as they are.
+    """
     n_experts = variance.size
     c = np.empty(SHARED + 6 * ROWS)
     w = np.empty((n_experts, OWN + 4 * ROWS))
@@ -178,6 +181,8 @@ def log_likelihood(
             behavior_intercept, behavior_coef, X_expert, X_gate, X_behavior, behavior,
         )  # fmt: skip
         total += _densities(c, w, variance)
+        if not slopes:
+            continue
         _upstream(c, w, variance, learned)
         for k in range(n_experts):
             u = w[k]

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import stats
 
+from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.importance import resample
@@ -53,7 +54,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         approximation.mean.eval(), approximation.cov.eval(), allow_singular=True
     )
     log_posterior = kernel.log_posterior(pool)
-    chosen, pareto_k = resample(log_posterior, normal.logpdf(pool), n_kept, rng)
+    chosen, pareto_k = resample(log_posterior, normal.logpdf(pool), n_kept, MAX_PARETO_K, rng)
     if chosen is None:
         chosen = np.flatnonzero(np.isfinite(log_posterior))[:n_kept]
     shape = (settings.chains, settings.draws)

@@ -3,11 +3,14 @@
 import numpy as np
 
 from skcocoafuse._monte_carlo import smooth_importance_weights
-from skcocoafuse.diagnostics import MAX_PARETO_K
 
 
 def resample(
-    log_posterior: np.ndarray, log_proposal: np.ndarray, n: int, rng: np.random.Generator
+    log_posterior: np.ndarray,
+    log_proposal: np.ndarray,
+    n: int,
+    max_pareto_k: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray | None, float]:
     """Which proposals to keep so that they follow the posterior.
 
@@ -17,6 +20,8 @@ def resample(
         Log densities, each up to a constant, of draws from the proposal.
     n : int
         Draws to keep.
+    max_pareto_k : float
+        Of weights that can be trusted.
     rng : numpy.random.Generator
 
     Returns
@@ -28,7 +33,7 @@ def resample(
     log_ratio = log_posterior - log_proposal
     log_ratio[~np.isfinite(log_ratio)] = -np.inf
     log_weight, pareto_k = smooth_importance_weights(log_ratio)
-    if not pareto_k <= MAX_PARETO_K:
+    if not pareto_k <= max_pareto_k:
         return None, float(pareto_k)
     weight = np.exp(log_weight)
     return rng.choice(len(weight), n, p=weight / weight.sum()), float(pareto_k)

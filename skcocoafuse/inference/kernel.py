@@ -71,9 +71,11 @@ def _prior(prior, x, softening, gradient):
 @njit(**OPTIONS)
 def log_posterior(
     theta, X_expert, X_gate, X_behavior, y, weight, basis, priors, rounding_variance, behavior,
-    softening, gradient,
+    softening, gradient, slopes,
 ):  # fmt: skip
     """Log posterior density at ``theta``, without the priors' constants; fills ``gradient``.
+
+    Without ``slopes``, in half the time, the likelihood's part of the gradient is left out.
 
     Design matrices are feature-major, (features, rows); rows are a multiple of ROWS.
     ``basis`` is the (n_experts, n_experts - 1) sum-to-zero basis of the gates, ``priors``
@@ -116,7 +118,7 @@ def log_posterior(
         gate, gate_coef, h, theta[at_behavior_coef:],
         X_expert, X_gate, X_behavior, y, weight, behavior,
         gradient[:M], gradient[at_coef:at_sigma].reshape((M, d_e)), d_variance,
-        d_gate, d_gate_coef, gradient[at_behavior_coef:],
+        d_gate, d_gate_coef, gradient[at_behavior_coef:], slopes,
     )  # fmt: skip
 
     for k in range(M):
@@ -188,11 +190,14 @@ class Kernel:
             return self
         return Kernel(replace(self.problem, weight=power * self.problem.weight))
 
-    def user_data(self, softening: float = 0.0, coordinates: Coordinates | None = None):
+    def user_data(
+        self, softening: float = 0.0, coordinates: Coordinates | None = None, slopes: bool = True
+    ):
         """What :data:`log_posterior_callback` reads, and the arrays to keep while it does.
 
         ``softening`` > 0 rounds the kinks of those Laplace priors that coordinates do not
-        bend. Without ``coordinates`` the density is that of the parameters themselves.
+        bend. Without ``coordinates`` the density is that of the parameters themselves; without
+        ``slopes`` gradients are not to be used.
         """
         rounded = np.full(2, softening)
         if coordinates is not None:  # bending takes away the exact kink
@@ -201,7 +206,7 @@ class Kernel:
         if coordinates is not None:
             arrays += [coordinates.centre, coordinates.factor, coordinates.bends]
         addresses = [array.ctypes.data for array in arrays] + [0, 0, 0]
-        return np.array(addresses[:_N_ADDRESSES] + self._sizes, dtype=np.int64), arrays
+        return np.array([*addresses[:_N_ADDRESSES], *self._sizes, slopes], dtype=np.int64), arrays
 
     def function(
         self, softening: float = 0.0, coordinates: Coordinates | None = None
@@ -216,7 +221,8 @@ class Kernel:
     def log_posterior(self, theta: np.ndarray) -> np.ndarray:
         """Log posterior of many unconstrained vectors, (..., n_parameters) to (...)."""
         flat = np.ascontiguousarray(theta.reshape(-1, self.n_parameters))
-        return self.function().at_many(flat)[0].reshape(theta.shape[:-1])
+        density = LogDensity(self, 0.0, None, slopes=False)
+        return density.at_many(flat)[0].reshape(theta.shape[:-1])
 
 
 class LogDensity:
@@ -236,8 +242,14 @@ class LogDensity:
         What :func:`evaluate` leaves out.
     """
 
-    def __init__(self, kernel: Kernel, softening: float, coordinates: Coordinates | None):
-        self._data, self._arrays = kernel.user_data(softening, coordinates)
+    def __init__(
+        self,
+        kernel: Kernel,
+        softening: float,
+        coordinates: Coordinates | None,
+        slopes: bool = True,
+    ):
+        self._data, self._arrays = kernel.user_data(softening, coordinates, slopes)
         self.handle = np.array([log_posterior_callback.address, self._data.ctypes.data])
         self.constant = kernel.constant
 
@@ -286,6 +298,7 @@ def _as_pointer(typingctx, address):
     return types.voidptr(address), codegen
 
 
+_N_SIZES = 8
 _N_ADDRESSES = 12  # at the head of user_data; the last three are 0 without coordinates
 _REALS = types.CPointer(types.double)
 
@@ -296,7 +309,7 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
 
     Returns 0, or 1 where the density or its gradient is not finite.
     """
-    u = carray(user_data, (_N_ADDRESSES + 7,), np.int64)
+    u = carray(user_data, (_N_ADDRESSES + _N_SIZES,), np.int64)
     d_expert, d_gate, d_behavior, rows = u[12], u[13], u[14], u[15]
     M, n_priors, behavior = u[16], u[17], u[18]
     z = carray(theta, (n,))
@@ -325,6 +338,7 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
         behavior,
         carray(_as_pointer(u[8]), (2,), np.float64),
         slope,
+        u[19] != 0,
     )
     if moved:
         factor = carray(_as_pointer(u[10]), (n, n), np.float64)

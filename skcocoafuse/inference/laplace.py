@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import stats
 
+from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
@@ -13,6 +14,8 @@ from skcocoafuse.model.problem import Problem
 
 _MAX_NORMALS = 8
 _POOL = 4  # proposals per kept draw, where weights are worth it
+_FIRST_POOL = 1000  # proposals in a first look at whether they are
+_HOPELESS = 1.0  # k-hat of that look from which they are not
 _DF = 10.0  # degrees of freedom of proposals; Normals with small samples miss the tails
 
 
@@ -24,8 +27,8 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     of the same scale, whose wider tails bound the weights (Geweke, 1989, Econometrica 57), are
     resampled by smoothed importance weights. Where the Pareto k-hat of these is above 0.7, they
     say more about luck than about the posterior; then every mode has chains of its own,
-    uncorrected, and predictions weigh the modes as they weigh islands of chains. A first pool, as
-    large as the sample, shows which it will be.
+    uncorrected, and predictions weigh the modes as they weigh islands of chains. A small first
+    pool shows where there is no hope.
     """
     check_options("laplace", settings.options, ())
     rng = np.random.default_rng(settings.seed)
@@ -38,12 +41,12 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     log_mass = np.array([mode.log_mass for mode in modes])
     log_share = log_mass - logsumexp(log_mass)
     n_kept = settings.chains * settings.draws
-    for pool_size in (n_kept, _POOL * n_kept):
+    for pool_size, limit in ((_FIRST_POOL, _HOPELESS), (_POOL * n_kept, MAX_PARETO_K)):
         counts = rng.multinomial(pool_size, np.exp(log_share))
         pool = rng.permutation(np.concatenate(_draw(normals, counts, rng, _DF)))
         log_posterior = kernel.log_posterior(pool)
         log_proposal = _log_density(normals, log_share, pool)
-        chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, rng)
+        chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, limit, rng)
         if chosen is None:
             break
     if chosen is not None:

@@ -152,3 +152,11 @@ def test_vector_math_is_accurate_to_rounding():
     both(x, y, e, logarithm)
     np.testing.assert_allclose(e, np.exp(x), rtol=5e-16)
     np.testing.assert_allclose(logarithm, np.log(y), rtol=6e-16, atol=1e-300)
+
+
+@pytest.mark.parametrize("n_experts", [1, 3])
+def test_values_without_slopes_are_the_same(n_experts):
+    kernel = Kernel(make_problem(n_experts))
+    points = np.random.default_rng(0).normal(size=(2, 5, kernel.n_parameters))
+    expected = [[kernel(point)[0] for point in row] for row in points]
+    np.testing.assert_array_equal(kernel.log_posterior(points), expected)
