@@ -1,5 +1,9 @@
 """Pictures, by matplotlib."""
 
+import numpy as np
+
+_LINEAR = 10.0  # nats; differences beyond it need no closer look
+
 
 def new_axes(ax=None):
     """The axes given, or those of a new figure.
@@ -18,11 +22,11 @@ def new_axes(ax=None):
     return plt.subplots(layout="constrained")[1]
 
 
-def draw_selection(table, ax=None):
-    """The elpd of each number of experts less the best, from ``NExpertsSelection.table``.
+def draw_selection(table, untrusted, ax=None):
+    """The elpd of each number of experts less the best, from ``NExpertsSelection``.
 
-    Bars are the paired standard error of the difference; hollow marks are fits that did not
-    converge or have rows of bad Pareto k-hat; the ring is around the choice.
+    Bars are the paired standard error of the difference; hollow marks are numbers of experts in
+    ``untrusted``; the ring is around the choice. Beyond 10 nats the scale is logarithmic.
     """
     ax = new_axes(ax)
     numbers, behind = table.index.to_numpy(), -table["elpd_diff"].to_numpy()
@@ -30,14 +34,16 @@ def draw_selection(table, ax=None):
     ax.errorbar(
         numbers, behind, table["diff_se"], fmt="none", color="0.4", elinewidth=1.5, capsize=3
     )
-    trusted = (table["converged"] & (table["n_bad_k"] == 0)).to_numpy()
-    for here, face, label in ((trusted, "C0", None), (~trusted, "white", "not to be trusted")):
+    hollow = np.isin(numbers, untrusted)
+    for here, face, label in ((~hollow, "C0", None), (hollow, "white", "not to be trusted")):
         if here.any():
             ax.plot(numbers[here], behind[here], "o", color="C0", mfc=face, label=label)
     chosen = table["chosen"].to_numpy()
     ax.plot(
         numbers[chosen], behind[chosen], "o", color="C3", mfc="none", markersize=13, label="chosen"
     )
+    ax.set_yscale("symlog", linthresh=_LINEAR)
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xticks(numbers)
     ax.set_xlabel("number of experts")
     ax.set_ylabel("elpd less the highest (nats)")

@@ -80,7 +80,8 @@ def select_n_experts(
     Warns
     -----
     UncertainSelectionWarning
-        If the fit that was chosen, or the one of highest elpd, cannot be trusted.
+        If the figures of the fit that was chosen, or of the one of highest elpd, cannot be
+        trusted, or if rows of bad Pareto k-hat make a difference to the choice.
     sklearn.exceptions.ConvergenceWarning
         Of the kinds that ``fit`` warns of, for the fit that was chosen.
 
@@ -190,16 +191,17 @@ def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
     inside = regressor_inside(estimator)
     if criterion == "loo":
         result = loo_result(estimator)
-        pointwise, in_sample, n_bad_k = result.pointwise, result.in_sample, len(result.bad_rows)
+        pointwise, in_sample = result.pointwise, result.in_sample
+        bad = np.isin(np.arange(len(pointwise)), result.bad_rows)
     else:
         in_sample = pointwise = prediction.log_prob(estimator, X, y)
-        n_bad_k = 0
+        bad = np.zeros(len(pointwise), dtype=bool)
     return Candidate(
         estimator,
         pointwise,
         in_sample,
         inside._problem.weight,
-        n_bad_k,
+        bad,
         diagnostics.converged(inside.diagnostics_),
         time.perf_counter() - begun,
     )
@@ -240,7 +242,7 @@ def _left_out_by(folds, whole: Candidate, found: list) -> Candidate:
         pointwise,
         whole.in_sample,
         whole.weight,
-        0,
+        whole.bad,
         whole.converged and all(fine),
         whole.seconds + sum(seconds),
     )
@@ -249,18 +251,18 @@ def _left_out_by(folds, whole: Candidate, found: list) -> Candidate:
 def _warn(selection: NExpertsSelection) -> None:
     chosen, best = selection.n_experts, selection.best
     diagnostics.warn(selection.candidates[chosen].diagnostics, stacklevel=4)
-    doubtful = [m for m in sorted({chosen, best}) if m in selection.untrusted]
-    if not doubtful:
-        return
     said = []
-    for m in doubtful:
+    for m in sorted({chosen, best} & set(selection.untrusted)):
         candidate = selection.candidates[m]
-        reasons = [] if candidate.converged else ["did not converge"]
-        if candidate.n_bad_k:
-            reasons.append(f"has {candidate.n_bad_k} rows of bad Pareto k-hat")
-        said.append(f"n_experts={m} {' and '.join(reasons)}")
+        reason = f"has bad Pareto k-hat in {candidate.bad.sum()} of {len(candidate.bad)} rows"
+        said.append(f"n_experts={m} {reason if candidate.converged else 'did not converge'}")
+    other = selection.n_experts_without_bad_rows
+    if other != chosen:
+        said.append(f"without rows of bad Pareto k-hat it would be {other}")
+    if not said:
+        return
     warnings.warn(
-        f"The choice of {chosen} experts (highest elpd: {best}) hangs on fits that cannot be "
+        f"The choice of {chosen} experts (highest elpd: {best}) hangs on figures that cannot be "
         f"trusted: {'; '.join(said)}. See `table`; criterion='cv' needs no importance weights, "
         "and more draws and tune help chains to agree.",
         UncertainSelectionWarning,

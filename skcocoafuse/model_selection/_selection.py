@@ -1,6 +1,6 @@
 """Candidates with different numbers of experts, and the rules that choose among them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from skcocoafuse.model_selection._comparison import regressor_inside
 from skcocoafuse.posterior import elpd
 from skcocoafuse.posterior.elpd import Difference
 
+_MAX_BAD_ROWS = 0.05  # part of the rows
 RULES = ("best", "one_se", "chebyshev")
 
 
@@ -28,8 +29,8 @@ class Candidate:
     in_sample : ndarray of shape (n_samples,)
         Log density of each row by the fit that has seen it.
     weight : ndarray of shape (n_samples,)
-    n_bad_k : int
-        Rows whose leave-one-out density cannot be trusted; 0 for K-fold cross-validation.
+    bad : ndarray of bool, shape (n_samples,)
+        Rows whose leave-one-out density cannot be trusted; none for K-fold cross-validation.
     converged : bool
         Whether the fit, and those of all folds, passed the checks that ``fit`` warns of.
     seconds : float
@@ -40,7 +41,7 @@ class Candidate:
     pointwise: np.ndarray
     in_sample: np.ndarray
     weight: np.ndarray
-    n_bad_k: int
+    bad: np.ndarray
     converged: bool
     seconds: float
 
@@ -109,12 +110,24 @@ class NExpertsSelection:
     def untrusted(self) -> list[int]:
         """Numbers of experts whose leave-one-out figures cannot be trusted.
 
-        Folds are foreseen by fits that have not seen them, so their figures can be trusted
-        whatever the fits are like.
+        The fit did not converge, or more than 5% of the rows have a bad Pareto k-hat. Folds are
+        foreseen by fits that have not seen them, so their figures can be trusted whatever the
+        fits are like.
         """
         if self.criterion == "cv":
             return []
-        return [m for m, c in self.candidates.items() if c.n_bad_k or not c.converged]
+        return [
+            m for m, c in self.candidates.items() if not c.converged or c.bad.mean() > _MAX_BAD_ROWS
+        ]
+
+    @property
+    def n_experts_without_bad_rows(self) -> int:
+        """What the rule chooses by the rows that can be trusted with every number of experts."""
+        bad = np.any([c.bad for c in self.candidates.values()], axis=0)
+        candidates = {
+            m: replace(c, weight=np.where(bad, 0.0, c.weight)) for m, c in self.candidates.items()
+        }
+        return replace(self, candidates=candidates).n_experts
 
     @property
     def table(self):
@@ -144,7 +157,7 @@ class NExpertsSelection:
                     "diff_se": behind.se,
                     "elpd_lower": self._lower_bound(m),
                     "p": elpd.sum_and_error(gained, candidate.weight)[0],
-                    "n_bad_k": candidate.n_bad_k,
+                    "n_bad_k": int(candidate.bad.sum()),
                     "rhat": candidate.diagnostics["rhat"],
                     "converged": candidate.converged,
                     "collapsed": len(diagnostics.collapsed_experts(candidate.diagnostics)),
@@ -173,7 +186,7 @@ class NExpertsSelection:
         """
         from skcocoafuse.plotting import draw_selection
 
-        return draw_selection(self.table, ax)
+        return draw_selection(self.table, self.untrusted, ax)
 
     def _lower_bound(self, n_experts: int) -> float:
         return self.candidates[n_experts].elpd.lower_bound(self.confidence)

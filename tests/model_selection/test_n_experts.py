@@ -119,7 +119,7 @@ def test_parallel_candidates_are_the_same(backend, folded, data):
 def made(pointwise, rule, sampled, **changes):
     """A selection of made-up figures."""
     whole = sampled.candidates[2]
-    changes = {"n_bad_k": 0, "converged": True} | changes
+    changes = {"bad": np.zeros(len(whole.weight), dtype=bool), "converged": True} | changes
     candidates = {
         m: replace(whole, pointwise=np.asarray(values, float), **changes)
         for m, values in pointwise.items()
@@ -151,27 +151,42 @@ def test_one_standard_error_is_of_the_difference(sampled):
     assert made(figures, "one_se", sampled).n_experts == 2
 
 
+def changed(selection, m, **changes):
+    """The selection with one candidate changed."""
+    candidate = replace(selection.candidates[m], **changes)
+    return replace(selection, candidates=selection.candidates | {m: candidate})
+
+
+def quiet(selection):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", UncertainSelectionWarning)
+        _warn(selection)
+
+
 def test_fits_that_cannot_be_trusted_are_named(sampled):
     base = np.full(len(sampled.candidates[2].weight), -1.0)
     fine = made({1: base - 1.0, 2: base}, "best", sampled)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", UncertainSelectionWarning)
-        _warn(fine)
-    shaky = replace(fine, candidates={**fine.candidates, 2: replace(fine.candidates[2], n_bad_k=7)})
-    with pytest.warns(UncertainSelectionWarning, match="n_experts=2 has 7 rows"):
+    quiet(fine)
+    bad = np.arange(len(base)) < 9
+    shaky = changed(fine, 2, bad=bad)
+    with pytest.warns(UncertainSelectionWarning, match="n_experts=2 has bad .* in 9 of 120 rows"):
         _warn(shaky)
     assert "not to be trusted: n_experts=[2]" in repr(shaky)
-    other = replace(fine.candidates[1], converged=False)
-    harmless = replace(fine, candidates={**fine.candidates, 1: other})
+    few = changed(fine, 2, bad=np.arange(len(base)) < 2)
+    assert few.untrusted == []
+    quiet(few)  # the choice is the same without the two rows
+    lucky = np.where(np.arange(len(base)) < 2, 100.0, -1.1)
+    hangs = changed(fine, 1, pointwise=lucky, bad=lucky > 0)
+    assert hangs.n_experts == 1
+    assert hangs.n_experts_without_bad_rows == 2
+    with pytest.warns(UncertainSelectionWarning, match="without rows of bad .* would be 2"):
+        _warn(hangs)
+    harmless = changed(fine, 1, converged=False)
     assert harmless.untrusted == [1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", UncertainSelectionWarning)
-        _warn(harmless)  # neither chosen nor the best
-    apart = replace(fine.candidates[2], converged=False)
+    quiet(harmless)  # neither chosen nor the best
     with pytest.warns(UncertainSelectionWarning, match="n_experts=2 did not converge"):
-        _warn(replace(fine, candidates={**fine.candidates, 2: apart}))
+        _warn(changed(fine, 2, converged=False))
 
 
 def test_chains_that_disagree_are_told_of_the_choice(data):
@@ -236,6 +251,11 @@ def test_plot(sampled):
     assert sampled.plot(ax=ax) is ax
 
 
+@pytest.fixture(scope="module")
+def selector(data):
+    return fit_quietly(NExpertsSelector(FAST, n_experts=[1, 2], cv=3), *data)
+
+
 class TestSelector:
     """The meta-estimator."""
 
@@ -254,11 +274,6 @@ class TestSelector:
     @pytest.mark.filterwarnings("ignore::skcocoafuse.exceptions.CollapsedExpertWarning")
     def test_scikit_learn_check(self, estimator, check):
         check(estimator)
-
-    @pytest.fixture(scope="class")
-    def selector(self, data):
-        selector = NExpertsSelector(FAST, n_experts=[1, 2], cv=3)
-        return fit_quietly(selector, *data)
 
     def test_predicts_by_the_choice(self, selector, folded, data):
         X, y = data
