@@ -17,7 +17,7 @@ import numpy as np
 
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model import forward
-from skcocoafuse.model.priors import complete_priors, sample_sum_to_zero
+from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.posterior.draws import beta_of, mixture_of
@@ -32,19 +32,6 @@ QUANTITIES = (
     "log sd at 1",
     "beta at 0",
 )
-
-
-def draw_from_prior(spec: ModelSpec, rng: np.random.Generator) -> Parameters:
-    """One draw of all parameters."""
-    values = {}
-    for block in spec.blocks:
-        prior = spec.priors[block.name]
-        if block.kind == "contrast":
-            full = sample_sum_to_zero(rng, prior, (*block.shape[1:], spec.n_experts))
-            values[block.name] = np.moveaxis(full, -1, 0)
-        else:
-            values[block.name] = prior.sample(rng, block.shape)
-    return Parameters(**values)
 
 
 def quantities(problem: Problem, parameters: Parameters) -> np.ndarray:
@@ -68,7 +55,7 @@ def ranks(n_simulations: int, settings: Settings, engine="nuts", n_rows=30, seed
         rng = np.random.default_rng([seed, simulation])
         column = rng.normal(size=(n_rows, 1))
         designs = dict.fromkeys(("expert", "gate", "behavior"), column)
-        truth = draw_from_prior(spec, rng).map(lambda a: np.asarray(a)[None])
+        truth = spec.sample_prior(rng, 1)
         y = PredictiveDistribution(spec, truth, designs).rvs(1, int(rng.integers(2**31)))[:, 0]
         problem = Problem(spec, designs, y, np.ones(n_rows))
         result = get_engine(engine)(problem, replace(settings, seed=simulation))

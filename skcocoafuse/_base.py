@@ -13,14 +13,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils.validation import check_is_fitted
 
-from skcocoafuse import diagnostics
+from skcocoafuse import diagnostics, persistence
 from skcocoafuse._inspection import InspectedExperts
 from skcocoafuse._validation import (
     Interval,
     StrOptions,
     all_or_nothing,
     chain_cores,
+    check_count,
     fit_context,
     seed_from,
     validate_fit,
@@ -31,10 +33,16 @@ from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.model.spec import ModelSpec
-from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.persistence.fitted import FittedState
+from skcocoafuse.posterior.draws import Posterior, random_targets
+from skcocoafuse.posterior.export import NO_ROW_GROUPS
 from skcocoafuse.posterior.relabel import relabel
 
 _MAX_EARLIER = 200  # draws of the fit before that a warm start looks at
+_NEEDS_A_SCALE = (
+    "This %(name)s instance is not fitted yet, so the scale that its priors refer to is not known. "
+    "Give 'y' as well, or call 'fit' first."
+)
 
 
 class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
@@ -142,11 +150,87 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             ``pm.sample_prior_predictive``, ``pm.model_to_graphviz``, ``pm.sample``. The
             estimator itself stays as it was.
         """
-        other = clone(self)  # what it learns of the data stays off this estimator
-        other._validate_params()
-        problem = other._pose(*validate_fit(other, X, y, sample_weight))
+        other, problem = self._posed(X, y, sample_weight)
         names = {part: design.names for part, design in other._designs.items()}
         return build_pymc_model(problem, names)
+
+    def sample_prior_predictive(
+        self,
+        X,
+        y=None,
+        sample_weight=None,
+        *,
+        n_samples=500,
+        random_state=None,
+        return_parameters=False,
+    ):
+        """Data sets the priors deem possible, before any row is learned from.
+
+        Priors are on the standardised scale, so inputs and target must be known as far as
+        their location and scale go. With ``y`` these are what ``fit(X, y)`` would take; the
+        estimator need not be fitted and stays as it was. Without ``y`` they are those of the
+        fit, so are its priors, and ``X`` may be any rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        y : array-like of shape (n_rows,), optional
+            Only its mean, standard deviation and resolution are used.
+        sample_weight : array-like of shape (n_rows,), optional
+            As in :meth:`fit`; together with ``y``.
+        n_samples : int, default=500
+        random_state : int, RandomState instance or None, default=None
+        return_parameters : bool, default=False
+            Whether to return the parameters that the data sets were drawn with as well.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples, n_rows)
+            In units of the target. Each row of the array is one data set: one draw of all
+            parameters, and independent noise.
+        parameters : dict of str to ndarray
+            Only if ``return_parameters``: by the names of ``priors``, in original units as
+            ``coef_`` and its siblings, with a leading axis of length ``n_samples``.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``, if ``y`` is not given.
+        ValueError
+            For bad data, or if ``n_samples`` is no positive integer.
+
+        Examples
+        --------
+        >>> from skcocoafuse import CoCoAFusERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = CoCoAFusERegressor(3)
+        >>> values, parameters = model.sample_prior_predictive(
+        ...     X, y, n_samples=20, random_state=0, return_parameters=True
+        ... )
+        >>> values.shape, parameters["sigma"].shape
+        ((20, 100), (20, 3))
+        """
+        n_samples = check_count(n_samples, "n_samples")
+        if y is None:
+            check_is_fitted(self, msg=_NEEDS_A_SCALE)
+            posed, spec, designs = self, self._problem.spec, self._checked_designs(X)
+        else:
+            posed, problem = self._posed(X, y, sample_weight)
+            spec, designs = problem.spec, problem.designs
+        rng = np.random.default_rng(seed_from(random_state))
+        parameters = spec.sample_prior(rng, n_samples)
+        values = posed._target.undo(random_targets(rng, spec, parameters, designs))
+        if not return_parameters:
+            return values
+        named = posed._original_units(parameters)._asdict()
+        return values, {name: draws for name, draws in named.items() if draws is not None}
+
+    def _posed(self, X, y, sample_weight) -> "tuple[BaseExpertsRegressor, Problem]":
+        """A clone that has learned the scales of checked data, and the problem it would fit."""
+        other = clone(self)  # what it learns of the data stays off this estimator
+        other._validate_params()
+        return other, other._pose(*validate_fit(other, X, y, sample_weight))
 
     # -- fitting, step by step -----------------------------------------------------------
 
@@ -233,6 +317,75 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         if self._behavior is None:
             self.behavior_intercept_ = float(mean.behavior_intercept)
             self.behavior_coef_ = mean.behavior_coef
+
+    # -- keeping a fit -------------------------------------------------------------------
+
+    def save(self, path):
+        """Write the fitted estimator to one netCDF-4 file, for :func:`skcocoafuse.load`.
+
+        Other programs can read it as well: the posterior, the sampler's statistics and the data
+        in ArviZ's groups, parameters and diagnostics as JSON. The user guide describes the file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file there is replaced, once the new one is complete.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        TypeError
+            If a parameter, or a transformer fitted inside, is of a kind that the file has no
+            place for (a function, a transformer of your own), or the estimator is of a class of
+            your own. Nothing is written then; :mod:`joblib` and skops take these.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        Constructor parameters and all that ``fit`` found are kept; metadata requests (as by
+        ``set_fit_request``) are not.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from skcocoafuse import MoERegressor, load
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(inference="map", random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "switch.nc"))
+        ...     again = load(os.path.join(folder, "switch.nc"))
+        >>> bool((again.predict(X) == model.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        groups = self._arviz_groups(NO_ROW_GROUPS)
+        del groups["posterior_standardized"]  # the state has it
+        persistence.write(path, type(self), self.get_params(deep=False), self._state(), groups)
+
+    def _state(self) -> FittedState:
+        """All that ``fit`` found."""
+        return FittedState(
+            self._designs,
+            self._target,
+            self._problem,
+            self.posterior_,
+            self.diagnostics_,
+            self.n_features_in_,
+            getattr(self, "feature_names_in_", None),
+        )
+
+    def _restore(self, state: FittedState):
+        """Become fitted; the inverse of :meth:`_state`."""
+        self._designs, self._target, self._problem = state.designs, state.target, state.problem
+        self.posterior_, self.diagnostics_ = state.posterior, state.diagnostics
+        self.n_features_in_ = state.n_features_in
+        if state.feature_names_in is not None:
+            self.feature_names_in_ = state.feature_names_in
+        self._publish_coefficients()
+        return self
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "posterior_")

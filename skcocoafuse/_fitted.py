@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse._validation import (
+    check_count,
     check_probability,
     validate_observed,
     validate_predict,
@@ -167,6 +168,39 @@ class FittedExperts:
             Each column uses one posterior draw.
         """
         return self.predict_dist(X).rvs(n_samples, random_state)
+
+    def sample_posterior_predictive(self, X, n_samples=500, random_state=None):
+        """Data sets the model deems possible at these rows, as :meth:`sample_y`, draws first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        n_samples : int, default=500
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_rows)
+            In units of the target, as ``sample_prior_predictive`` has it. Each row of the
+            array is one data set: one posterior draw, and independent noise.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``n_samples`` is no positive integer.
+
+        Examples
+        --------
+        >>> from skcocoafuse import MoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = MoERegressor(inference="laplace", random_state=0).fit(X, y)
+        >>> model.sample_posterior_predictive(X, 50, random_state=0).shape
+        (50, 100)
+        """
+        return self.predict_dist(X).rvs(check_count(n_samples, "n_samples"), random_state).T
 
     def log_prob(self, X, y):
         """Log predictive density of observed targets; its mean is the LPPD.

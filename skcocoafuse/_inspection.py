@@ -8,17 +8,18 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import diagnostics
+from skcocoafuse._arviz import inference_data
 from skcocoafuse._fitted import FittedExperts
-from skcocoafuse._monte_carlo import MAX_PARETO_K
 from skcocoafuse._validation import chain_cores, check_probability, seed_from
 from skcocoafuse.inference import Settings
 from skcocoafuse.inference.refit import refit_bad_rows
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.posterior import elpd, merging
+from skcocoafuse.posterior import elpd, merging, sensitivity
 from skcocoafuse.posterior.elpd import LooResult
-from skcocoafuse.posterior.export import RowGroups, to_arviz
+from skcocoafuse.posterior.export import ATTRS, RowGroups, arviz_groups
 from skcocoafuse.posterior.merging import MergeResult
 from skcocoafuse.posterior.relabel import anchor_responsibilities
+from skcocoafuse.posterior.sensitivity import PriorSensitivity
 from skcocoafuse.posterior.summary import summarize
 
 
@@ -125,13 +126,17 @@ class InspectedExperts(FittedExperts):
         (4, 50, 100)
         """
         check_is_fitted(self)
-        return to_arviz(
+        wanted = RowGroups(log_likelihood, posterior_predictive, thin, seed_from(random_state))
+        return inference_data(self._arviz_groups(wanted), ATTRS)
+
+    def _arviz_groups(self, wanted: RowGroups) -> dict:
+        return arviz_groups(
             self._problem,
             self.posterior_,
             self._original_units(self.posterior_.parameters),
             self._designs,
             self._target,
-            RowGroups(log_likelihood, posterior_predictive, thin, seed_from(random_state)),
+            wanted,
         )
 
     # -- choosing a model ----------------------------------------------------------------
@@ -182,20 +187,35 @@ class InspectedExperts(FittedExperts):
         >>> result.p_loo > 0, result.pointwise.shape
         (True, (100,))
         """
-        result = self._leave_one_out(reloo, max_draws)
+        result = self._leave_one_out(reloo=reloo, max_draws=max_draws)
         elpd.warn(result, stacklevel=3)
         return result
 
-    def _leave_one_out(self, reloo=False, max_draws=None) -> LooResult:
+    def _prior_sensitivity(self, X, conclusions, alpha, threshold) -> PriorSensitivity:
         check_is_fitted(self)
-        if diagnostics.approximates_badly(self.diagnostics_):
-            raise ValueError(
-                "loo() needs draws from the posterior. Those of inference="
-                f"{self.inference!r} come from an approximation too far from it: Pareto k-hat "
-                f"{self.diagnostics_['pareto_k']:.2f} (wanted: at most {MAX_PARETO_K}). Fit with "
-                "inference='nuts', or score held-out rows: cross_validate with "
-                "skcocoafuse.metrics.SCORERS."
-            )
+        diagnostics.check_posterior(
+            self.diagnostics_, "prior_sensitivity()", "or fit again with another prior"
+        )
+        posterior, problem = self.posterior_.main_island(), self._problem
+        if X is None:
+            rows = problem.anchor_rows(sensitivity.N_ROWS)
+            designs = problem.rows(rows).designs
+        else:
+            designs = self._checked_designs(X)
+            rows = np.arange(len(designs["expert"]))
+        own = sensitivity.own_conclusions(
+            {} if conclusions is None else conclusions, self.posterior_
+        )
+        names = [f"row {row}" for row in rows]
+        return sensitivity.measure(problem, posterior, designs, names, own, alpha, threshold)
+
+    def _leave_one_out(self, *, reloo=False, max_draws=None) -> LooResult:
+        check_is_fitted(self)
+        diagnostics.check_posterior(
+            self.diagnostics_,
+            "loo()",
+            "or score held-out rows: cross_validate with skcocoafuse.metrics.SCORERS",
+        )
         result = elpd.estimate(
             self._problem,
             self.posterior_,

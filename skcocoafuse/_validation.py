@@ -2,6 +2,7 @@
 
 import multiprocessing
 from contextlib import contextmanager
+from numbers import Integral
 
 import joblib
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "StrOptions",
     "all_or_nothing",
     "chain_cores",
+    "check_count",
     "check_probability",
     "fit_context",
     "seed_from",
@@ -139,3 +141,16 @@ def check_probability(value, name: str) -> np.ndarray:
             f"got {value!r}."
         )
     return array
+
+
+def check_count(value, name: str) -> int:
+    """A positive integer.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be a positive integer; got {value!r}.")
+    return int(value)

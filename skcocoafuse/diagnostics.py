@@ -144,6 +144,27 @@ def approximates_badly(diagnostics: dict) -> bool:
     return diagnostics.get("pareto_k", np.nan) > MAX_PARETO_K
 
 
+def check_posterior(diagnostics: dict, what: str, otherwise: str) -> None:
+    """Whether importance weights can start from these draws: they are many, and the posterior's.
+
+    Raises
+    ------
+    ValueError
+        If not; ``what`` names who asks, ``otherwise`` what else one could do.
+    """
+    if diagnostics["n_chains"] * diagnostics["n_draws"] == 1:
+        raise ValueError(
+            f"{what} needs draws from the posterior, more than one; got 1, all that "
+            "inference='map' keeps. Fit with inference='nuts', or 'laplace' for a fast look."
+        )
+    if approximates_badly(diagnostics):
+        raise ValueError(
+            f"{what} needs draws from the posterior. Those of this fit come from an approximation "
+            f"too far from it: Pareto k-hat {diagnostics['pareto_k']:.2f} (wanted: at most "
+            f"{MAX_PARETO_K}). Fit with inference='nuts', {otherwise}."
+        )
+
+
 def warn(diagnostics: dict, stacklevel: int) -> None:
     """One warning for each thing seen that a user can act on."""
     total = diagnostics["n_chains"] * diagnostics["n_draws"]

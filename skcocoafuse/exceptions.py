@@ -10,6 +10,7 @@ __all__ = [
     "KernelFallbackWarning",
     "PoorApproximationWarning",
     "SeparateModesWarning",
+    "UncertainSelectionWarning",
 ]
 
 
@@ -35,6 +36,10 @@ class SeparateModesWarning(ConvergenceWarning):
 
 class InfluentialRowsWarning(ConvergenceWarning):
     """The posterior without some rows is too far from the draws for importance weights."""
+
+
+class UncertainSelectionWarning(ConvergenceWarning):
+    """The number of experts was chosen by figures, or among fits, that cannot be trusted."""
 
 
 class KernelFallbackWarning(RuntimeWarning):

@@ -14,11 +14,11 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # Imports go downward only: a file may import its own layer's folder and lower layers.
 LAYERS = [
-    {"__init__", "_regressors"},
-    {"_base", "metrics", "model_selection", "plotting"},
+    {"__init__", "_loading", "_regressors"},
+    {"_base", "checks", "metrics", "model_selection", "plotting"},
     {"_inspection"},
     {"_fitted", "prediction"},
-    {"inference"},
+    {"inference", "persistence"},
     {"posterior", "predictive", "diagnostics", "datasets"},
     {"model"},
     {
@@ -33,6 +33,7 @@ LAYERS = [
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib", "rich"}
+HEAVY |= {"h5py", "h5netcdf"}
 HEAVY |= {"skpro"}  # an extra
 MAY_IMPORT_AT_THE_TOP = {  # files that are themselves imported inside functions
     "_vector_math.py": {"numba"},

@@ -119,12 +119,15 @@ class DesignPart:
     scale : Scale
     names : list of str
         Names of the columns of the design matrix.
+    inputs : ndarray of shape (rows, features) or None
+        What the transformer was fitted to, so that it can be fitted again when it is loaded.
     """
 
     columns: np.ndarray | None
     transformer: Any
     scale: Scale
     names: list[str]
+    inputs: np.ndarray | None = None
 
     @classmethod
     def fit(cls, selection, X, names, weight, standardize, argument) -> "DesignPart":
@@ -153,11 +156,17 @@ class DesignPart:
         if hasattr(selection, "fit") and hasattr(selection, "transform"):
             transformer = clone(selection).fit(_frame(X, names))
             matrix = _matrix(transformer, X, names, argument)
-            columns, labels = None, _output_names(transformer, labels, matrix.shape[1])
-        else:
-            transformer, columns = None, _columns(selection, names, X.shape[1], argument)
-            matrix, labels = X[:, columns], [labels[j] for j in columns]
-        return cls(columns, transformer, Scale.fit(matrix, weight, standardize), labels)
+            labels = _output_names(transformer, labels, matrix.shape[1])
+            scale = Scale.fit(matrix, weight, standardize)
+            return cls(None, transformer, scale, labels, X)
+        columns = _columns(selection, names, X.shape[1], argument)
+        scale = Scale.fit(X[:, columns], weight, standardize)
+        return cls(columns, None, scale, [labels[j] for j in columns])
+
+    @classmethod
+    def again(cls, transformer, scale: Scale, labels, inputs, names) -> "DesignPart":
+        """The part of an earlier fit, its transformer (not fitted yet) fitted as it was then."""
+        return cls(None, transformer.fit(_frame(inputs, names)), scale, labels, inputs)
 
     def transform(self, X: np.ndarray, names, argument: str) -> np.ndarray:
         """The standardised design matrix of validated inputs, (rows, columns)."""

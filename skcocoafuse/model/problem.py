@@ -41,14 +41,17 @@ class Problem:
     weight: np.ndarray
 
     def anchors(self, n: int) -> "Problem":
-        """At most ``n`` rows that count, spread evenly over the sorted target.
+        """The problem with the rows of :meth:`anchor_rows` only."""
+        return self.rows(self.anchor_rows(n))
+
+    def anchor_rows(self, n: int) -> np.ndarray:
+        """Numbers of at most ``n`` rows that count, spread evenly over the sorted target.
 
         The selection does not depend on the order of the rows.
         """
         rows = np.flatnonzero(self.weight > 0)
         rows = rows[np.argsort(self.y[rows], kind="stable")]
-        rows = rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)]
-        return self.rows(rows)
+        return rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)]
 
     def random_part(self, n: int, rng: np.random.Generator) -> "Problem":
         """The problem itself if at most ``n`` rows count, else ``n`` of them for all.

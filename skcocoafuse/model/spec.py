@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skcocoafuse.model.priors import DEFAULT_PRIORS, Prior, sum_to_zero_basis
+from skcocoafuse.model.priors import (
+    DEFAULT_PRIORS,
+    Prior,
+    sample_sum_to_zero,
+    sum_to_zero_basis,
+)
 
 _LEAST_EXCESS = 1e-6  # part of a variance that is left to noise when rounding explains all
 
@@ -164,11 +169,46 @@ class ModelSpec:
         for block in self.blocks:
             part = getattr(parameters, block.name)
             if block.kind == "positive":
-                excess = part**2 - self.rounding_variance
-                part = 0.5 * np.log(np.maximum(excess, _LEAST_EXCESS * part**2))
+                part = np.log(self._without_rounding(part))
             elif block.kind == "contrast" and len(block.shape) == 1:
                 part = part @ self.basis
             elif block.kind == "contrast":
                 part = self.basis.T @ part
             parts.append(np.reshape(part, (*lead, block.size)))
         return np.concatenate(parts, axis=-1)
+
+    def _without_rounding(self, sigma: np.ndarray) -> np.ndarray:
+        """What of ``sigma`` is noise, and has the prior."""
+        return np.sqrt(np.maximum(sigma**2 - self.rounding_variance, _LEAST_EXCESS * sigma**2))
+
+    # -- the prior -----------------------------------------------------------------------
+
+    def sample_prior(self, rng: np.random.Generator, n_draws: int) -> Parameters:
+        """Draws from the priors with one leading axis; gates sum to zero."""
+        values = {}
+        for block in self.blocks:
+            prior = self.priors[block.name]
+            if block.kind == "contrast":
+                gates = sample_sum_to_zero(rng, prior, (n_draws, *block.shape[1:], self.n_experts))
+                values[block.name] = np.moveaxis(gates, -1, 1)
+            else:
+                values[block.name] = prior.sample(rng, (n_draws, *block.shape))
+        sigma = np.sqrt(values["sigma"] ** 2 + self.rounding_variance)
+        return Parameters(**{**values, "sigma": sigma})
+
+    def log_prior(self, parameters: Parameters) -> dict[str, np.ndarray]:
+        """Log density of every parameter that has entries, by name; the draw axes are left.
+
+        That of ``sigma`` is a density of the noise itself, not of its logarithm; that of the
+        gates lacks the constant of their restriction to a sum of zero.
+        """
+        lead = parameters.sigma.ndim - 1
+        densities = {}
+        for block in self.blocks:
+            if block.size:
+                values = getattr(parameters, block.name)
+                if block.kind == "positive":
+                    values = self._without_rounding(values)
+                each = self.priors[block.name].log_density(np.log, values)
+                densities[block.name] = each.sum(axis=tuple(range(lead, each.ndim)))
+        return densities

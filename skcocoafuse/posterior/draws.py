@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.problem import BLOCK_NUMBERS, row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
 
 
@@ -96,6 +97,14 @@ def mixture_of(spec: ModelSpec, parameters: Parameters, designs) -> forward.Comp
     parameters = forward.draws_innermost(parameters)
     beta = beta_of(spec, parameters, designs["behavior"])
     return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], beta)
+
+
+def random_targets(rng: np.random.Generator, spec: ModelSpec, parameters: Parameters, designs):
+    """A random target of every draw and row, (draws, rows), on the standardised scale."""
+    out = np.empty((len(parameters.sigma), len(designs["expert"])))
+    for rows, part in row_blocks(designs, BLOCK_NUMBERS // max(1, parameters.sigma.size)):
+        out[:, rows] = forward.random_values(rng, mixture_of(spec, parameters, part))
+    return out
 
 
 def unfused_log_density(parameters: Parameters, designs, y) -> np.ndarray:

@@ -235,14 +235,8 @@ def estimate(
     Raises
     ------
     ValueError
-        If there is a single draw, or ``max_draws`` is below 25.
+        If ``max_draws`` is below 25.
     """
-    total = posterior.n_chains * posterior.n_draws
-    if total == 1:
-        raise ValueError(
-            "loo() needs draws from the posterior, more than one; got 1, all that "
-            "inference='map' keeps. Fit with inference='nuts', or 'laplace' for a fast look."
-        )
     if max_draws is not None and not (isinstance(max_draws, Integral) and max_draws >= LEAST_DRAWS):
         raise ValueError(
             f"max_draws must be None or an integer of at least {LEAST_DRAWS}, so that Pareto k-hat "

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from skcocoafuse._arviz import inference_data
 from skcocoafuse._version import __version__
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale
@@ -17,6 +16,7 @@ from skcocoafuse.posterior.draws import Posterior, mixture_of
 
 _MAX_NUMBERS = 2**26  # in a group with a number for every draw and row: half a gigabyte
 _DRAWS = ("chain", "draw")
+ATTRS = {"inference_library": "skcocoafuse", "inference_library_version": __version__}
 
 # a group's variables: (dims, array) by name, as xarray takes them
 Variables = dict[str, tuple[tuple[str, ...], Any]]
@@ -51,15 +51,18 @@ class RowGroups:
         return int(thin)
 
 
-def to_arviz(
+NO_ROW_GROUPS = RowGroups(log_likelihood=False, posterior_predictive=False, thin=1, seed=0)
+
+
+def arviz_groups(
     problem: Problem,
     posterior: Posterior,
     original: Parameters,
     parts: dict[str, DesignPart],
     target: Scale,
     wanted: RowGroups,
-):
-    """All groups, as the installed ArviZ wants them.
+) -> dict[str, Any]:
+    """All groups that are wanted.
 
     Parameters
     ----------
@@ -75,7 +78,8 @@ def to_arviz(
 
     Returns
     -------
-    arviz.InferenceData or xarray.DataTree
+    dict of str to xarray.Dataset
+        By name, in the order ArviZ lists them.
 
     Raises
     ------
@@ -87,28 +91,27 @@ def to_arviz(
     coords = {"row": counting, **_coords(posterior, parts)}
     every = wanted.every(posterior.n_chains, posterior.n_draws, len(problem.y))
     thinned = {**coords, "draw": coords["draw"][::every]}
-    attrs = {"inference_library": "skcocoafuse", "inference_library_version": __version__}
     groups = {
-        "posterior": _dataset(_original(problem, original), coords, attrs),
-        "posterior_standardized": _dataset(_standardized(posterior), coords, attrs),
-        "sample_stats": _dataset(_sample_stats(posterior), coords, attrs),
+        "posterior": _dataset(_original(problem, original), coords),
+        "posterior_standardized": _dataset(_standardized(posterior), coords),
+        "sample_stats": _dataset(_sample_stats(posterior), coords),
     }
     for name, variables in _by_rows(problem, posterior, target, wanted, every).items():
-        groups[name] = _dataset(variables, thinned, attrs)
+        groups[name] = _dataset(variables, thinned)
     observed: Variables = {"y": (("row",), target.undo(problem.y))}
-    groups["observed_data"] = _dataset(observed, coords, attrs)
-    groups["constant_data"] = _dataset(_constant(problem, parts), coords, attrs)
-    return inference_data(groups, attrs)
+    groups["observed_data"] = _dataset(observed, coords)
+    groups["constant_data"] = _dataset(_constant(problem, parts), coords)
+    return groups
 
 
-def _dataset(variables: Variables, coords: dict[str, Any], attrs: dict[str, str]):
+def _dataset(variables: Variables, coords: dict[str, Any]):
     """Variables with the coordinates along their dims, and no others."""
     import xarray
 
     dims = {dim for own, _ in variables.values() for dim in own}
     along = {name: value[0] if isinstance(value, tuple) else name for name, value in coords.items()}
     used = {name: value for name, value in coords.items() if along[name] in dims}
-    return xarray.Dataset(variables, used, attrs)
+    return xarray.Dataset(variables, used, ATTRS)
 
 
 def _coords(posterior: Posterior, parts: dict[str, DesignPart]) -> dict[str, Any]:

@@ -4,17 +4,19 @@ A weight of 2 is the same as writing the row twice, so leaving one out takes awa
 a row, or all of it where its weight is below 1.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from skcocoafuse._monte_carlo import smooth_importance_weights
-from skcocoafuse.model import forward
-from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
+from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec, Parameters
-from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks
+from skcocoafuse.predictive.mixture import cdf as probability_below
+from skcocoafuse.predictive.mixture import log_density_of_draws
 
-_BLOCK_NUMBERS = BLOCK_NUMBERS // 4  # a quarter of the memory, and faster than larger blocks
 _LEAST_ISLAND = 0.01  # weight from which an island's k-hats are those of the mixture
 
 
@@ -37,7 +39,9 @@ def one_copy(weight: np.ndarray) -> np.ndarray:
     return np.minimum(weight, 1.0)
 
 
-def leave_one_out(problem: Problem, spec: ModelSpec, draws: Parameters) -> RowsLeftOut:
+def leave_one_out(
+    problem: Problem, spec: ModelSpec, draws: Parameters, n_jobs: int | None = 1
+) -> RowsLeftOut:
     """Leave every row out in turn, draws counting alike.
 
     Parameters
@@ -47,6 +51,8 @@ def leave_one_out(problem: Problem, spec: ModelSpec, draws: Parameters) -> RowsL
     spec : ModelSpec
     draws : Parameters
         With one leading draw axis, from the posterior given all rows.
+    n_jobs : int or None, default=1
+        Threads; as everywhere in scikit-learn.
 
     Returns
     -------
@@ -60,30 +66,58 @@ def leave_one_out(problem: Problem, spec: ModelSpec, draws: Parameters) -> RowsL
     with implementation via sampling-based methods".
     """
     found = RowsLeftOut(*np.empty((4, len(problem.y))))
-    for rows, mixture, seen, log_weight, pareto_k in _weighted_blocks(problem, spec, draws):
-        found.log_density[rows] = np.logaddexp.reduce(log_weight + seen, axis=1)
-        found.in_sample[rows] = np.logaddexp.reduce(seen, axis=1) - np.log(seen.shape[1])
+
+    def figures(rows, mixture, seen, log_weight, pareto_k):
+        found.log_density[rows] = _log_sum(log_weight + seen)
+        found.in_sample[rows] = _log_sum(seen) - np.log(seen.shape[1])
         found.pareto_k[rows] = pareto_k
-        below = forward.probability_below(mixture, problem.y[rows]).T
-        found.pit[rows] = (np.exp(log_weight) * below).sum(axis=1)
+        weight, mean, sd = mixture
+        weight = weight * np.exp(log_weight)[:, None, :]
+        below = probability_below(
+            *(a.reshape(len(seen), -1) for a in (weight, mean, sd)), problem.y[rows, None]
+        )
+        found.pit[rows] = below[:, 0]
+
+    _over_blocks(figures, problem, spec, draws, n_jobs)
     return found
 
 
-def log_density_left_out(problem: Problem, spec: ModelSpec, draws: Parameters) -> np.ndarray:
+def log_density_left_out(
+    problem: Problem, spec: ModelSpec, draws: Parameters, n_jobs: int | None = 1
+) -> np.ndarray:
     """The log densities of :func:`leave_one_out` alone, (rows,)."""
-    blocks = _weighted_blocks(problem, spec, draws)
-    return np.concatenate(
-        [np.logaddexp.reduce(log_weight + seen, axis=1) for _, _, seen, log_weight, _ in blocks]
-    )
+    found = np.empty(len(problem.y))
+
+    def figures(rows, _, seen, log_weight, __):
+        found[rows] = _log_sum(log_weight + seen)
+
+    _over_blocks(figures, problem, spec, draws, n_jobs)
+    return found
 
 
-def _weighted_blocks(problem: Problem, spec: ModelSpec, draws: Parameters):
-    """Per block of rows: mixture, log densities and log weights (rows, draws), Pareto k."""
+def _log_sum(terms: np.ndarray) -> np.ndarray:
+    """Log of the sum of exponentials over finite terms, (rows, draws) to (rows,)."""
+    greatest = terms.max(axis=1)
+    return greatest + np.log(np.exp(terms - greatest[:, None]).sum(axis=1))
+
+
+def _over_blocks(function: Callable, problem: Problem, spec, draws, n_jobs) -> None:
+    """Call ``function(rows, mixture, seen, log_weight, pareto_k)`` for blocks of rows.
+
+    ``mixture``: weights, means and standard deviations (rows, experts, draws), weights of a draw
+    summing to one; log densities and log weights are (rows, draws).
+    """
     taken = one_copy(problem.weight)[:, None]
-    for rows, designs in row_blocks(problem.designs, _BLOCK_NUMBERS // draws.sigma.size):
-        mixture = mixture_of(spec, draws, designs)
-        seen = forward.log_density(forward.NUMPY, mixture, problem.y[rows]).T
-        yield rows, mixture, seen, *smooth_importance_weights(-taken[rows] * seen)
+    n_draws, n_experts = draws.sigma.shape
+    blocks = MixtureBlocks(spec, draws, np.ones(n_draws), 0.0, 1.0, n_jobs, MAX_MEMORY)
+
+    def block(rows, *arrays):
+        mixture = [a.reshape(len(a), n_experts, n_draws) for a in arrays]
+        seen = log_density_of_draws(*mixture, problem.y[rows])
+        log_weight, pareto_k = smooth_importance_weights(-taken[rows] * seen)
+        function(rows, mixture, seen, log_weight, pareto_k)
+
+    blocks.over_components(block, problem.designs)
 
 
 def leave_one_out_of_mixture(

@@ -108,6 +108,30 @@ def log_density(weight, mean, sd, x, out):
 
 
 @njit(**OPTIONS)
+def log_density_of_draws(weight, mean, sd, y, out):
+    """Log density at y (rows,) by each draw alone, (rows, draws); arrays (rows, experts, draws).
+
+    ``weight`` sums to one over the experts of a draw. Finite also where all experts are far.
+    """
+    n_rows, n_experts, n_draws = mean.shape
+    greatest, total = np.empty(n_draws), np.empty(n_draws)
+    term = np.empty((n_experts, n_draws))
+    for row in range(n_rows):
+        greatest[:] = -np.inf
+        total[:] = 0.0
+        for k in range(n_experts):
+            for i in range(n_draws):
+                z = (y[row] - mean[row, k, i]) / sd[row, k, i]
+                term[k, i] = _log(max(weight[row, k, i], 1e-300)) - 0.5 * z * z
+                greatest[i] = max(greatest[i], term[k, i])
+        for k in range(n_experts):
+            for i in range(n_draws):
+                total[i] += _exp(term[k, i] - greatest[i]) / sd[row, k, i]
+        for i in range(n_draws):
+            out[row, i] = greatest[i] + _log(total[i]) - _HALF_LOG_2PI
+
+
+@njit(**OPTIONS)
 def distance(weight, mean, sd, x, out):
     """E|X - x| at every point, in closed form."""
     for row in range(mean.shape[0]):

@@ -7,7 +7,7 @@ import numpy as np
 from skcocoafuse._validation import check_probability, seed_from
 from skcocoafuse.model import forward
 from skcocoafuse.model.spec import ModelSpec, Parameters
-from skcocoafuse.posterior.draws import mixture_of
+from skcocoafuse.posterior.draws import random_targets
 from skcocoafuse.predictive import mixture, modality
 from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks, VarianceParts
 from skcocoafuse.predictive.bridges import to_skpro
@@ -433,14 +433,10 @@ class PredictiveDistribution:
         ndarray of shape (rows, size)
         """
         rng = np.random.default_rng(seed_from(random_state))
-        out = np.empty((len(self), size))
         own = self._blocks
         draws = rng.choice(self.n_draws, size=size, p=own.draw_weight)
-        for column, draw in enumerate(draws):
-            one = own.parameters.map(lambda a, s=draw: a[s])
-            values = forward.random_values(rng, mixture_of(own.spec, one, self._designs))
-            out[:, column] = own.loc + own.scale * values
-        return out
+        chosen = own.parameters.map(lambda a: a[draws])
+        return own.loc + own.scale * random_targets(rng, own.spec, chosen, self._designs).T
 
     # -- ways out ------------------------------------------------------------------------
 

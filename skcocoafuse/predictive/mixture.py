@@ -33,6 +33,18 @@ def logpdf(weight, mean, sd, x):
     return _at_points("log_density", weight, mean, sd, x)
 
 
+def log_density_of_draws(weight, mean, sd, y):
+    """Log density at ``y`` (rows,) by each draw alone, (rows, draws).
+
+    Components are (rows, experts, draws), and weights sum to one over the experts of a draw.
+    """
+    from skcocoafuse.predictive import _sums
+
+    out = np.empty((mean.shape[0], mean.shape[2]))
+    _sums.log_density_of_draws(weight, mean, sd, np.ascontiguousarray(y), out)
+    return out
+
+
 def cdf(weight, mean, sd, x):
     """Probability below ``x``."""
     return _at_points("probability", weight, mean, sd, x, 1.0)

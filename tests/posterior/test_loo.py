@@ -51,8 +51,10 @@ def test_leave_one_out_does_not_depend_on_blocks(monkeypatch):
     problem, draws, *_ = conjugate()
     draws = draws.map(lambda a: a[:500])
     whole = leave_one_out(problem, problem.spec, draws)
-    monkeypatch.setattr("skcocoafuse.posterior.loo._BLOCK_NUMBERS", 1)
+    monkeypatch.setattr("skcocoafuse.posterior.loo.MAX_MEMORY", 1)
     for one, other in zip(whole, leave_one_out(problem, problem.spec, draws), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    for one, other in zip(whole, leave_one_out(problem, problem.spec, draws, 2), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 

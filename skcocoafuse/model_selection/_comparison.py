@@ -1,4 +1,4 @@
-"""Choosing among models by leave-one-out cross-validation."""
+"""Models side by side by leave-one-out cross-validation."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,8 +12,6 @@ from skcocoafuse.posterior import elpd
 from skcocoafuse.posterior.elpd import Difference, LooResult
 from skcocoafuse.posterior.islands import stacking_weights
 from skcocoafuse.predictive.target import TargetMap
-
-__all__ = ["Comparison", "compare", "loo"]
 
 _SAME_TARGET = 1e-6  # of a target's size: what going through a transformation and back may cost
 
@@ -62,17 +60,23 @@ def loo(estimator, *, reloo=False, max_draws=None) -> LooResult:
     >>> loo(pipe.fit(X, y)).n_rows
     100
     """
-    result = _result(estimator, reloo, max_draws)
+    result = loo_result(estimator, reloo=reloo, max_draws=max_draws)
     elpd.warn(result, stacklevel=3)
     return result
 
 
-def _result(estimator, reloo=False, max_draws=None) -> LooResult:
+def loo_result(estimator, **options) -> LooResult:
+    """As :func:`loo`, without a warning."""
     inside = unwrap(estimator, "_leave_one_out", "leave-one-out densities")
-    result = inside.estimator._leave_one_out(reloo, max_draws)
+    result = inside.estimator._leave_one_out(**options)
     for transformer in reversed(inside.of_target):
         result = _behind(result, TargetMap(transformer))
     return result
+
+
+def regressor_inside(estimator):
+    """The fitted regressor with the posterior."""
+    return unwrap(estimator, "_leave_one_out", "leave-one-out densities").estimator
 
 
 def _behind(inner: LooResult, target: TargetMap) -> LooResult:
@@ -262,7 +266,7 @@ def compare(models, *, confidence=0.95, kind="chebyshev") -> Comparison:
     elpd.lower_bound(0.0, 1.0, confidence, kind)  # says what is wrong before the work
     results = {}
     for name, model in models.items():
-        results[name] = model if isinstance(model, LooResult) else _result(model)
+        results[name] = model if isinstance(model, LooResult) else loo_result(model)
         if model is not results[name]:  # whoever called loo() has been warned
             elpd.warn(results[name], stacklevel=3, model=f" of model {name!r}")
     for (name, one), (other, two) in pairwise(results.items()):

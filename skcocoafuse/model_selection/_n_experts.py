@@ -1,0 +1,268 @@
+"""How many experts: fits with each number, judged by how they predict rows left out."""
+
+import time
+import warnings
+from collections.abc import Iterable
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing as rows_of
+from sklearn.utils import indexable
+from sklearn.utils.parallel import Parallel, delayed
+
+from skcocoafuse import diagnostics, prediction
+from skcocoafuse.exceptions import UncertainSelectionWarning
+from skcocoafuse.inference.progress import progress_bar as drawn_progress
+from skcocoafuse.model_selection._comparison import loo_result, regressor_inside
+from skcocoafuse.model_selection._selection import RULES, Candidate, NExpertsSelection
+from skcocoafuse.posterior import elpd
+
+CRITERIA = ("auto", "loo", "cv")
+_DEFAULT = range(1, 7)
+_EXACT = ("nuts", "pymc")  # engines whose draws are those of the posterior
+
+
+def select_n_experts(
+    estimator,
+    X,
+    y,
+    *,
+    n_experts=_DEFAULT,
+    criterion="auto",
+    cv=5,
+    rule="one_se",
+    confidence=0.95,
+    n_jobs=None,
+    progress_bar=False,
+    **fit_params,
+) -> NExpertsSelection:
+    """Choose the number of experts by how well rows left out are predicted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        One of this package, or what contains one (``Pipeline``, ``TransformedTargetRegressor``);
+        it is cloned, never changed.
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+    n_experts : iterable of int, default=range(1, 7)
+        The numbers to try.
+    criterion : {"auto", "loo", "cv"}, default="auto"
+        How rows are left out: "loo", one by one by importance weights, without further fits; "cv",
+        in folds, by a fit for each. "auto" is "loo" for engines that sample the posterior
+        ("nuts", "pymc") and "cv" for others, whose draws may be too far from it for "loo".
+    cv : int, cross-validation generator or iterable, default=5
+        Folds of ``criterion="cv"``, as in scikit-learn; each row is left out once.
+    rule : {"best", "one_se", "chebyshev"}, default="one_se"
+        "best": the highest elpd. "one_se": the fewest experts whose elpd is not below the best
+        by more than the standard error of that difference, paired by rows. "chebyshev": the
+        highest lower bound elpd - se / sqrt(1 - confidence), this project's reading of
+        arXiv 2505.01105.
+    confidence : float, default=0.95
+        Of that bound.
+    n_jobs : int, optional
+        Candidates that are fitted at the same time, by joblib's current backend. By default one
+        after the other, the chains of each in parallel.
+    progress_bar : bool, default=False
+        Whether to show how many fits are done.
+    **fit_params : dict
+        Passed to ``fit``; arrays with an entry per row are cut with the folds. Inside a
+        ``Pipeline`` with its prefix: ``moeregressor__sample_weight``.
+
+    Returns
+    -------
+    NExpertsSelection
+        With ``n_experts``, the fitted ``estimator``, ``table`` and ``plot()``.
+
+    Warns
+    -----
+    UncertainSelectionWarning
+        If the fit that was chosen, or the one of highest elpd, cannot be trusted.
+    sklearn.exceptions.ConvergenceWarning
+        Of the kinds that ``fit`` warns of, for the fit that was chosen.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no parameter ``n_experts``.
+    ValueError
+        For bad data or parameters, folds that do not leave each row out once, or
+        ``criterion="loo"`` where draws are too far from the posterior.
+
+    Examples
+    --------
+    >>> from skcocoafuse import MoERegressor, select_n_experts
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(150, random_state=0)
+    >>> model = MoERegressor(inference="laplace", random_state=0)
+    >>> selection = select_n_experts(model, X, y, n_experts=[1, 2])
+    >>> selection.n_experts, selection.estimator.n_experts
+    (2, 2)
+    """
+    name = _parameter_name(estimator)
+    numbers = _checked(n_experts, criterion, rule, confidence)
+    X, y = indexable(X, y)
+    if criterion == "auto":
+        engine = estimator.get_params()[name.removesuffix("n_experts") + "inference"]
+        criterion = "loo" if engine in _EXACT else "cv"
+    # what fit warns of is in the table
+    with warnings.catch_warnings(), drawn_progress(progress_bar, "fits", len(numbers)) as step:
+        run = _Runs(n_jobs, step)
+        models = {m: clone(estimator).set_params(**{name: m}) for m in numbers}
+        whole = run(_fit_whole, [(models[m], X, y, fit_params, criterion) for m in numbers])
+    candidates = dict(zip(numbers, whole, strict=True))
+    if criterion == "cv":
+        folds = _folds(cv, X, y)
+        with (
+            warnings.catch_warnings(),
+            drawn_progress(progress_bar, "folds", len(numbers) * len(folds)) as step,
+        ):
+            tasks = [(models[m], X, y, fit_params, *fold) for m in numbers for fold in folds]
+            found = iter(_Runs(n_jobs, step)(_fit_fold, tasks))
+        candidates = {
+            m: _left_out_by(folds, candidate, [next(found) for _ in folds])
+            for m, candidate in candidates.items()
+        }
+    candidates = dict(sorted(candidates.items()))
+    for m, candidate in candidates.items():
+        if not np.isfinite(candidate.elpd.elpd):
+            raise ValueError(f"With n_experts={m} some row left out has no density.")
+    selection = NExpertsSelection(candidates, criterion, rule, float(confidence))
+    _warn(selection)
+    return selection
+
+
+def _parameter_name(estimator) -> str:
+    """Of the number of experts, however deep inside."""
+    names = [name for name in estimator.get_params() if name.rpartition("__")[2] == "n_experts"]
+    if len(names) != 1:
+        raise TypeError(
+            "estimator must have one parameter n_experts, its own or that of a step; "
+            f"{type(estimator).__name__} has {names or 'none'}. Wanted: CoCoAFusERegressor, "
+            "MoERegressor or BoERegressor, alone or inside Pipeline or TransformedTargetRegressor."
+        )
+    return names[0]
+
+
+def _checked(n_experts, criterion, rule, confidence) -> list[int]:
+    """The numbers to try, the largest first: it takes longest."""
+    for name, value, known in (("criterion", criterion, CRITERIA), ("rule", rule, RULES)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {list(known)}; got {value!r}.")
+    elpd.lower_bound(0.0, 1.0, confidence)  # says what is wrong before the work
+    numbers = list(n_experts) if isinstance(n_experts, Iterable) else []
+    whole = all(isinstance(m, Integral) and not isinstance(m, bool) and m >= 1 for m in numbers)
+    if not numbers or not whole or len(set(numbers)) < len(numbers):
+        raise ValueError(
+            "n_experts must hold distinct positive integers, at least one, such as range(1, 7); "
+            f"got {n_experts!r}."
+        )
+    return sorted((int(m) for m in numbers), reverse=True)
+
+
+class _Runs:
+    """Tasks in parallel, with a step of the progress bar after each; results in their order."""
+
+    def __init__(self, n_jobs: int | None, step):
+        self.n_jobs, self.step = n_jobs, step
+
+    def __call__(self, function, tasks: list[tuple]) -> list:
+        done = []
+        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        for result in parallel(delayed(function)(*task) for task in tasks):
+            done.append(result)
+            self.step()
+        return done
+
+
+def _fit_quietly(estimator, X, y, fit_params):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(X, y, **fit_params)
+
+
+def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
+    begun = time.perf_counter()
+    estimator = _fit_quietly(estimator, X, y, fit_params)
+    inside = regressor_inside(estimator)
+    if criterion == "loo":
+        result = loo_result(estimator)
+        pointwise, in_sample, n_bad_k = result.pointwise, result.in_sample, len(result.bad_rows)
+    else:
+        in_sample = pointwise = prediction.log_prob(estimator, X, y)
+        n_bad_k = 0
+    return Candidate(
+        estimator,
+        pointwise,
+        in_sample,
+        inside._problem.weight,
+        n_bad_k,
+        diagnostics.converged(inside.diagnostics_),
+        time.perf_counter() - begun,
+    )
+
+
+def _folds(cv, X, y) -> list[tuple[np.ndarray, np.ndarray]]:
+    folds = list(check_cv(cv).split(X, y))
+    times = np.bincount(np.concatenate([test for _, test in folds]), minlength=len(y))
+    if len(times) != len(y) or (times != 1).any():
+        raise ValueError(
+            "cv must leave each row out once, as KFold does; "
+            f"{(times != 1).sum()} of {len(y)} rows are left out never or more than once."
+        )
+    return folds
+
+
+def _fit_fold(estimator, X, y, fit_params, train, test) -> tuple[np.ndarray, bool, float]:
+    """Log densities of the rows left out, whether the fit converged, seconds."""
+    begun = time.perf_counter()
+    own = {
+        name: rows_of(value, train) if np.shape(value)[:1] == (len(y),) else value
+        for name, value in fit_params.items()
+    }
+    fitted = _fit_quietly(clone(estimator), rows_of(X, train), rows_of(y, train), own)
+    density = prediction.log_prob(fitted, rows_of(X, test), rows_of(y, test))
+    fine = diagnostics.converged(regressor_inside(fitted).diagnostics_)
+    return density, fine, time.perf_counter() - begun
+
+
+def _left_out_by(folds, whole: Candidate, found: list) -> Candidate:
+    """A candidate judged by its folds."""
+    densities, fine, seconds = zip(*found, strict=True)
+    pointwise = np.empty_like(whole.in_sample)
+    for (_, test), density in zip(folds, densities, strict=True):
+        pointwise[test] = density
+    return Candidate(
+        whole.estimator,
+        pointwise,
+        whole.in_sample,
+        whole.weight,
+        0,
+        whole.converged and all(fine),
+        whole.seconds + sum(seconds),
+    )
+
+
+def _warn(selection: NExpertsSelection) -> None:
+    chosen, best = selection.n_experts, selection.best
+    diagnostics.warn(selection.candidates[chosen].diagnostics, stacklevel=4)
+    doubtful = [m for m in sorted({chosen, best}) if m in selection.untrusted]
+    if not doubtful:
+        return
+    said = []
+    for m in doubtful:
+        candidate = selection.candidates[m]
+        reasons = [] if candidate.converged else ["did not converge"]
+        if candidate.n_bad_k:
+            reasons.append(f"has {candidate.n_bad_k} rows of bad Pareto k-hat")
+        said.append(f"n_experts={m} {' and '.join(reasons)}")
+    warnings.warn(
+        f"The choice of {chosen} experts (highest elpd: {best}) hangs on fits that cannot be "
+        f"trusted: {'; '.join(said)}. See `table`; criterion='cv' needs no importance weights, "
+        "and more draws and tune help chains to agree.",
+        UncertainSelectionWarning,
+        stacklevel=3,
+    )

@@ -1,0 +1,301 @@
+"""The number of experts: figures of every candidate, rules, and the selector as an estimator."""
+
+import pickle
+import warnings
+from dataclasses import replace
+
+import joblib
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skcocoafuse import (
+    CoCoAFusERegressor,
+    MoERegressor,
+    NExpertsSelection,
+    NExpertsSelector,
+    Prior,
+    loo,
+    predict_dist,
+    select_n_experts,
+)
+from skcocoafuse.datasets import make_switch
+from skcocoafuse.exceptions import UncertainSelectionWarning
+from skcocoafuse.metrics import SCORERS
+from skcocoafuse.model_selection._n_experts import _warn
+from tests.conftest import fit_quietly
+
+FAST = MoERegressor(inference="laplace", draws=100, random_state=0)
+SAMPLED = MoERegressor(draws=150, tune=150, chains=2, random_state=0)
+
+
+def quietly(*arguments, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return select_n_experts(*arguments, **options)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_switch(120, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def sampled(data):
+    return quietly(SAMPLED, *data, n_experts=[1, 2, 3])
+
+
+@pytest.fixture(scope="module")
+def folded(data):
+    return quietly(FAST, *data, n_experts=[2, 1], cv=3)
+
+
+def test_leave_one_out_figures_are_those_of_single_fits(sampled, data):
+    assert sampled.criterion == "loo"
+    table = sampled.table
+    assert list(table.index) == [1, 2, 3]
+    for m in table.index:
+        model = fit_quietly(clone(SAMPLED).set_params(n_experts=m), *data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = loo(model)
+        assert table.loc[m, "elpd"] == pytest.approx(result.elpd, rel=1e-12)
+        assert table.loc[m, "se"] == pytest.approx(result.se, rel=1e-12)
+        assert table.loc[m, "p"] == pytest.approx(result.p_loo, rel=1e-9)
+        assert table.loc[m, "n_bad_k"] == len(result.bad_rows)
+        assert table.loc[m, "rhat"] == model.diagnostics_["rhat"]
+
+
+def test_figures_of_folds_are_those_of_single_fits(folded, data):
+    X, y = data
+    assert folded.criterion == "cv"
+    expected = np.empty(len(y))
+    for train, test in KFold(3).split(X):
+        model = fit_quietly(clone(FAST).set_params(n_experts=2), X[train], y[train])
+        expected[test] = model.log_prob(X[test], y[test])
+    np.testing.assert_allclose(folded.candidates[2].pointwise, expected, rtol=1e-12)
+    scores = cross_validate(FAST, X, y, cv=3, scoring=SCORERS["lppd"])["test_score"]
+    assert folded.table.loc[2, "elpd"] == pytest.approx(scores.mean() * len(y), rel=1e-12)
+    whole = fit_quietly(clone(FAST), X, y)
+    gained = whole.log_prob(X, y).sum() - expected.sum()
+    assert folded.table.loc[2, "p"] == pytest.approx(gained, rel=1e-9)
+
+
+def test_two_lines_need_two_experts(sampled, folded, data):
+    for selection in (sampled, folded):
+        assert selection.n_experts == 2
+        assert selection.estimator.n_experts == 2
+        assert list(selection.table["chosen"]).index(True) == 1
+    alone = fit_quietly(clone(SAMPLED), *data)
+    np.testing.assert_array_equal(sampled.estimator.predict(data[0]), alone.predict(data[0]))
+
+
+def test_differences_are_paired(sampled):
+    table, best = sampled.table, sampled.best
+    for m, candidate in sampled.candidates.items():
+        gap = sampled.candidates[best].pointwise - candidate.pointwise
+        assert table.loc[m, "elpd_diff"] == pytest.approx(gap.sum())
+        assert table.loc[m, "diff_se"] == pytest.approx(np.sqrt(len(gap)) * gap.std())
+    assert table.loc[best, "elpd_diff"] == table.loc[best, "diff_se"] == 0.0
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_parallel_candidates_are_the_same(backend, folded, data):
+    with joblib.parallel_backend(backend):
+        other = quietly(FAST, *data, n_experts=[1, 2], cv=3, n_jobs=2)
+    figures = ["elpd", "se", "p", "rhat"]
+    pd.testing.assert_frame_equal(other.table[figures], folded.table[figures], rtol=1e-6)
+
+
+def made(pointwise, rule, sampled, **changes):
+    """A selection of made-up figures."""
+    whole = sampled.candidates[2]
+    changes = {"n_bad_k": 0, "converged": True} | changes
+    candidates = {
+        m: replace(whole, pointwise=np.asarray(values, float), **changes)
+        for m, values in pointwise.items()
+    }
+    return NExpertsSelection(candidates, "loo", rule, 0.95)
+
+
+def test_rules(sampled):
+    n = len(sampled.candidates[2].weight)
+    noise = np.random.default_rng(0).normal(size=n)
+    noise -= noise.mean()
+    base = -1.0 + 0.1 * noise
+    # 2 and 3 differ by less than the error of their difference, 1 is far behind; 4 is the best
+    # by its sum, though some of its rows are foreseen badly
+    figures = {1: base - 1.0, 2: base, 3: base + 0.01 * np.flip(noise) + 5e-4}
+    assert made(figures, "best", sampled).n_experts == 3
+    assert made(figures, "one_se", sampled).n_experts == 2
+    figures = {2: base, 4: base + 0.02 + 3.0 * np.flip(noise)}
+    assert made(figures, "best", sampled).n_experts == 4
+    assert made(figures, "chebyshev", sampled).n_experts == 2
+    same = dict.fromkeys((2, 3), base)
+    assert {made(same, rule, sampled).n_experts for rule in ("best", "one_se", "chebyshev")} == {2}
+
+
+def test_one_standard_error_is_of_the_difference(sampled):
+    """A model worse by the same amount in every row is worse for sure, however rows scatter."""
+    noise = np.random.default_rng(1).normal(size=len(sampled.candidates[2].weight))
+    figures = {1: noise - 0.01, 2: noise}
+    assert made(figures, "one_se", sampled).n_experts == 2
+
+
+def test_fits_that_cannot_be_trusted_are_named(sampled):
+    base = np.full(len(sampled.candidates[2].weight), -1.0)
+    fine = made({1: base - 1.0, 2: base}, "best", sampled)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", UncertainSelectionWarning)
+        _warn(fine)
+    shaky = replace(fine, candidates={**fine.candidates, 2: replace(fine.candidates[2], n_bad_k=7)})
+    with pytest.warns(UncertainSelectionWarning, match="n_experts=2 has 7 rows"):
+        _warn(shaky)
+    assert "not to be trusted: n_experts=[2]" in repr(shaky)
+    other = replace(fine.candidates[1], converged=False)
+    harmless = replace(fine, candidates={**fine.candidates, 1: other})
+    assert harmless.untrusted == [1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", UncertainSelectionWarning)
+        _warn(harmless)  # neither chosen nor the best
+    apart = replace(fine.candidates[2], converged=False)
+    with pytest.warns(UncertainSelectionWarning, match="n_experts=2 did not converge"):
+        _warn(replace(fine, candidates={**fine.candidates, 2: apart}))
+
+
+def test_chains_that_disagree_are_told_of_the_choice(data):
+    model = clone(FAST).set_params(draws=25, chains=1)
+    with pytest.warns(match="Chains disagree"):  # 25 draws are too few by any measure
+        select_n_experts(model, *data, n_experts=[1], cv=2)
+
+
+def test_inside_a_pipeline_and_behind_a_transformed_target(data):
+    X, y = data
+    plain = quietly(SAMPLED, X, y, n_experts=[1, 2])
+    pipe = make_pipeline(StandardScaler(), SAMPLED)
+    target = TransformedTargetRegressor(SAMPLED, transformer=StandardScaler())
+    for wrapped in (pipe, target):
+        found = quietly(wrapped, X, y, n_experts=[1, 2])
+        assert found.n_experts == 2
+        # the model standardises by itself: the same but for rounding, and so the same chains
+        np.testing.assert_allclose(found.table["elpd"], plain.table["elpd"], atol=3.0)
+    assert wrapped.regressor.n_experts == 2  # as it was: clones are fitted
+
+
+def test_weights_are_counts_and_cut_with_folds(data):
+    X, y = data
+    weight = np.ones(len(y))
+    weight[::3] = 0.0
+    kept = weight > 0
+    found = quietly(FAST, X, y, n_experts=[2], cv=3, sample_weight=weight)
+    pipe = make_pipeline(StandardScaler(), FAST)
+    piped = quietly(pipe, X, y, n_experts=[2], cv=3, moeregressor__sample_weight=weight)
+    assert found.candidates[2].elpd.elpd == pytest.approx(found.candidates[2].pointwise[kept].sum())
+    assert piped.table["elpd"].iloc[0] == pytest.approx(found.table["elpd"].iloc[0], abs=3.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "match"),
+    [
+        ({"n_experts": 3}, ValueError, "distinct positive integers.*got 3"),
+        ({"n_experts": []}, ValueError, "at least one"),
+        ({"n_experts": [2, 2]}, ValueError, "distinct"),
+        ({"n_experts": [0, 1]}, ValueError, "positive"),
+        ({"n_experts": [1.5]}, ValueError, "integers"),
+        ({"criterion": "waic"}, ValueError, "criterion must be one of.*waic"),
+        ({"rule": "worst"}, ValueError, "rule must be one of.*worst"),
+        ({"confidence": 1.0}, ValueError, "confidence"),
+        ({"cv": ShuffleSplit(2, random_state=0)}, ValueError, "cv must leave each row out once"),
+        ({"criterion": "loo", "estimator": MoERegressor(inference="map")}, ValueError, "loo"),
+        ({"estimator": LinearRegression()}, TypeError, "LinearRegression has none"),
+    ],
+)
+def test_what_is_wrong_is_said(changes, error, match, data):
+    arguments = {"estimator": clone(FAST), "n_experts": [1]} | changes
+    with pytest.raises(error, match=match):
+        select_n_experts(arguments.pop("estimator"), *data, **arguments)
+
+
+def test_plot(sampled):
+    mpl.use("Agg")
+    ax = sampled.plot()
+    assert list(ax.get_xticks()) == [1, 2, 3]
+    line = next(line for line in ax.lines if line.get_label() == "chosen")
+    np.testing.assert_array_equal(line.get_xdata(), [2])
+    assert sampled.plot(ax=ax) is ax
+
+
+class TestSelector:
+    """The meta-estimator."""
+
+    @parametrize_with_checks(
+        [
+            NExpertsSelector(
+                MoERegressor(
+                    inference="map", priors={"sigma": Prior("lognormal", scale=0.25, loc=-0.5)}
+                ),
+                n_experts=[1, 2],
+                cv=KFold(2, shuffle=True, random_state=0),
+                rule="best",
+            )
+        ]
+    )
+    @pytest.mark.filterwarnings("ignore::skcocoafuse.exceptions.CollapsedExpertWarning")
+    def test_scikit_learn_check(self, estimator, check):
+        check(estimator)
+
+    @pytest.fixture(scope="class")
+    def selector(self, data):
+        selector = NExpertsSelector(FAST, n_experts=[1, 2], cv=3)
+        return fit_quietly(selector, *data)
+
+    def test_predicts_by_the_choice(self, selector, folded, data):
+        X, y = data
+        assert selector.n_experts_ == 2
+        np.testing.assert_array_equal(selector.predict(X), folded.estimator.predict(X))
+        assert selector.score(X, y) == folded.estimator.score(X, y)
+        mean = predict_dist(selector, X).mean()
+        np.testing.assert_allclose(mean, folded.estimator.predict(X))
+        assert selector.n_features_in_ == 1
+
+    def test_at_the_end_of_a_pipeline_and_in_a_search(self, data):
+        X, y = data
+        X = pd.DataFrame(X, columns=["speed"])
+        pipe = make_pipeline(StandardScaler(), NExpertsSelector(FAST, n_experts=[1, 2], cv=2))
+        search = GridSearchCV(pipe, {"nexpertsselector__rule": ["best"]}, cv=2)
+        fit_quietly(search, X, y)
+        assert search.best_estimator_[-1].n_experts_ == 2
+        assert predict_dist(search, X).mean().shape == (len(y),)
+
+    def test_names_of_features(self, data):
+        X = pd.DataFrame(data[0], columns=["speed"])
+        selector = fit_quietly(NExpertsSelector(FAST, n_experts=[1], cv=2), X, data[1])
+        assert list(selector.feature_names_in_) == ["speed"]
+
+    def test_survives_a_pickle(self, selector, data):
+        again = pickle.loads(pickle.dumps(selector))
+        np.testing.assert_array_equal(again.predict(data[0]), selector.predict(data[0]))
+
+    def test_before_fit(self, data):
+        selector = NExpertsSelector(FAST)
+        with pytest.raises(NotFittedError):
+            selector.predict(data[0])
+        with pytest.raises(NotFittedError):
+            predict_dist(selector, data[0])
+
+    def test_of_a_blend(self, data):
+        """Any of the three regressors."""
+        model = CoCoAFusERegressor(inference="map", random_state=0)
+        selector = fit_quietly(NExpertsSelector(model, n_experts=[1, 2], cv=3), *data)
+        assert isinstance(selector.best_estimator_, CoCoAFusERegressor)
