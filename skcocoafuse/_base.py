@@ -5,7 +5,9 @@ and specification (``model``), the engine (``inference``), labels (``posterior``
 ``diagnostics``. What a fitted estimator can say is in ``_fitted`` and ``_inspection``.
 """
 
+import copy
 import time
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -36,6 +38,7 @@ from skcocoafuse.posterior.draws import Posterior, random_targets
 from skcocoafuse.posterior.export import NO_ROW_GROUPS
 from skcocoafuse.posterior.relabel import relabel
 
+_MAX_EARLIER = 200  # draws of the fit before that a warm start looks at
 _NEEDS_A_SCALE = (
     "This %(name)s instance is not fitted yet, so the scale that its priors refer to is not known. "
     "Give 'y' as well, or call 'fit' first."
@@ -63,6 +66,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         inference_options=None,
         standardize=True,
         target_resolution="auto",
+        warm_start=False,
         n_jobs=None,
         random_state=None,
         progress_bar=False,
@@ -79,6 +83,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         self.inference_options = inference_options
         self.standardize = standardize
         self.target_resolution = target_resolution
+        self.warm_start = warm_start
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.progress_bar = progress_bar
@@ -96,6 +101,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         "inference_options": [dict, None],
         "standardize": ["boolean"],
         "target_resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "progress_bar": ["boolean"],
@@ -122,9 +128,10 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         ValueError, TypeError
             For bad data or parameters; the estimator is then left as it was.
         """
+        before = copy.copy(self)
         with all_or_nothing(self):
             problem = self._pose(*validate_fit(self, X, y, sample_weight))
-            self._infer(problem)
+            self._infer(problem, before._draws_for(self, problem) if self.warm_start else None)
         diagnostics.warn(self.diagnostics_, stacklevel=4)  # the user's line, past scikit-learn's
         return self
 
@@ -255,9 +262,24 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         )
         return Problem(spec, designs, self._target.apply(y), weight)
 
-    def _infer(self, problem: Problem) -> None:
+    def _draws_for(self, other: "BaseExpertsRegressor", problem: Problem) -> np.ndarray | None:
+        """Draws of this fit as unconstrained parameters of the problem that another one posed.
+
+        None if there was no fit, or none to begin at: not settled, or of other parameters.
+        """
+        if not self.__sklearn_is_fitted__() or not diagnostics.settled(self.diagnostics_):
+            return None
+        if self.posterior_.spec.n_experts != problem.spec.n_experts or any(
+            design.names != other._designs[part].names for part, design in self._designs.items()
+        ):
+            return None
+        draws = self.posterior_.thinned(_MAX_EARLIER)
+        return problem.spec.pack(self._units.seen_from(other._units).undo(draws))
+
+    def _infer(self, problem: Problem, earlier: np.ndarray | None = None) -> None:
         """Find the posterior, label its experts, judge it, publish what was learned."""
-        result = get_engine(self.inference)(problem, self._settings())
+        settings = replace(self._settings(), earlier=earlier)
+        result = get_engine(self.inference)(problem, settings)
         begun = time.perf_counter()
         parameters = relabel(problem, problem.spec.unpack(result.theta), result.log_posterior)
         posterior = Posterior(

@@ -15,7 +15,7 @@ from skcocoafuse._validation import (
     validate_predict,
 )
 from skcocoafuse.model import forward
-from skcocoafuse.model.design import DesignPart, Scale
+from skcocoafuse.model.design import DesignPart, Scale, Units
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.spec import Parameters
 from skcocoafuse.posterior.draws import Posterior
@@ -42,22 +42,14 @@ class FittedExperts:
             for part, design in self._designs.items()
         }
 
+    @property
+    def _units(self) -> Units:
+        scales = {part: design.scale for part, design in self._designs.items()}
+        return Units(**scales, target=self._target)
+
     def _original_units(self, p: Parameters) -> Parameters:
         """Draws of all parameters in original units instead of standardised ones."""
-        loc, scale = self._target.loc, self._target.scale
-        b, w = self._designs["expert"].original_units(p.expert_intercept, p.expert_coef)
-        g, v = self._designs["gate"].original_units(p.gate_intercept, p.gate_coef)
-        original = p._replace(
-            expert_intercept=loc + scale * b,
-            expert_coef=scale * w,
-            sigma=scale * p.sigma,
-            gate_intercept=g,
-            gate_coef=v,
-        )
-        if self._behavior is None:
-            h, u = self._designs["behavior"].original_units(p.behavior_intercept, p.behavior_coef)
-            original = original._replace(behavior_intercept=h, behavior_coef=u)
-        return original
+        return self._units.undo(p)
 
     def _checked_designs(self, X) -> dict[str, np.ndarray]:
         check_is_fitted(self)

@@ -42,6 +42,10 @@ target_resolution : "auto" or float, default="auto"
     repeated values (ratings, counts, zeros) can have any density there, and the
     posterior is of no use. "auto" takes the smallest difference between two distinct values
     in ``y``, which is next to nothing for continuous targets; 0.0 takes nothing.
+warm_start : bool, default=False
+    Whether ``fit`` begins at the posterior of the fit before, for data that changed a little. It
+    still finds the posterior of the new data alone. Without a fit before, or with one that had not
+    converged, had other experts or columns, or was to data too different, it begins anew.
 n_jobs : int, optional
     Chains that run at once. None means all cores, or one inside a worker process of
     joblib (so that a parallel grid search does not oversubscribe).
@@ -243,6 +247,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         inference_options=None,
         standardize=True,
         target_resolution="auto",
+        warm_start=False,
         n_jobs=None,
         random_state=None,
         progress_bar=False,
@@ -260,6 +265,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
             inference_options=inference_options,
             standardize=standardize,
             target_resolution=target_resolution,
+            warm_start=warm_start,
             n_jobs=n_jobs,
             random_state=random_state,
             progress_bar=progress_bar,

@@ -123,9 +123,13 @@ def converged(diagnostics: dict) -> bool:
 
     True for the single draw of ``inference="map"``, of which nothing can be seen.
     """
+    return settled(diagnostics) and not diagnostics["n_divergences"]
+
+
+def settled(diagnostics: dict) -> bool:
+    """Whether chains agree and draws are those of the posterior, but for parts that diverge."""
     return not (
-        diagnostics["n_divergences"]
-        or len(diagnostics["islands"]) > 1
+        len(diagnostics["islands"]) > 1
         or _mixes_badly(diagnostics)
         or approximates_badly(diagnostics)
     )

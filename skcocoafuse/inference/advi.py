@@ -35,7 +35,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
     watch = Stopwatch()
-    mode = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)[0]
+    mode = starts.begin(kernel, settings, rng)[0]
     watch.lap("optimisation")
     n_kept = settings.chains * settings.draws
     with build_pymc_model(problem), quiet(not settings.progress_bar):

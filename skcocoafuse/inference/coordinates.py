@@ -61,7 +61,8 @@ class Coordinates:
         bent = np.sign(steps) * (np.sqrt(1.0 + 2.0 * np.abs(steps)) - 1.0)
         u = np.where(scale > 0, bent, theta)
         flat = (u - self.centre).reshape(-1, u.shape[-1])
-        return linalg.solve_triangular(self.factor, flat.T, lower=True).T.reshape(u.shape)
+        z = linalg.solve_triangular(self.factor, flat.T, lower=True).T
+        return np.ascontiguousarray(z).reshape(u.shape)
 
     def log_bending(self, z: np.ndarray) -> np.ndarray:
         """Log determinant of the derivative of theta by u, (...)."""

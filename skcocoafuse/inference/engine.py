@@ -27,6 +27,9 @@ class Settings:
     progress_bar : bool
     options : dict
         Options of the engine's own, from ``inference_options``.
+    earlier : ndarray of shape (draws, n_parameters), optional
+        Where the search may begin: draws of a settled fit to other data, as unconstrained
+        parameters of the problem at hand, spread evenly over its chains.
     """
 
     draws: int
@@ -37,6 +40,7 @@ class Settings:
     seed: int
     progress_bar: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    earlier: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

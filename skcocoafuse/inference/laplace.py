@@ -34,7 +34,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
     watch = Stopwatch()
-    modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
+    modes = starts.begin(kernel, settings, rng)
     modes = sorted(modes, key=lambda mode: -mode.log_mass)[:_MAX_NORMALS]
     watch.lap("optimisation")
     normals = [mode.normal for mode in modes]

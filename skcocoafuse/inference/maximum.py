@@ -13,7 +13,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     check_options("map", settings.options, ())
     watch = Stopwatch()
     rng, kernel = np.random.default_rng(settings.seed), Kernel(problem)
-    modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
+    modes = starts.begin(kernel, settings, rng)
     theta = starts.polish(modes)
     value, _ = kernel(theta)
     watch.lap("optimisation")

@@ -26,7 +26,6 @@ _N_PILOTS = 4  # modes that two short chains each begin from
 _PILOT_TUNE, _PILOT_DRAWS, _PILOT_DEPTH, _PILOT_ACCEPT = 80, 20, 6, 0.8
 _HEATS = (0.2, 1.0)  # powers of the likelihood, in turn
 _MAX_ROUNDS = 4
-_GAIN = 1.0  # of log mass that makes another round worth while
 _COMPARABLE = 3.0  # log mass below the greatest of a mode that still gets chains
 # Draws in the first adaptation windows. In nutpie's 10 the gradient of a Laplace prior may never
 # change its sign; its variance is then 0, and the chain freezes for good (1 of 9 without data).
@@ -38,19 +37,24 @@ _WINDOW = 120
 # to 3.4 times as long as depth 8 (at 0.9) and mixed no better; see benchmarks/README.md.
 _DEPTH = 8
 # Chains that disagree without being settled in modes of their own go on: by so many times their
-# draws, after a shorter warm-up, and all draws are thinned to the number asked for.
-_MORE_DRAWS, _MORE_TUNE = 2, 0.6
+# draws, and all draws are thinned to the number asked for.
+_MORE_DRAWS = 2
+_FROM_A_DRAW = 0.6  # part of the warm-up that is left for chains that begin at a draw
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
-    """Chains to run: in which coordinates, how many, and where from (None: near their centre)."""
+    """Chains to run: in which coordinates, how many, and where from.
+
+    Each begins at one of the draws ``begins``, (draws, n_parameters), or without these near the
+    centre of the coordinates.
+    """
 
     kernel: Kernel
     coordinates: Coordinates
     chains: int
-    start: np.ndarray | None = None
+    begins: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,14 +118,17 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
     watch = Stopwatch()
-    modes = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
+    known = starts.revisit(kernel, settings)
+    modes = known or starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)
     watch.lap("optimisation")
     try:
-        modes = _explore(modes, settings, rng)
+        earlier = settings.earlier
+        if known and earlier is not None and len(earlier) >= MIN_DRAWS:  # and not a single mode
+            launches = _resume(known, earlier, settings.chains)
+        else:
+            launches = _share_chains(_explore(modes, settings, rng), settings.chains)
         watch.lap("pilot chains")
-        draws, thinning = _until_settled(
-            kernel, _share_chains(modes, settings.chains), settings, rng
-        )
+        draws, thinning = _until_settled(kernel, launches, settings, rng)
     except _NutpieHasChanged as change:
         warnings.warn(
             f"nutpie did not accept the compiled kernel ({change}); "
@@ -211,11 +218,9 @@ def _should_go_on(draws: Draws) -> bool:
 
 def _go_on(runs: list[Run], settings: Settings, rng) -> tuple[list[Run], list[Run]]:
     """Every chain by itself, and what it finds from its last draw on."""
-    longer = dataclasses.replace(
-        settings, draws=_MORE_DRAWS * settings.draws, tune=int(_MORE_TUNE * settings.tune)
-    )
+    longer = dataclasses.replace(settings, draws=_MORE_DRAWS * settings.draws)
     chains = [run.chain(number) for run in runs for number in range(len(run.z))]
-    launches = [Launch(run.kernel, run.coordinates, 1, run.z[0, -1]) for run in chains]
+    launches = [Launch(run.kernel, run.coordinates, 1, run.z[0, -1:]) for run in chains]
     return chains, _sample_from(launches, longer, rng)
 
 
@@ -250,7 +255,7 @@ def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
             found = starts.climb(kernel, ends, settings.cores)
             modes = starts.distinct([*modes[:_N_PILOTS], *found])
             modes.sort(key=lambda mode: -mode.log_mass)
-            gained = modes[0].log_mass > best + _GAIN
+            gained = modes[0].log_mass > best + starts.GAIN
             rounds_without_gain = 0 if gained else rounds_without_gain + 1
             if rounds_without_gain == len(_HEATS):
                 break
@@ -270,13 +275,22 @@ def _share_chains(modes: list[Mode], n_chains: int) -> list[Launch]:
     return [_launch(mode, n) for mode, n in zip(close, counts.tolist(), strict=True)]
 
 
+def _resume(modes: list[Mode], earlier: np.ndarray, chains: int) -> list[Launch]:
+    """Chains from earlier draws, in the coordinates of the heaviest mode."""
+    mode = max(modes, key=lambda mode: mode.log_mass)
+    return [Launch(mode.kernel, mode.normal, chains, mode.normal.from_theta(earlier))]
+
+
 def _sample_from(launches: list[Launch], settings: Settings, rng) -> list[Run]:
     """Run all launches at the same time."""
     cores = max(1, settings.cores // len(launches))
     samplers = []
     try:
         for launch in launches:
-            own = dataclasses.replace(settings, chains=launch.chains, cores=cores)
+            part = 1.0 if launch.begins is None else _FROM_A_DRAW
+            own = dataclasses.replace(
+                settings, chains=launch.chains, cores=cores, tune=int(part * settings.tune)
+            )
             seed = int(rng.integers(2**31))
             with _as_change_of_nutpie():
                 samplers.append(_start_sampler(_nutpie_model(launch), own, seed))
@@ -343,9 +357,10 @@ def _nutpie_model(launch: Launch):
     from nutpie.compile_pymc import CompiledPyMCModel
 
     def initial_point(seed):
-        if launch.start is not None:
-            return launch.start
-        return _SPREAD * np.random.default_rng(seed).normal(size=size)
+        rng = np.random.default_rng(seed)
+        if launch.begins is None:
+            return _SPREAD * rng.normal(size=size)
+        return rng.choice(launch.begins)
 
     size = launch.kernel.n_parameters
     data, arrays = launch.kernel.user_data(0.0, launch.coordinates)

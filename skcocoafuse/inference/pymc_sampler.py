@@ -24,7 +24,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     watch = Stopwatch()
     kernel = Kernel(problem)
-    mode = starts.find_modes(kernel, rng, settings.cores, settings.progress_bar)[0]
+    mode = starts.begin(kernel, settings, rng)[0]
     watch.lap("optimisation")
     arguments = {
         "draws": settings.draws,

@@ -16,6 +16,7 @@ from scipy import optimize
 from skcocoafuse.inference import ascent
 from skcocoafuse.inference.ascent import Patience
 from skcocoafuse.inference.coordinates import Coordinates
+from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.kernel import Kernel, LogDensity
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
@@ -23,13 +24,18 @@ from skcocoafuse.model.spec import Parameters
 
 N_STARTS = 48
 N_KEPT = 16
+N_REVISITED, N_FRESH = 8, 8  # earlier draws to climb from, and new starts beside them
 MAX_ROWS = 4000  # that the search looks at
+GAIN = 1.0  # of log mass that is worth another search
 SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
 _SHORT = Patience(max_steps=60, memory=20, least_gain=1e-9)
 _LONG = Patience(max_steps=600, memory=30, least_gain=1e-11)
 _RIDGE = 0.1
 _BEHAVIORS = (4.0, 0.0, -4.0)  # logits of beta to start around
 _LEAST_CURVATURE = 0.1
+# Draws of a posterior lie about half a unit of log density per parameter below its mode: 0.6 to
+# 1.1 after a twentieth of the rows changed (benchmarks/README.md), thousands on other data.
+_MAX_FALL = 2.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,43 @@ class Mode:
         if kernel is self.kernel:
             return self
         return Mode(kernel, self.point, _searched_density(kernel)(self.point)[0])
+
+
+def begin(kernel: Kernel, settings: Settings, rng: np.random.Generator) -> list[Mode]:
+    """Modes near earlier draws where these still tell, else those of a whole search."""
+    return revisit(kernel, settings) or find_modes(
+        kernel, rng, settings.cores, settings.progress_bar
+    )
+
+
+def revisit(kernel: Kernel, settings: Settings) -> list[Mode]:
+    """Modes near earlier draws, highest first; none if there are no draws that still tell.
+
+    They do not if they lie far below the modes that they lead to, or if a few new starts lead
+    to more mass. No generator is touched, so the whole search that then follows is the same
+    as without earlier draws.
+    """
+    if settings.earlier is None:
+        return []
+    points = kernel.plain.from_theta(settings.earlier)
+    spread = np.linspace(0, len(points) - 1, min(N_REVISITED, len(points))).round().astype(int)
+    modes = _climb_in_two(kernel, points[spread], settings.cores)
+    heights, _ = _searched_density(kernel).at_many(points)
+    if not modes[0].log_density - heights.mean() <= _MAX_FALL * kernel.n_parameters:
+        return []
+    rng = np.random.default_rng(settings.seed)
+    proposals = [
+        kernel.plain.from_theta(_propose(kernel.problem, rng, kind)) for kind in range(N_FRESH)
+    ]
+    fresh = _climb_in_two(kernel, proposals, settings.cores)
+    if _greatest_mass(fresh) > _greatest_mass(modes) + GAIN:
+        return []
+    return distinct([*modes, *fresh])
+
+
+def _greatest_mass(modes: list[Mode]) -> float:
+    """Log mass of the heaviest mode."""
+    return max(mode.log_mass for mode in modes)
 
 
 def find_modes(
@@ -113,6 +156,12 @@ def find_modes(
 def climb(kernel: Kernel, points: Iterable[np.ndarray], cores: int = 1) -> list[Mode]:
     """The distinct modes uphill of ``points`` (bent coordinates), highest first."""
     return distinct(list(_climb_all(kernel, points, _LONG, cores)))
+
+
+def _climb_in_two(kernel: Kernel, points: Iterable[np.ndarray], cores: int) -> list[Mode]:
+    """The same, but only the distinct ends of short runs go on."""
+    short = distinct(list(_climb_all(kernel, points, _SHORT, cores)))
+    return climb(kernel, [mode.point for mode in short], cores)
 
 
 def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], patience: Patience, cores: int):

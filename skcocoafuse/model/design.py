@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from skcocoafuse.model.spec import Parameters
+
 _RELATIVE_STEP = 1e-6  # of numerical derivatives
 
 
@@ -38,6 +40,53 @@ class Scale:
     def undo(self, values: np.ndarray) -> np.ndarray:
         """Inverse of :meth:`apply`."""
         return self.loc + self.scale * values
+
+    def undo_line(self, intercept, coef):
+        """Intercept and coefficients for unstandardised columns.
+
+        ``intercept`` (...,) and ``coef`` (..., columns) belong to standardised columns.
+        """
+        coef = coef / self.scale
+        return intercept - coef @ self.loc, coef
+
+    def seen_from(self, other: "Scale") -> "Scale":
+        """What :meth:`apply` has to be after ``other``, so that both do what it does alone."""
+        return Scale(other.apply(self.loc), self.scale / other.scale)
+
+
+@dataclass(frozen=True)
+class Units:
+    """The scales of the three design matrices and of the target."""
+
+    expert: Scale
+    gate: Scale
+    behavior: Scale
+    target: Scale
+
+    def undo(self, p: Parameters) -> Parameters:
+        """The same model for unstandardised columns and target; any leading draw axes."""
+        b, w = self.expert.undo_line(p.expert_intercept, p.expert_coef)
+        g, v = self.gate.undo_line(p.gate_intercept, p.gate_coef)
+        undone = p._replace(
+            expert_intercept=self.target.undo(b),
+            expert_coef=self.target.scale * w,
+            sigma=self.target.scale * p.sigma,
+            gate_intercept=g,
+            gate_coef=v,
+        )
+        if p.behavior_intercept is None:
+            return undone
+        h, u = self.behavior.undo_line(p.behavior_intercept, p.behavior_coef)
+        return undone._replace(behavior_intercept=h, behavior_coef=u)
+
+    def seen_from(self, other: "Units") -> "Units":
+        """Units whose :meth:`undo` goes from these to those of ``other``."""
+        return Units(
+            self.expert.seen_from(other.expert),
+            self.gate.seen_from(other.gate),
+            self.behavior.seen_from(other.behavior),
+            self.target.seen_from(other.target),
+        )
 
 
 def smallest_difference(values: np.ndarray) -> float:
@@ -144,14 +193,6 @@ class DesignPart:
                 sides.append(_matrix(self.transformer, moved, names, argument))
             out[..., feature] = (slopes * (sides[0] - sides[1]) / (2.0 * width)).sum(axis=-1)
         return out
-
-    def original_units(self, intercept, coef):
-        """Intercept and coefficients for unstandardised columns.
-
-        ``intercept`` (...,) and ``coef`` (..., columns) belong to standardised columns.
-        """
-        coef = coef / self.scale.scale
-        return intercept - coef @ self.scale.loc, coef
 
 
 def _labels(names, n_features: int) -> list[str]:

@@ -43,6 +43,18 @@ def test_engines_report_the_log_posterior_of_their_draws(run):
         assert result.log_posterior[chain, draw] == pytest.approx(expected, rel=1e-9)
 
 
+def test_engines_begin_at_earlier_draws(run, monkeypatch):
+    """No engine searches again where draws of its own tell where to begin."""
+    name, problem, result = run
+    earlier = result.theta.reshape(-1, problem.spec.n_parameters)
+    monkeypatch.setattr(starts, "find_modes", None)
+    warm = get_engine(name)(problem, dataclasses.replace(QUICK, earlier=earlier))
+    assert warm.theta.shape[-1] == problem.spec.n_parameters
+    np.testing.assert_allclose(warm.log_posterior, Kernel(problem).log_posterior(warm.theta))
+    if name == "map":
+        np.testing.assert_allclose(warm.theta, result.theta, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["nuts", "map"])
 def test_the_same_seed_gives_identical_draws(name):
     problem, engine = make_problem(2, n=40), get_engine(name)
@@ -269,6 +281,31 @@ def test_a_part_of_the_rows_weighs_as_much_as_all():
     assert len(part.y) == 40
     assert part.weight.min() > 0
     assert part.weight.sum() == pytest.approx(problem.weight.sum())
+
+
+def around(mode, n=200):
+    """Draws of the Normal at a mode, as parameters."""
+    rng = np.random.default_rng(0)
+    return mode.normal.to_theta(rng.normal(size=(n, len(mode.point))))
+
+
+def test_a_mode_is_found_again_from_draws_around_it():
+    kernel = Kernel(make_problem(2, n=150))
+    best = max(starts.find_modes(kernel, np.random.default_rng(0)), key=lambda m: m.log_mass)
+    again = starts.revisit(kernel, dataclasses.replace(QUICK, earlier=around(best)))
+    assert max(mode.log_mass for mode in again) >= best.log_mass - 0.05
+    heights = [mode.log_density for mode in again]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_earlier_draws_are_given_up_where_they_mislead():
+    """Draws around a mode that new starts surpass, and draws far from any mode."""
+    kernel = Kernel(make_problem(3, n=150))
+    modes = starts.find_modes(kernel, np.random.default_rng(0))
+    lesser = min(modes, key=lambda mode: mode.log_mass)
+    far = around(modes[0]) + 10.0
+    for earlier in (around(lesser), far):
+        assert starts.revisit(kernel, dataclasses.replace(QUICK, earlier=earlier)) == []
 
 
 def test_pilots_find_modes_that_optimisation_misses():

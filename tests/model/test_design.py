@@ -3,7 +3,10 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 
-from skcocoafuse.model.design import DesignPart, Scale
+from skcocoafuse.model import forward
+from skcocoafuse.model.design import DesignPart, Scale, Units
+from skcocoafuse.posterior.draws import mixture_of
+from tests.problems import BEHAVIORS, make_problem
 
 X = np.random.default_rng(0).normal(3.0, [1.0, 2.0, 5.0], size=(40, 3))
 NAMES = np.array(["wind", "temp", "dir"], dtype=object)
@@ -50,9 +53,40 @@ def test_constant_columns_become_zero():
 def test_original_units_undo_the_standardisation():
     part = fit(None)
     b, w = np.array([0.3, -1.0]), np.random.default_rng(0).normal(size=(2, 3))
-    original_b, original_w = part.original_units(b, w)
+    original_b, original_w = part.scale.undo_line(b, w)
     standard = part.transform(X, NAMES, "gate_features") @ w.T + b
     np.testing.assert_allclose(X @ original_w.T + original_b, standard)
+
+
+def random_units(problem, seed):
+    """Units of data that have nothing to do with the problem's own."""
+    rng = np.random.default_rng(seed)
+    scales = {
+        part: Scale(rng.normal(size=X.shape[1]), rng.lognormal(size=X.shape[1]))
+        for part, X in problem.designs.items()
+    }
+    return Units(**scales, target=Scale(rng.normal(), rng.lognormal()))
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
+def test_parameters_seen_from_other_units_are_the_same_model(behavior):
+    """One density of the target in its own units, whatever the data were standardised by."""
+    problem = make_problem(3, behavior=behavior)
+    spec, raw, y = problem.spec, problem.designs, problem.y
+    old, new = random_units(problem, 1), random_units(problem, 2)
+    draws = spec.unpack(np.random.default_rng(3).normal(size=(2, 5, spec.n_parameters)))
+    seen = spec.unpack(spec.pack(old.seen_from(new).undo(draws)))
+
+    def density(units, parameters):
+        designs = {part: getattr(units, part).apply(X) for part, X in raw.items()}
+        mixture = mixture_of(spec, parameters, designs)
+        standardised = forward.log_density(forward.NUMPY, mixture, units.target.apply(y))
+        return standardised - np.log(units.target.scale)
+
+    np.testing.assert_allclose(density(new, seen), density(old, draws), rtol=1e-9, atol=1e-9)
+    for there, back in zip(draws, new.seen_from(old).undo(seen), strict=True):
+        if there is not None:
+            np.testing.assert_allclose(back, there, rtol=1e-9, atol=1e-9)
 
 
 def test_transformers_are_cloned_named_and_fitted_on_frames():
