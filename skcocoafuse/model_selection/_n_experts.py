@@ -155,8 +155,8 @@ def _checked(n_experts, criterion, rule, confidence) -> list[int]:
             raise ValueError(f"{name} must be one of {list(known)}; got {value!r}.")
     elpd.lower_bound(0.0, 1.0, confidence)  # says what is wrong before the work
     numbers = list(n_experts) if isinstance(n_experts, Iterable) else []
-    whole = all(isinstance(m, Integral) and not isinstance(m, bool) and m >= 1 for m in numbers)
-    if not numbers or not whole or len(set(numbers)) < len(numbers):
+    integers = all(isinstance(m, Integral) and not isinstance(m, bool) for m in numbers)
+    if not (numbers and integers and min(numbers) >= 1 and len(set(numbers)) == len(numbers)):
         raise ValueError(
             "n_experts must hold distinct positive integers, at least one, such as range(1, 7); "
             f"got {n_experts!r}."

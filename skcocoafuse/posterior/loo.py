@@ -73,9 +73,8 @@ def leave_one_out(
         found.pareto_k[rows] = pareto_k
         weight, mean, sd = mixture
         weight = weight * np.exp(log_weight)[:, None, :]
-        below = probability_below(
-            *(a.reshape(len(seen), -1) for a in (weight, mean, sd)), problem.y[rows, None]
-        )
+        weight, mean, sd = (a.reshape(len(seen), -1) for a in (weight, mean, sd))
+        below = probability_below(weight, mean, sd, problem.y[rows, None])
         found.pit[rows] = below[:, 0]
 
     _over_blocks(figures, problem, spec, draws, n_jobs)
@@ -112,10 +111,10 @@ def _over_blocks(function: Callable, problem: Problem, spec, draws, n_jobs) -> N
     blocks = MixtureBlocks(spec, draws, np.ones(n_draws), 0.0, 1.0, n_jobs, MAX_MEMORY)
 
     def block(rows, *arrays):
-        mixture = [a.reshape(len(a), n_experts, n_draws) for a in arrays]
-        seen = log_density_of_draws(*mixture, problem.y[rows])
+        weight, mean, sd = (a.reshape(len(a), n_experts, n_draws) for a in arrays)
+        seen = log_density_of_draws(weight, mean, sd, problem.y[rows])
         log_weight, pareto_k = smooth_importance_weights(-taken[rows] * seen)
-        function(rows, mixture, seen, log_weight, pareto_k)
+        function(rows, (weight, mean, sd), seen, log_weight, pareto_k)
 
     blocks.over_components(block, problem.designs)
 
