@@ -220,6 +220,17 @@ def test_weights_are_counts_and_cut_with_folds(data):
     assert piped.table["elpd"].iloc[0] == pytest.approx(found.table["elpd"].iloc[0], abs=3.0)
 
 
+def test_progress_is_shown(data, capsys):
+    model = clone(FAST).set_params(inference="map")
+    quietly(model, *data, n_experts=[1, 2], cv=2, progress_bar=True)
+    shown = capsys.readouterr().out
+    assert "fits" in shown
+    assert "2/2" in shown
+    assert "4/4" in shown
+    quietly(model, *data, n_experts=[1], cv=2)
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "match"),
     [
