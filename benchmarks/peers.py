@@ -68,7 +68,7 @@ def effective(problem, theta) -> dict[str, float]:
     from skcocoafuse._monte_carlo import rhat
     from skcocoafuse.inference.kernel import Kernel
     from skcocoafuse.model import forward
-    from skcocoafuse.posterior.draws import mixture_of
+    from skcocoafuse.model.mixtures import mixture_of
 
     log_posterior = Kernel(problem).log_posterior(theta)
     anchors = problem.anchors(10).designs

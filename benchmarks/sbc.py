@@ -17,10 +17,10 @@ import numpy as np
 
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import beta_of, mixture_of
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec, Parameters
-from skcocoafuse.posterior.draws import beta_of, mixture_of
 from skcocoafuse.predictive import PredictiveDistribution
 
 N_RANKS = 63  # draws a true value is ranked among

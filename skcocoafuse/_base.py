@@ -29,12 +29,13 @@ from skcocoafuse._validation import (
 )
 from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine
 from skcocoafuse.model.design import DesignPart, Scale, rounding_variance, smallest_difference
+from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence.fitted import FittedState
-from skcocoafuse.posterior.draws import Posterior, random_targets
+from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.export import NO_ROW_GROUPS
 from skcocoafuse.posterior.relabel import relabel
 

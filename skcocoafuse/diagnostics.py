@@ -15,8 +15,9 @@ from skcocoafuse.exceptions import (
     SeparateModesWarning,
 )
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
-from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import MAX_RHAT, N_ANCHORS, invariants, weigh_islands
 
 MIN_ESS = 100.0

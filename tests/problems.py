@@ -3,10 +3,10 @@
 import numpy as np
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
-from skcocoafuse.posterior.draws import mixture_of
 
 BEHAVIORS = {"learned": None, "blend": 0.0, "mixture": 1.0}
 

@@ -19,7 +19,8 @@ LAYERS = [
     {"_inspection"},
     {"_fitted", "prediction"},
     {"inference", "persistence"},
-    {"posterior", "predictive", "diagnostics", "datasets"},
+    {"posterior", "diagnostics"},
+    {"predictive", "datasets"},
     {"model"},
     {
         "_validation",

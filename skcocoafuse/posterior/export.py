@@ -9,10 +9,11 @@ import numpy as np
 from skcocoafuse._version import __version__
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.pymc_model import free_variables, variable_dims, variable_name
 from skcocoafuse.model.spec import DIMS, Parameters
-from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.draws import Posterior
 
 _MAX_NUMBERS = 2**26  # in a group with a number for every draw and row: half a gigabyte
 _DRAWS = ("chain", "draw")

@@ -12,8 +12,9 @@ from scipy.sparse.csgraph import connected_components
 
 from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.loo import log_density_left_out
 
 N_ANCHORS = 10

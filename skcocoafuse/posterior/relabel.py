@@ -11,9 +11,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import unfused_log_density
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Parameters
-from skcocoafuse.posterior.draws import unfused_log_density
 
 N_ANCHORS = 100
 _MAX_ROUNDS = 20

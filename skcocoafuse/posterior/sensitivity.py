@@ -17,9 +17,10 @@ from scipy import special
 from skcocoafuse._arviz import ess
 from skcocoafuse._monte_carlo import smooth_importance_weights, trusted_pareto_k
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import beta_of, mixture_of
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
-from skcocoafuse.posterior.draws import Posterior, beta_of, mixture_of
+from skcocoafuse.posterior.draws import Posterior
 
 STANDARD = ("mean", "sd", "behavior", "log density")
 ALL = "all"  # the priors of all parameters together

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import effective_n_jobs
 
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
-from skcocoafuse.posterior.draws import mixture_of
 
 MAX_MEMORY = 256 * 2**20  # bytes
 _ROWS = 1024  # at most, in blocks that numpy works on

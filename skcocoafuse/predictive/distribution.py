@@ -6,8 +6,8 @@ import numpy as np
 
 from skcocoafuse._validation import check_probability, seed_from
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.spec import ModelSpec, Parameters
-from skcocoafuse.posterior.draws import random_targets
 from skcocoafuse.predictive import mixture, modality
 from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks, VarianceParts
 from skcocoafuse.predictive.bridges import to_skpro

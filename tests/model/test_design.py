@@ -5,7 +5,7 @@ from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale, Units
-from skcocoafuse.posterior.draws import mixture_of
+from skcocoafuse.model.mixtures import mixture_of
 from tests.problems import BEHAVIORS, make_problem
 
 X = np.random.default_rng(0).normal(3.0, [1.0, 2.0, 5.0], size=(40, 3))

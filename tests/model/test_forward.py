@@ -3,8 +3,8 @@ import pytest
 from scipy import integrate, stats
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.spec import ModelSpec
-from skcocoafuse.posterior.draws import mixture_of
 from tests.problems import BEHAVIORS, make_problem
 
 

@@ -13,8 +13,8 @@ from skcocoafuse.exceptions import InfluentialRowsWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.posterior import elpd
-from skcocoafuse.posterior.draws import mixture_of
 from tests.conftest import fit_quietly
 from tests.posterior.test_islands import two_modes
 

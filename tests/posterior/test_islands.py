@@ -10,7 +10,8 @@ from skcocoafuse.exceptions import SeparateModesWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model import forward
-from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.model.mixtures import mixture_of
+from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import (
     find_islands,
     invariants,

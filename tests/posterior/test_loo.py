@@ -8,8 +8,9 @@ import pytest
 from scipy import special, stats
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.loo import leave_one_out, leave_one_out_of_mixture
 from tests.problems import make_problem
 from tests.test_monte_carlo import arviz_psis

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.spec import Parameters
-from skcocoafuse.posterior.draws import mixture_of
 from skcocoafuse.posterior.merging import groups_of, in_order_of, told_apart
 from tests.problems import BEHAVIORS, make_problem
 

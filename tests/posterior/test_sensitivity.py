@@ -5,8 +5,9 @@ import pytest
 from scipy import integrate, signal, special, stats
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.posterior import sensitivity
-from skcocoafuse.posterior.draws import Posterior, mixture_of
+from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.sensitivity import (
     ALL,
     BAD_WEIGHTS,

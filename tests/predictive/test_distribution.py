@@ -8,7 +8,7 @@ from scipy import integrate, stats
 
 from skcocoafuse import PredictiveDistribution
 from skcocoafuse.model import forward
-from skcocoafuse.posterior.draws import mixture_of
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.predictive import mixture
 from tests.problems import make_problem
 

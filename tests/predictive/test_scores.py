@@ -5,7 +5,7 @@ import pytest
 import scoringrules
 from scipy import integrate, stats
 
-from skcocoafuse.posterior.draws import mixture_of
+from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.predictive import _sums, mixture, modality
 from tests.predictive.test_distribution import brute_force, make
 

@@ -1,0 +1,36 @@
+"""The mixtures that draws of the parameters make of rows, as numpy arrays."""
+
+import numpy as np
+
+from skcocoafuse.model import forward
+from skcocoafuse.model.problem import BLOCK_NUMBERS, row_blocks
+from skcocoafuse.model.spec import ModelSpec, Parameters
+
+
+def beta_of(spec: ModelSpec, parameters: Parameters, X_behavior):
+    """beta(x) of every draw, (..., rows, 1), or the number it is fixed at."""
+    if spec.behavior is not None:
+        return spec.behavior
+    return forward.behavior(forward.NUMPY, parameters, X_behavior)
+
+
+def mixture_of(spec: ModelSpec, parameters: Parameters, designs) -> forward.Components:
+    """The fused mixture of every draw and row, on the standardised scale."""
+    parameters = forward.draws_innermost(parameters)
+    beta = beta_of(spec, parameters, designs["behavior"])
+    return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], beta)
+
+
+def random_targets(rng: np.random.Generator, spec: ModelSpec, parameters: Parameters, designs):
+    """A random target of every draw and row, (draws, rows), on the standardised scale."""
+    out = np.empty((len(parameters.sigma), len(designs["expert"])))
+    for rows, part in row_blocks(designs, BLOCK_NUMBERS // max(1, parameters.sigma.size)):
+        out[:, rows] = forward.random_values(rng, mixture_of(spec, parameters, part))
+    return out
+
+
+def unfused_log_density(parameters: Parameters, designs, y) -> np.ndarray:
+    """Log a_i + log N(y; mu_i, s_i^2), (..., rows, M): what tells experts apart at any beta."""
+    parameters = forward.draws_innermost(parameters)
+    mixture = forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], 1.0)
+    return forward.component_log_density(forward.NUMPY, mixture, y)
