@@ -66,10 +66,13 @@ def test_grid_search_in_worker_processes_over_nested_names(transition):
 
 def test_transformed_target_regressor(transition):
     X, y = transition[:2]
-    model = TransformedTargetRegressor(
-        CoCoAFusERegressor(**FAST), func=np.sinh, inverse_func=np.arcsinh
-    )
-    assert model.fit(X, y).score(X, y) > 0.8
+    inner = CoCoAFusERegressor(**FAST)
+    bent = TransformedTargetRegressor(inner, func=np.sinh, inverse_func=np.arcsinh).fit(X, y)
+    by_hand = clone(inner).fit(X, np.sinh(y))
+    np.testing.assert_allclose(bent.predict(X), np.arcsinh(by_hand.predict(X)))
+    scaled = TransformedTargetRegressor(inner, transformer=StandardScaler()).fit(X, y)
+    assert scaled.score(X, y) > 0.8
+    assert scaled.score(X, y) == pytest.approx(clone(inner).fit(X, y).score(X, y), abs=1e-6)
 
 
 @pytest.mark.parametrize("regressor", REGRESSORS)

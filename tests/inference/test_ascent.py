@@ -22,7 +22,7 @@ def densities():
         yield kernel, kernel.function(starts.SOFTENING, kernel.plain)
 
 
-@pytest.mark.parametrize(("kernel", "density"), densities())
+@pytest.mark.parametrize(("kernel", "density"), list(densities()))
 def test_the_end_is_a_maximum(kernel, density):
     start = 0.3 * np.random.default_rng(0).normal(size=kernel.n_parameters)
     point, value = ascent.climb(density, start, TO_THE_TOP)
