@@ -11,7 +11,7 @@ from sklearn.base import clone
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
 from skcocoafuse._arviz import ess
 from skcocoafuse._monte_carlo import rhat
-from skcocoafuse.inference import nuts, starts
+from skcocoafuse.inference import chains, starts
 from skcocoafuse.posterior.islands import invariants
 from tests.conftest import fit_quietly
 
@@ -31,7 +31,7 @@ def warm(model, **parameters):
 def effort(monkeypatch):
     """What a fit spends before its sampling: whole searches, climbs and warm-up draws."""
     spent = {"searches": 0, "climbs": 0, "warm-up": 0}
-    search, climb, start_sampler = starts.find_modes, starts.ascent.climb, nuts._start_sampler
+    search, climb, start_sampler = starts.find_modes, starts.ascent.climb, chains._start_sampler
 
     def counted_search(*arguments):
         spent["searches"] += 1
@@ -48,7 +48,7 @@ def effort(monkeypatch):
 
     monkeypatch.setattr(starts, "find_modes", counted_search)
     monkeypatch.setattr(starts.ascent, "climb", counted_climb)
-    monkeypatch.setattr(nuts, "_start_sampler", counted_sampler)
+    monkeypatch.setattr(chains, "_start_sampler", counted_sampler)
     return spent
 
 

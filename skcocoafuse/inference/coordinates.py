@@ -44,6 +44,14 @@ class Coordinates:
         size = len(bends)
         return cls(np.zeros(size), np.eye(size), bends)
 
+    @classmethod
+    def around(cls, u: np.ndarray, bends: np.ndarray) -> "Coordinates":
+        """Those in which draws u, (draws, n_parameters), have mean 0 and covariance 1."""
+        covariance = np.atleast_2d(np.cov(u.T))
+        few = u.shape[1] / len(u)  # a covariance of few draws need not have an inverse
+        factor = np.linalg.cholesky(covariance + few * np.diag(np.diag(covariance)))
+        return cls(u.mean(axis=0), factor, bends)
+
     def bent(self, z: np.ndarray) -> np.ndarray:
         """Bent coordinates u of coordinate vectors, (..., n_parameters)."""
         return self.centre + z @ self.factor.T
@@ -59,7 +67,10 @@ class Coordinates:
         loc, scale = self.bends.T
         steps = (theta - loc) / np.where(scale > 0, scale, 1.0)
         bent = np.sign(steps) * (np.sqrt(1.0 + 2.0 * np.abs(steps)) - 1.0)
-        u = np.where(scale > 0, bent, theta)
+        return self.from_bent(np.where(scale > 0, bent, theta))
+
+    def from_bent(self, u: np.ndarray) -> np.ndarray:
+        """Inverse of :meth:`bent`."""
         flat = (u - self.centre).reshape(-1, u.shape[-1])
         z = linalg.solve_triangular(self.factor, flat.T, lower=True).T
         return np.ascontiguousarray(z).reshape(u.shape)

@@ -51,7 +51,8 @@ def change_places(
         Part of the jumps out of each island that were accepted.
     """
     n_chains, n_draws = theta.shape[:2]
-    frames = [_frame(kernel, theta[chains]) for chains in islands]
+    u, bends = kernel.plain.from_theta(theta), kernel.plain.bends
+    frames = [Coordinates.around(np.concatenate(u[chains]), bends) for chains in islands]
     step_size = _step_size(kernel, frames, rng)
     length = -(-n_draws // (_ATTEMPTS + 1))
     begins = np.minimum(np.arange(_ATTEMPTS + 1) * length, n_draws - length)
@@ -90,15 +91,6 @@ def change_places(
         followed = list(threads.map(follow, range(n_chains)))
     chain, draw, tried, left = (np.stack(part) for part in zip(*followed, strict=True))
     return chain, draw, left.sum(axis=0) / tried.sum(axis=0)
-
-
-def _frame(kernel: Kernel, theta: np.ndarray) -> Coordinates:
-    """Coordinates in which an island's draws have mean 0 and covariance 1."""
-    u = kernel.plain.from_theta(theta.reshape(-1, theta.shape[-1]))
-    covariance = np.atleast_2d(np.cov(u.T))
-    few = u.shape[1] / len(u)  # a covariance of few draws need not have an inverse
-    factor = np.linalg.cholesky(covariance + few * np.diag(np.diag(covariance)))
-    return Coordinates(u.mean(axis=0), factor, kernel.plain.bends)
 
 
 def _work(here: Callable, there: Callable, offset: float, z, step_size: float, rng) -> float:

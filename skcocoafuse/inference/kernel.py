@@ -209,10 +209,10 @@ class Kernel:
         return np.array([*addresses[:_N_ADDRESSES], *self._sizes, slopes], dtype=np.int64), arrays
 
     def function(
-        self, softening: float = 0.0, coordinates: Coordinates | None = None
+        self, softening: float = 0.0, coordinates: Coordinates | None = None, slopes: bool = True
     ) -> "LogDensity":
         """The density for optimisers and for Python, see :meth:`user_data` for the arguments."""
-        return LogDensity(self, softening, coordinates)
+        return LogDensity(self, softening, coordinates, slopes)
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log posterior and gradient at one unconstrained vector."""
@@ -221,8 +221,7 @@ class Kernel:
     def log_posterior(self, theta: np.ndarray) -> np.ndarray:
         """Log posterior of many unconstrained vectors, (..., n_parameters) to (...)."""
         flat = np.ascontiguousarray(theta.reshape(-1, self.n_parameters))
-        density = LogDensity(self, 0.0, None, slopes=False)
-        return density.at_many(flat)[0].reshape(theta.shape[:-1])
+        return self.function(slopes=False).at_many(flat)[0].reshape(theta.shape[:-1])
 
 
 class LogDensity:
@@ -247,7 +246,7 @@ class LogDensity:
         kernel: Kernel,
         softening: float,
         coordinates: Coordinates | None,
-        slopes: bool = True,
+        slopes: bool,
     ):
         self._data, self._arrays = kernel.user_data(softening, coordinates, slopes)
         self.handle = np.array([log_posterior_callback.address, self._data.ctypes.data])

@@ -12,6 +12,7 @@ from skcocoafuse._arviz import ess
 from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine, nuts, pymc_sampler, starts
+from skcocoafuse.inference import chains as nutpie_chains
 from skcocoafuse.inference.kernel import Kernel
 from tests.conftest import fit_quietly
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
@@ -130,7 +131,7 @@ def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch, transition):
         raise TypeError("CompiledPyMCModel.__init__() missing 1 required argument: 'other'")
 
     marker = get_engine("map")(make_problem(2, n=40), QUICK)
-    monkeypatch.setattr(nuts, "_nutpie_model", changed)
+    monkeypatch.setattr(nutpie_chains, "_nutpie_model", changed)
     monkeypatch.setattr(pymc_sampler, "sample", lambda problem, settings: marker)
     with pytest.warns(KernelFallbackWarning, match="missing 1 required argument.*PyMC model"):
         assert nuts.sample(make_problem(2, n=40), QUICK) is marker
@@ -150,7 +151,7 @@ def test_the_fallback_warning_points_at_the_users_line(monkeypatch, transition):
         raise AttributeError("no CompiledPyMCModel here")
 
     X, y = transition[:2]
-    monkeypatch.setattr(nuts, "_nutpie_model", changed)
+    monkeypatch.setattr(nutpie_chains, "_nutpie_model", changed)
     monkeypatch.setattr(pymc_sampler, "sample", get_engine("map"))
     with (
         pytest.warns(KernelFallbackWarning) as record,
@@ -172,7 +173,7 @@ def test_other_errors_are_not_hidden(monkeypatch, error):
     def broken(launch):
         raise error
 
-    monkeypatch.setattr(nuts, "_nutpie_model", broken)
+    monkeypatch.setattr(nutpie_chains, "_nutpie_model", broken)
     with pytest.raises(type(error), match="not ours"):
         nuts.sample(make_problem(2, n=40), QUICK)
 
@@ -198,7 +199,7 @@ def test_an_interrupt_leaves_the_estimator_as_it_was(
         estimator.fit(X, y)
     estimator.set_params(inference="nuts", draws=50_000)
     before = dict(vars(estimator))
-    start_sampler, find_modes = nuts._start_sampler, starts.find_modes
+    start_sampler, find_modes = nutpie_chains._start_sampler, starts.find_modes
 
     def interrupted_sampler(model, settings, seed):
         if settings.draws == 50_000:  # not a pilot
@@ -210,7 +211,7 @@ def test_an_interrupt_leaves_the_estimator_as_it_was(
         return find_modes(*arguments)
 
     if moment == "sampling":
-        monkeypatch.setattr(nuts, "_start_sampler", interrupted_sampler)
+        monkeypatch.setattr(nutpie_chains, "_start_sampler", interrupted_sampler)
     else:
         monkeypatch.setattr(starts, "find_modes", interrupted_search)
     with pytest.raises(KeyboardInterrupt):
@@ -399,95 +400,3 @@ def test_advi_finds_a_normal_posterior(method):
     advi = get_engine("advi")(problem, settings)
     assert advi.info["pareto_k"] < 0.7  # so the draws are corrected
     assert_same_moments(advi, chains, atol=0.15)
-
-
-def shifted_runs(shifts, n_draws=200):
-    """A run per shift, all chains of one draws a random walk around a mode plus the shift."""
-    kernel = Kernel(make_problem(2, n=60))
-    mode = starts.find_modes(kernel, np.random.default_rng(0))[0]
-    runs = []
-    for number, shift in enumerate(shifts):
-        z = 0.3 * np.random.default_rng(number).normal(size=(1, n_draws, kernel.n_parameters))
-        z += np.linspace(*shift, n_draws)[:, None] if isinstance(shift, tuple) else shift
-        statistics = {"logp": np.zeros((1, n_draws)), "diverging": np.zeros((1, n_draws), bool)}
-        runs.append(nuts.Run(kernel, mode.normal, z, statistics))
-    return kernel, runs
-
-
-@pytest.mark.parametrize(
-    ("shifts", "expected"),
-    [
-        ([0.0, 0.0, 0.0], False),  # converged
-        ([0.0, 0.2, 0.1], True),  # near, and not the same
-        ([-1.0, -1.0, 1.0, 1.0], False),  # modes of their own, each explored
-        ([0.0, (-2.0, 2.0)], True),  # still on its way
-    ],
-)
-def test_chains_go_on_where_that_can_help(shifts, expected):
-    def goes_on(n_draws):
-        return nuts._should_go_on(nuts._joined(*shifted_runs(shifts, n_draws)))
-
-    assert goes_on(200) is expected
-    assert not goes_on(50)
-
-
-def launches_of(runs):
-    return [nuts.Launch(run.kernel, run.coordinates, len(run.z)) for run in runs]
-
-
-def test_chains_go_on_from_their_last_draws(monkeypatch):
-    """Kept are one of three draws, in their order, and the same ones for the same seed."""
-    settings = dataclasses.replace(QUICK, draws=120, tune=100)
-    kernel, runs = shifted_runs([0.0, 0.2], n_draws=120)
-    (one, later), (_, again) = (nuts._go_on(runs, settings, np.random.default_rng(3)) for _ in "ab")
-    assert [run.z.shape for run in later] == [(1, 240, kernel.n_parameters)] * 2
-    for before, own, more, repeated in zip(runs, one, later, again, strict=True):
-        np.testing.assert_array_equal(own.z, before.z)
-        np.testing.assert_array_equal(more.z, repeated.z)
-        joined = own.followed_by(more).thinned(3)
-        np.testing.assert_array_equal(joined.z[:, :40], before.z[:, 2::3])
-        assert joined.statistics["diverging"].shape == (1, 120)
-    draws = nuts._joined(kernel, later)
-    np.testing.assert_allclose(draws.log_posterior, kernel.log_posterior(draws.theta))
-    assert "logp" not in draws.statistics
-
-
-@pytest.mark.parametrize(
-    ("first", "then", "thinning"),
-    [
-        ([0.0, 0.0], None, 1),  # agree at once
-        ([-2.0, 2.0], None, 1),  # settled apart: for jumps
-        ([(-0.3, 0.3), (0.3, -0.3)], [0.0, 0.0], 3),  # agree with all draws
-        ([0.0, (-4.0, 2.0)], [-2.0, 2.0], 2),  # one arrived late: its way there is dropped
-    ],
-)
-def test_draws_before_a_chain_arrived_are_dropped(monkeypatch, first, then, thinning):
-    kernel, begun = shifted_runs(first)
-    went_on = [] if then is None else shifted_runs(then, n_draws=400)[1]
-    answers = iter([begun, went_on])
-    monkeypatch.setattr(nuts, "_sample_from", lambda *_: next(answers))
-    settings = dataclasses.replace(QUICK, draws=200)
-    found = nuts._until_settled(kernel, launches_of(begun), settings, np.random.default_rng(0))
-    assert found[1] == thinning
-    assert found[0].theta.shape == (len(first), 200, kernel.n_parameters)
-    if thinning == 2:
-        expected = [run.coordinates.to_theta(run.z[0, 1::2]) for run in went_on]
-        np.testing.assert_array_equal(found[0].theta, expected)
-
-
-@pytest.mark.parametrize(("islands", "thinning"), [([], 3), ([[0, 1]], 2)])
-def test_a_fit_that_went_on_says_so(monkeypatch, islands, thinning):
-    """All draws are kept where chains agree in the end, the later ones where they do not."""
-    problem = make_problem(2, n=60)
-    settings = dataclasses.replace(QUICK, draws=100, tune=100)
-    monkeypatch.setattr(nuts, "_should_go_on", lambda *_: True)
-
-    def judged(problem, draws):
-        return dataclasses.replace(draws, islands=islands)
-
-    monkeypatch.setattr(nuts, "_judged", judged)
-    result = get_engine("nuts")(problem, settings)
-    assert result.info["thinning"] == thinning
-    assert result.theta.shape[:2] == (settings.chains, 100)
-    expected = Kernel(problem).log_posterior(result.theta)
-    np.testing.assert_allclose(result.log_posterior, expected, rtol=1e-10)

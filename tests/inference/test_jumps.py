@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from skcocoafuse.inference import get_engine, jumps, nuts
+from skcocoafuse.inference import agreement, get_engine, jumps
+from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.engine import EngineResult, Settings
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.posterior.islands import MAX_RHAT
@@ -93,8 +94,8 @@ def two_modes(problem, result):
 
 
 def judged(problem, result):
-    draws = nuts.Draws(result.theta, result.log_posterior, {})
-    return nuts._judged(problem, draws)
+    draws = agreement.Draws(result.theta, result.log_posterior, {})
+    return agreement._judged(problem, draws)
 
 
 def test_chains_of_one_mode_are_left_alone(run):
@@ -106,8 +107,7 @@ def test_chains_of_one_mode_are_left_alone(run):
 
 def test_few_draws_of_many_parameters_have_coordinates(run):
     problem, result = run
-    kernel = Kernel(problem)
-    frame = jumps._frame(kernel, result.theta[:1, :5])  # fewer draws than parameters
+    frame = Coordinates.around(result.theta[0, :5], Kernel(problem).plain.bends)
     assert (np.diag(frame.factor) > 0).all()
 
 
@@ -131,8 +131,9 @@ def test_jumps_are_made_between_settled_islands_only(run, monkeypatch):
     for accepted, changed in (([0.5, 0.3], True), ([0.01, 0.9], True), ([0.01, 0.05], False)):
         answer = (source, draw, np.array(accepted))
         monkeypatch.setattr(jumps, "change_places", lambda *_, answer=answer: answer)
-        found = nuts._with_jumps(kernel, apart, draws.islands, SETTINGS, np.random.default_rng(0))
-        assert ("jumps_accepted" in found.info) is changed
+        found, info = agreement._with_jumps(kernel, draws, SETTINGS, np.random.default_rng(0))
+        assert ("jumps_accepted" in info) is changed
+        assert bool(found.islands) is not changed
         expected = apart.log_posterior[::-1] if changed else apart.log_posterior
         np.testing.assert_array_equal(found.log_posterior, expected)
         np.testing.assert_allclose(found.log_posterior, kernel.log_posterior(found.theta))

@@ -1,0 +1,179 @@
+"""Chains until they agree: going on, jumps between modes, moves to where the mass is.
+
+Each step is taken only where the one before did not do. Chains that disagree and are not settled
+go on. Chains that are settled in modes of their own may jump between these. Chains that stay where
+the posterior has hardly any mass begin anew where it has.
+"""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from skcocoafuse._monte_carlo import rhat
+from skcocoafuse.inference import evidence, jumps
+from skcocoafuse.inference.chains import Launch, Run, run_chains
+from skcocoafuse.inference.engine import Settings, Stopwatch
+from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, disagree, find_islands, invariants
+from skcocoafuse.posterior.relabel import relabel
+
+# Chains that go on do so by so many times their draws; all draws, or the later ones, are then
+# thinned to the number asked for.
+_MORE_DRAWS = 2
+_MAX_MOVES = 2  # times that chains begin anew
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Draws of all chains, (chains, draws, ...), and how far chains agree.
+
+    ``islands`` is empty where chains agree or are too short to tell; otherwise ``quantities`` are
+    those of :func:`skcocoafuse.posterior.islands.invariants`.
+    """
+
+    theta: np.ndarray
+    log_posterior: np.ndarray
+    statistics: dict[str, np.ndarray]
+    quantities: np.ndarray = dataclasses.field(default_factory=lambda: np.empty((0, 0, 0)))
+    islands: list[list[int]] = dataclasses.field(default_factory=list)
+
+
+def sample(
+    launches: list[Launch], settings: Settings, rng: np.random.Generator, watch: Stopwatch
+) -> tuple[Draws, dict]:
+    """Draws of chains that agree if that can be reached, and what it took.
+
+    Where a chain begins has no part in what it converges to. So chains may be taken from where
+    they cannot stay for long, and only what they draw from then on is kept.
+
+    Returns
+    -------
+    draws : Draws
+    info : dict
+        ``thinning``; ``n_moved``, how often a chain began anew elsewhere; ``jumps_accepted``, the
+        part of the jumps between modes, if there were any.
+    """
+    kernel = launches[0].kernel
+    runs, draws, thinning = _until_settled(kernel, launches, settings, rng)
+    watch.lap("sampling")
+    draws, info = _with_jumps(kernel, draws, settings, rng)
+    watch.lap("jumps between modes")
+    n_moved = 0
+    for _ in range(_MAX_MOVES):
+        if not draws.islands:
+            break
+        moved = _moves(kernel, runs, settings, rng)
+        if not moved and not _should_go_on(draws):
+            break
+        n_moved += len(moved)
+        runs = _go_on(runs, moved, settings, rng)
+        draws, thinning = _joined(kernel, [run.thinned(_MORE_DRAWS) for run in runs]), _MORE_DRAWS
+        watch.lap("sampling")
+        draws, info = _with_jumps(kernel, draws, settings, rng)
+        watch.lap("jumps between modes")
+    return draws, {"thinning": thinning, "n_moved": n_moved, **info}
+
+
+def _until_settled(kernel: Kernel, launches: list[Launch], settings: Settings, rng):
+    """Each chain's last run, and draws of all that agree, or sit in modes of their own; thinning.
+
+    Chains that do neither go on. If all draws of each still disagree, some chain
+    had not arrived, and the first draws of all are dropped as warm-up.
+    """
+    runs = run_chains(launches, settings, rng)
+    first = [run.chain(number) for run in runs for number in range(len(run.z))]
+    draws = _joined(kernel, first)
+    if not _should_go_on(draws):
+        return first, draws, 1
+    later = _go_on(first, {}, settings, rng)
+    together = [own.followed_by(more) for own, more in zip(first, later, strict=True)]
+    draws = _joined(kernel, [run.thinned(1 + _MORE_DRAWS) for run in together])
+    if not draws.islands:
+        return later, draws, 1 + _MORE_DRAWS
+    return later, _joined(kernel, [run.thinned(_MORE_DRAWS) for run in later]), _MORE_DRAWS
+
+
+def _go_on(chains: list[Run], moved: dict[int, int], settings: Settings, rng) -> list[Run]:
+    """What every chain finds from its last draw on, or from a draw of the chain it moves to."""
+    longer = dataclasses.replace(settings, draws=_MORE_DRAWS * settings.draws)
+    launches = []
+    for number, run in enumerate(chains):
+        begins = run.z[0, -1:]
+        if number in moved:
+            run = chains[moved[number]]
+            begins = run.z[0]
+        launches.append(Launch(run.kernel, run.coordinates, 1, begins))
+    return run_chains(launches, longer, rng)
+
+
+def _moves(kernel: Kernel, chains: list[Run], settings: Settings, rng) -> dict[int, int]:
+    """Chains that stay where there is hardly any mass, and the one where there is most."""
+    draws = _draws(kernel, chains)
+    theta = _labelled(kernel, draws)
+    seeds = rng.integers(2**31, size=len(chains))
+
+    def estimate(number):
+        return evidence.log_evidence(kernel, theta[number], np.random.default_rng(seeds[number]))
+
+    with ThreadPoolExecutor(settings.cores) as threads:
+        estimates = np.stack(list(threads.map(estimate, range(len(chains)))))
+    best = int(np.median(estimates, axis=1).argmax())
+    poor = np.flatnonzero(evidence.clearly_less(estimates, estimates[best]))
+    return dict.fromkeys(poor.tolist(), best)
+
+
+def _with_jumps(kernel: Kernel, draws: Draws, settings: Settings, rng) -> tuple[Draws, dict]:
+    """Draws that agree if jumps connect the modes that chains have settled in, else the same."""
+    if not jumps.settled(draws.quantities, draws.islands, MAX_RHAT):
+        return draws, {}
+    theta = _labelled(kernel, draws)
+    chain, draw, accepted = jumps.change_places(kernel, theta, draws.islands, settings.cores, rng)
+    if not jumps.connected(accepted):
+        return draws, {}
+    statistics = {name: values[chain, draw] for name, values in draws.statistics.items()}
+    found = Draws(theta[chain, draw], draws.log_posterior[chain, draw], statistics)
+    return found, {"jumps_accepted": float(accepted.mean())}
+
+
+def _labelled(kernel: Kernel, draws: Draws) -> np.ndarray:
+    spec = kernel.problem.spec
+    return spec.pack(relabel(kernel.problem, spec.unpack(draws.theta), draws.log_posterior))
+
+
+def _joined(kernel: Kernel, runs: list[Run]) -> Draws:
+    """All chains of several runs, and whether they agree."""
+    return _judged(kernel.problem, _draws(kernel, runs))
+
+
+def _draws(kernel: Kernel, runs: list[Run]) -> Draws:
+    statistics = {
+        name: np.concatenate([run.statistics[name] for run in runs]) for name in runs[0].statistics
+    }
+    bending = np.concatenate([run.coordinates.log_bending(run.z) for run in runs])
+    theta = np.concatenate([run.coordinates.to_theta(run.z) for run in runs])
+    log_posterior = statistics.pop("logp") + kernel.constant - bending
+    return Draws(theta, log_posterior, statistics)
+
+
+def _judged(problem: Problem, draws: Draws) -> Draws:
+    """The draws with what they disagree in, if they do and are long enough to tell."""
+    if draws.theta.shape[1] < MIN_DRAWS:
+        return draws
+    parameters = problem.spec.unpack(draws.theta)
+    posterior = Posterior(problem.spec, parameters, draws.log_posterior, {})
+    quantities = invariants(problem, posterior)
+    if not disagree(rhat(quantities)):
+        return draws
+    return dataclasses.replace(draws, quantities=quantities, islands=find_islands(quantities))
+
+
+def _should_go_on(draws: Draws) -> bool:
+    """Whether chains disagree other than by each sitting in a mode of its own."""
+    if not draws.islands:
+        return False
+    return len(draws.islands) == 1 or any(
+        disagree(rhat(draws.quantities[chains])) for chains in draws.islands
+    )

@@ -1,0 +1,172 @@
+"""Chains run by nutpie on the compiled kernel: the only file that knows nutpie."""
+
+import dataclasses
+import inspect
+from contextlib import contextmanager
+
+import numpy as np
+
+from skcocoafuse.inference.coordinates import Coordinates
+from skcocoafuse.inference.engine import Settings
+from skcocoafuse.inference.kernel import Kernel, identity_callback, log_posterior_callback
+
+_SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
+_FROM_A_DRAW = 0.6  # part of the warm-up that is left for chains that begin at a draw
+# Draws in the first adaptation windows. In nutpie's 10 the gradient of a Laplace prior may never
+# change its sign; its variance is then 0, and the chain freezes for good (1 of 9 without data).
+_EARLY_WINDOW = 30
+# Draws in the later windows. In nutpie's 80 a chain may see one end of a bent ridge only, and
+# then its mass matrix holds it there (1 of 20 fits of the smooth transition).
+_WINDOW = 120
+_STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """Chains to run: in which coordinates, how many, and where from.
+
+    Each begins at one of the draws ``begins``, (draws, n_parameters), or without these near the
+    centre of the coordinates.
+    """
+
+    kernel: Kernel
+    coordinates: Coordinates
+    chains: int
+    begins: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What chains of one launch found: draws z (chains, draws, n_parameters), statistics."""
+
+    kernel: Kernel
+    coordinates: Coordinates
+    z: np.ndarray
+    statistics: dict[str, np.ndarray]
+
+    def chain(self, number: int) -> "Run":
+        """One of the chains alone."""
+        own = slice(number, number + 1)
+        statistics = {name: values[own] for name, values in self.statistics.items()}
+        return Run(self.kernel, self.coordinates, self.z[own], statistics)
+
+    def followed_by(self, other: "Run") -> "Run":
+        """The draws of both in their order."""
+        statistics = {
+            name: np.concatenate([values, other.statistics[name]], axis=1)
+            for name, values in self.statistics.items()
+        }
+        z = np.concatenate([self.z, other.z], axis=1)
+        return Run(self.kernel, self.coordinates, z, statistics)
+
+    def thinned(self, every: int) -> "Run":
+        """One out of ``every`` draws."""
+        kept = slice(every - 1, None, every)
+        statistics = {name: values[:, kept] for name, values in self.statistics.items()}
+        return Run(self.kernel, self.coordinates, self.z[:, kept], statistics)
+
+
+def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
+    """Run all launches at the same time."""
+    cores = max(1, settings.cores // len(launches))
+    samplers = []
+    try:
+        for launch in launches:
+            part = 1.0 if launch.begins is None else _FROM_A_DRAW
+            own = dataclasses.replace(
+                settings, chains=launch.chains, cores=cores, tune=int(part * settings.tune)
+            )
+            seed = int(rng.integers(2**31))
+            with _as_change_of_nutpie():
+                samplers.append(_start_sampler(_nutpie_model(launch), own, seed))
+        traces = [sampler.wait() for sampler in samplers]
+    except BaseException:  # an interrupt above all: no chain goes on behind the user's back
+        for sampler in samplers:
+            sampler.cancel()
+        raise
+    with _as_change_of_nutpie():
+        return [_read(launch, trace) for launch, trace in zip(launches, traces, strict=True)]
+
+
+def _read(launch: Launch, trace) -> Run:
+    statistics = {
+        ours: np.asarray(trace.sample_stats[theirs].values)
+        for theirs, ours in _STATS.items()
+        if theirs in trace.sample_stats
+    }
+    z = np.asarray(trace.posterior["z"].values)
+    return Run(launch.kernel, launch.coordinates, z, statistics)
+
+
+class NutpieHasChanged(Exception):
+    """Another interface for compiled models than the known ones."""
+
+
+@contextmanager
+def _as_change_of_nutpie():
+    try:
+        yield
+    except (ImportError, AttributeError, TypeError) as error:
+        raise NutpieHasChanged(f"{type(error).__name__}: {error}") from error
+
+
+def _start_sampler(model, settings: Settings, seed: int):
+    import nutpie
+
+    new = "adaptation" in inspect.signature(nutpie.sample).parameters
+    low_rank = {"adaptation": "low_rank"} if new else {"low_rank_modified_mass_matrix": True}
+    return nutpie.sample(
+        model,
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        cores=settings.cores,
+        seed=seed,
+        target_accept=settings.target_accept,
+        progress_bar=settings.progress_bar,
+        early_window_switch_freq=_EARLY_WINDOW,
+        mass_matrix_switch_freq=_WINDOW,
+        save_warmup=False,
+        blocking=False,
+        **low_rank,
+        **settings.options,
+    )
+
+
+def _nutpie_model(launch: Launch):
+    """Nutpie's own class for compiled models, around the kernel.
+
+    Its fields differ between releases, so only those that exist are filled.
+    """
+    import pandas as pd
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+    def initial_point(seed):
+        rng = np.random.default_rng(seed)
+        if launch.begins is None:
+            return _SPREAD * rng.normal(size=size)
+        return rng.choice(launch.begins)
+
+    size = launch.kernel.n_parameters
+    data, arrays = launch.kernel.user_data(0.0, launch.coordinates)
+    index = pd.RangeIndex(size)
+    values = {
+        "_n_dim": size,
+        "n_expanded": size,
+        "dims": {"z": ("parameter",)},
+        "_coords": {"parameter": index, "unconstrained_parameter": index},
+        "_shapes": {"z": (size,)},
+        "shape_info": (["z"], [slice(0, size)], [(size,)]),
+        "compiled_logp_func": log_posterior_callback,
+        "compiled_expand_func": identity_callback,
+        "initial_point_func": initial_point,
+        "user_data": data,
+        # keeps the arrays alive while chains run
+        "shared_data": dict(enumerate(arrays)),
+        "shared_var_keys": {},
+        "logp_func": None,
+        "expand_func": None,
+        "reparameterized_names": (),
+    }
+    known = {field.name for field in dataclasses.fields(CompiledPyMCModel)}
+    return CompiledPyMCModel(**{name: value for name, value in values.items() if name in known})
