@@ -289,7 +289,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             result.log_posterior,
             result.stats,
         )
-        self.posterior_, found = diagnostics.judge(problem, posterior, result.seconds)
+        self.posterior_, found = diagnostics.judge(
+            problem, posterior, result.seconds, result.independent
+        )
         self._problem = problem  # leave-one-out densities and exports need the rows
         self._publish_coefficients()
         found.update(result.info)

@@ -44,6 +44,21 @@ def of_each(draws: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np
     return values
 
 
+def ess_of_resampled(draws: np.ndarray) -> float:
+    """Effective size of independent draws, some of which may be there several times.
+
+    Their number if all differ; in general 1 over the sum of squares of each distinct draw's part
+    (Kish, 1965, Survey Sampling), which resampling by importance weights makes smaller.
+
+    Parameters
+    ----------
+    draws : ndarray of shape (...)
+        A quantity that differs between different draws, such as the log posterior.
+    """
+    _, counts = np.unique(draws, return_counts=True)
+    return float(counts.sum() ** 2 / (counts.astype(float) ** 2).sum())
+
+
 def _rank_rhat(draws: np.ndarray) -> np.ndarray:
     half = draws.shape[1] // 2
     halves = np.concatenate([draws[:, :half], draws[:, -half:]])

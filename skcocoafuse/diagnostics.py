@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import MAX_PARETO_K, rhat
+from skcocoafuse._monte_carlo import MAX_PARETO_K, ess_of_resampled, rhat
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,
@@ -21,17 +21,20 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import MAX_RHAT, N_ANCHORS, invariants, weigh_islands
 
 MIN_ESS = 100.0
+_MAX_INDEPENDENT = 250  # draws per chain that R-hat looks at, if they are independent
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 
 
 def judge(
-    problem: Problem, posterior: Posterior, seconds: dict[str, float]
+    problem: Problem, posterior: Posterior, seconds: dict[str, float], independent: bool = False
 ) -> tuple[Posterior, dict]:
     """The posterior with its islands weighed, and the numbers of :func:`diagnose`."""
-    quantities = invariants(problem, posterior)
+    looked_at = posterior.shortened(_MAX_INDEPENDENT) if independent else posterior
+    quantities = invariants(problem, looked_at)
     overall_rhat = rhat(quantities)
     posterior = weigh_islands(problem, posterior, quantities, overall_rhat)
-    return posterior, diagnose(problem, posterior, quantities, overall_rhat, seconds)
+    found = diagnose(problem, posterior, quantities, overall_rhat, seconds, independent)
+    return posterior, found
 
 
 def diagnose(
@@ -40,6 +43,7 @@ def diagnose(
     quantities: np.ndarray,
     overall_rhat: np.ndarray,
     seconds: dict[str, float],
+    independent: bool = False,
 ) -> dict:
     """Numbers on convergence and on how the experts are used.
 
@@ -56,6 +60,8 @@ def diagnose(
     overall_rhat : ndarray of shape (quantities,)
         Their R-hat, all chains together.
     seconds : dict of str to float
+    independent : bool, default=False
+        Whether draws of a chain are independent; how many differ is then their effective number.
 
     Returns
     -------
@@ -70,13 +76,15 @@ def diagnose(
         1), from 1 to n_experts, which is reached where shares are equal;
         ``n_chains``, ``n_draws`` (per chain); ``seconds``: dict per phase.
     """
-    if len(posterior.islands) == 1:
-        rhat_within, ess_within = overall_rhat, ess(quantities)
+    islands = [list(chains) for chains in posterior.islands]
+    rhat_within = overall_rhat
+    if len(islands) > 1:
+        rhat_within = np.concatenate([rhat(quantities[chains]) for chains in islands])
+    if independent:
+        sizes = [ess_of_resampled(posterior.log_posterior[chains]) for chains in islands]
+        ess_within = np.array(sizes)
     else:
-        islands = [quantities[list(chains)] for chains in posterior.islands]
-        rhat_within, ess_within = (
-            np.concatenate([figure(island) for island in islands]) for figure in (rhat, ess)
-        )
+        ess_within = np.concatenate([ess(quantities[chains]) for chains in islands])
     stats = posterior.stats
     share = expert_share(problem, posterior.main_island())
     return {
@@ -84,7 +92,7 @@ def diagnose(
         "rhat_log_posterior": float(overall_rhat[0]),
         "rhat_within": _worst(np.nanmax, rhat_within),
         "ess": _worst(np.nanmin, ess_within),
-        "islands": [list(chains) for chains in posterior.islands],
+        "islands": islands,
         "island_weight": posterior.island_weight,
         "island_elpd": posterior.island_elpd,
         "n_divergences": int(stats["diverging"].sum()) if "diverging" in stats else 0,

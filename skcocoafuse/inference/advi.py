@@ -64,4 +64,5 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         log_posterior=log_posterior[chosen].reshape(shape),
         seconds=watch.seconds,
         info={"pareto_k": pareto_k},
+        independent=True,
     )

@@ -58,6 +58,9 @@ class EngineResult:
         Time of each phase.
     info : dict of str to float
         Other numbers for ``diagnostics_``: ``pareto_k`` where importance weights were used.
+    independent : bool
+        Whether the draws of a chain are independent of one another, not steps of a Markov chain;
+        resampled ones may be there several times.
     """
 
     theta: np.ndarray
@@ -65,6 +68,7 @@ class EngineResult:
     stats: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     info: dict[str, float] = field(default_factory=dict)
+    independent: bool = False
 
 
 class Stopwatch:

@@ -63,6 +63,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         log_posterior=log_posterior,
         seconds=watch.seconds,
         info={"pareto_k": pareto_k},
+        independent=True,
     )
 
 

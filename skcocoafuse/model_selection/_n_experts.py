@@ -172,7 +172,8 @@ class _Runs:
 
     def __call__(self, function, tasks: list[tuple]) -> list:
         done = []
-        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        # compiled code runs without the interpreter's lock, and threads need not import anything
+        parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
         for result in parallel(delayed(function)(*task) for task in tasks):
             done.append(result)
             self.step()

@@ -71,6 +71,16 @@ class Posterior:
             {name: values[numbers] for name, values in self.stats.items()},
         )
 
+    def shortened(self, max_draws: int) -> "Posterior":
+        """At most so many draws of each chain, spread evenly over it, as one island."""
+        chosen = np.linspace(0, self.n_draws - 1, min(max_draws, self.n_draws)).round().astype(int)
+        return Posterior(
+            self.spec,
+            self.parameters.map(lambda a: a[:, chosen]),
+            self.log_posterior[:, chosen],
+            {name: values[:, chosen] for name, values in self.stats.items()},
+        )
+
     def main_island(self) -> "Posterior":
         """The chains of the heaviest island: parameters of others mean something else."""
         return self if len(self.islands) == 1 else self.chains(self.islands[0])

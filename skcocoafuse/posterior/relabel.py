@@ -17,6 +17,7 @@ from skcocoafuse.model.spec import Parameters
 
 N_ANCHORS = 100
 _MAX_ROUNDS = 20
+_MAX_DRAWS = 1000  # that the average is taken over
 _MAX_ENUMERATED = 5  # experts; one assignment problem per draw takes longer than 120 sums
 
 
@@ -79,19 +80,26 @@ def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:
         ``order[s, k]`` is the expert of draw s that takes label k.
     """
     n_draws, n_anchors, M = responsibility.shape
-    by_expert = np.ascontiguousarray(responsibility.mT).reshape(n_draws * M, n_anchors)
+    by_expert = np.ascontiguousarray(responsibility.mT)  # (draws, M, anchors)
+    part = by_expert[:: -(-n_draws // _MAX_DRAWS)]
     average = responsibility[reference]
-    order = np.tile(np.arange(M), (n_draws, 1))
+    order = None
     for _ in range(_MAX_ROUNDS):
-        # gain[s, k, j]: cross term of giving label k to expert j of draw s
-        gain = (by_expert @ np.log(average + 1e-12)).reshape(n_draws, M, M).mT
-        new = _best_permutations(gain)
-        takes = np.eye(M)[new].mT.reshape(-1, M)  # row (s, j): the label of expert j of draw s
-        average = by_expert.T @ takes / n_draws
+        new = _nearest(part, average)
         if np.array_equal(new, order):
             break
         order = new
-    return new
+        takes = np.eye(M)[order].mT.reshape(-1, M)  # row (s, j): the label of expert j of draw s
+        average = part.reshape(-1, n_anchors).T @ takes / len(part)
+    return order if len(part) == n_draws else _nearest(by_expert, average)
+
+
+def _nearest(by_expert: np.ndarray, average: np.ndarray) -> np.ndarray:
+    """The permutation of every draw (draws, M, anchors) that is nearest to an average."""
+    n_draws, M, n_anchors = by_expert.shape
+    # gain[s, k, j]: cross term of giving label k to expert j of draw s
+    gain = by_expert.reshape(-1, n_anchors) @ np.log(average + 1e-12)
+    return _best_permutations(gain.reshape(n_draws, M, M).mT)
 
 
 def _best_permutations(gain: np.ndarray) -> np.ndarray:
