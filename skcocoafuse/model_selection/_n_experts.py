@@ -58,9 +58,10 @@ def select_n_experts(
         Folds of ``criterion="cv"``, as in scikit-learn; each row is left out once.
     rule : {"best", "one_se", "chebyshev"}, default="one_se"
         "best": the highest elpd. "one_se": the fewest experts whose elpd is not below the best
-        by more than the standard error of that difference, paired by rows. "chebyshev": the
-        highest lower bound elpd - se / sqrt(1 - confidence), this project's reading of
-        arXiv 2505.01105.
+        by more than the standard error of that difference, paired by rows, or by more than 4,
+        below which such errors say little (Sivula et al., 2020, arXiv:2008.10296).
+        "chebyshev": the highest lower bound elpd - se / sqrt(1 - confidence), this project's
+        reading of arXiv 2505.01105.
     confidence : float, default=0.95
         Of that bound.
     n_jobs : int, optional

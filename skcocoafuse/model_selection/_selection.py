@@ -12,6 +12,10 @@ from skcocoafuse.posterior import elpd
 from skcocoafuse.posterior.elpd import Difference
 
 _MAX_BAD_ROWS = 0.05  # part of the rows
+# Of elpd, too little for its standard error to mean much: Sivula, Magnusson, Matamoros and Vehtari
+# (2020), "Uncertainty in Bayesian leave-one-out cross-validation based model comparison",
+# arXiv:2008.10296.
+SMALL_DIFFERENCE = 4.0
 RULES = ("best", "one_se", "chebyshev")
 
 
@@ -96,7 +100,7 @@ class NExpertsSelection:
         if self.rule == "one_se":
             best = self.candidates[self.best]
             behind = {m: best.less(each) for m, each in self.candidates.items()}
-            return next(m for m, gap in behind.items() if m == self.best or gap.elpd <= gap.se)
+            return next(m for m, gap in behind.items() if gap.elpd <= max(gap.se, SMALL_DIFFERENCE))
         if self.rule == "chebyshev":
             return max(self.candidates, key=self._lower_bound)
         return self.best

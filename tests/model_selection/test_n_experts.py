@@ -32,6 +32,7 @@ from skcocoafuse.datasets import make_switch
 from skcocoafuse.exceptions import UncertainSelectionWarning
 from skcocoafuse.metrics import SCORERS
 from skcocoafuse.model_selection._n_experts import _warn
+from skcocoafuse.model_selection._selection import SMALL_DIFFERENCE
 from tests.conftest import fit_quietly
 
 FAST = MoERegressor(inference="laplace", draws=100, random_state=0)
@@ -147,8 +148,16 @@ def test_rules(sampled):
 def test_one_standard_error_is_of_the_difference(sampled):
     """A model worse by the same amount in every row is worse for sure, however rows scatter."""
     noise = np.random.default_rng(1).normal(size=len(sampled.candidates[2].weight))
-    figures = {1: noise - 0.01, 2: noise}
-    assert made(figures, "one_se", sampled).n_experts == 2
+    worse = 1.01 * SMALL_DIFFERENCE / len(noise)
+    assert made({1: noise - worse, 2: noise}, "one_se", sampled).n_experts == 2
+
+
+def test_a_small_difference_is_none_however_sure(sampled):
+    noise = np.random.default_rng(1).normal(size=len(sampled.candidates[2].weight))
+    worse = 0.99 * SMALL_DIFFERENCE / len(noise)
+    figures = {1: noise - worse, 2: noise}
+    assert made(figures, "one_se", sampled).n_experts == 1
+    assert made(figures, "best", sampled).n_experts == 2
 
 
 def changed(selection, m, **changes):
