@@ -10,6 +10,15 @@ def progress_bar(shown: bool, label: str, total: int) -> Iterator[Callable[[], N
     if not shown:
         yield lambda: None
         return
+    from rich.console import Console
+
+    draw = _in_notebook if Console().is_jupyter else _in_terminal
+    with draw(label, total) as step:
+        yield step
+
+
+@contextmanager
+def _in_terminal(label: str, total: int) -> Iterator[Callable[[], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
@@ -17,3 +26,23 @@ def progress_bar(shown: bool, label: str, total: int) -> Iterator[Callable[[], N
         task = progress.add_task(label, total=total)
         yield lambda: progress.advance(task)
         progress.update(task, total=progress.tasks[0].completed)  # fewer steps may have done
+
+
+@contextmanager
+def _in_notebook(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """By HTML, which needs no widgets."""
+    from IPython.display import HTML, display
+
+    done = 0
+
+    def bar(end: int) -> HTML:
+        return HTML(f"{label} <progress max='{end}' value='{done}'></progress> {done}/{end}")
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        handle.update(bar(total))
+
+    handle = display(bar(total), display_id=True)
+    yield step
+    handle.update(bar(done))

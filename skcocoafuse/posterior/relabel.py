@@ -83,7 +83,7 @@ def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:
     by_expert = np.ascontiguousarray(responsibility.mT)  # (draws, M, anchors)
     part = by_expert[:: -(-n_draws // _MAX_DRAWS)]
     average = responsibility[reference]
-    order = None
+    order = np.empty((0, M), dtype=int)
     for _ in range(_MAX_ROUNDS):
         new = _nearest(part, average)
         if np.array_equal(new, order):

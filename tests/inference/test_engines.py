@@ -2,7 +2,9 @@
 
 import dataclasses
 import signal
+import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,15 @@ from skcocoafuse import CoCoAFusERegressor, MoERegressor
 from skcocoafuse._arviz import ess
 from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.exceptions import KernelFallbackWarning
-from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine, nuts, pymc_sampler, starts
+from skcocoafuse.inference import (
+    ENGINE_NAMES,
+    Settings,
+    get_engine,
+    nuts,
+    progress,
+    pymc_sampler,
+    starts,
+)
 from skcocoafuse.inference import chains as nutpie_chains
 from skcocoafuse.inference.kernel import Kernel
 from tests.conftest import fit_quietly
@@ -346,6 +356,29 @@ def test_progress_is_shown_on_request_only(capfd):
     out = capfd.readouterr().out
     assert "looking for modes" in out
     assert "pilot chains" in out
+
+
+def test_progress_in_a_notebook_needs_no_widgets(monkeypatch):
+    """A stand-in for IPython's display: what a notebook would be told to show."""
+    seen = []
+
+    class Handle:
+        def update(self, html):
+            seen.append(html)
+
+    def display(html, display_id):
+        seen.append(html)
+        return Handle()
+
+    fake = SimpleNamespace(HTML=str, display=display)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake))
+    monkeypatch.setitem(sys.modules, "IPython.display", fake)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    with progress.progress_bar(True, "climbing", 5) as step:
+        step()
+        step()
+    assert [html.rpartition(" ")[2] for html in seen] == ["0/5", "1/5", "2/5", "2/2"]
+    assert all("climbing" in html and "<progress" in html for html in seen)
 
 
 def test_a_tempered_kernel_weighs_the_likelihood():
