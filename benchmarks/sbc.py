@@ -7,7 +7,10 @@ log likelihood is among them because it sees errors that single parameters do no
 2023, Bayesian Analysis). Bands are simultaneous over the whole ECDF (Sailynoja, Buerkner
 and Vehtari 2022, Statistics and Computing 32).
 
-Run: python benchmarks/sbc.py [simulations] [--engine nuts] [--picture doc/images/sbc.png]
+Run: python benchmarks/sbc.py [simulations] [--engine nuts] [--seed 0]
+[--picture doc/images/sbc.png] [--ranks ranks_0.npy ranks_1.npy ...]. Ranks are saved to the
+first of these files; those in the others, from runs with other seeds, are judged and drawn
+together with them. With 0 simulations all are read.
 """
 
 import argparse
@@ -111,10 +114,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("simulations", type=int, nargs="?", default=300)
     parser.add_argument("--engine", default="nuts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ranks", nargs="+", default=["ranks.npy"])
     parser.add_argument("--picture", default="sbc.png")
     arguments = parser.parse_args()
     settings = Settings(draws=500, tune=400, chains=4, target_accept=0.93, cores=2, seed=0)
-    rank = ranks(arguments.simulations, settings, arguments.engine)
+    if arguments.simulations:
+        own = ranks(arguments.simulations, settings, arguments.engine, seed=arguments.seed)
+        np.save(arguments.ranks[0], own)
+    rank = np.concatenate([np.load(path) for path in arguments.ranks])
     lower, upper = band(len(rank))
     outside = ((ecdf(rank) < lower[:, None]) | (ecdf(rank) > upper[:, None])).any(axis=0)
     for name, out, mean in zip(QUANTITIES, outside, rank.mean(axis=0) / N_RANKS, strict=True):

@@ -47,7 +47,8 @@ def sample(
     """Draws of chains that agree if that can be reached, and what it took.
 
     Where a chain begins has no part in what it converges to. So chains may be taken from where
-    they cannot stay for long, and only what they draw from then on is kept.
+    they cannot stay for long, and only what they draw from then on is kept. Chains of one island are
+    left to it: they are slow, and more draws are for the caller to ask for.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def sample(
     watch.lap("jumps between modes")
     n_moved = 0
     for _ in range(_MAX_MOVES):
-        if not draws.islands:
+        if len(draws.islands) < 2:  # chains that agree in pairs are slow, not in the wrong place
             break
         moved = _moves(kernel, runs, settings, rng)
         if not moved and not _should_go_on(draws):

@@ -197,6 +197,19 @@ def test_a_fit_whose_chain_had_to_move_agrees_in_the_end(monkeypatch):
     assert apart.max() < 1.5
 
 
+def test_chains_that_agree_in_pairs_are_left_to_it(monkeypatch):
+    """R-hat of all is above its limit, but there is no other place to move to."""
+    settings = dataclasses.replace(QUICK, draws=200, tune=100)
+    slow = [0.0, 0.2, 0.1]
+    answers = iter([shifted_runs(slow)[1], shifted_runs(slow, n_draws=400)[1]])
+    monkeypatch.setattr(agreement, "run_chains", lambda *_: next(answers))
+    _, begun = shifted_runs(slow)
+    rng = np.random.default_rng(0)
+    draws, info = agreement.sample(launches_of(begun), settings, rng, Stopwatch())
+    assert draws.islands == [[0, 1, 2]]
+    assert info == {"thinning": 2, "n_moved": 0}
+
+
 def test_chains_of_like_mass_stay_where_they_are():
     kernel, runs = shifted_runs([0.0, 0.0, 0.1], n_draws=400)
     assert agreement._moves(kernel, runs, QUICK, np.random.default_rng(0)) == {}
