@@ -47,8 +47,8 @@ def sample(
     """Draws of chains that agree if that can be reached, and what it took.
 
     Where a chain begins has no part in what it converges to. So chains may be taken from where
-    they cannot stay for long, and only what they draw from then on is kept. Chains of one island are
-    left to it: they are slow, and more draws are for the caller to ask for.
+    they cannot stay for long, and only what they draw from then on is kept. Chains of one island
+    are left to it: they are slow, and more draws are for the caller to ask for.
 
     Returns
     -------
