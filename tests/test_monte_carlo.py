@@ -1,11 +1,11 @@
-"""R-hat and Pareto smoothing against ArviZ, and against known answers."""
+"""R-hat, effective sizes and Pareto smoothing against ArviZ, and against known answers."""
 
 import arviz
 import numpy as np
 import pytest
 from scipy import stats
 
-from skcocoafuse._monte_carlo import rhat, smooth_importance_weights
+from skcocoafuse._monte_carlo import ess_of_resampled, rhat, smooth_importance_weights
 
 
 @pytest.mark.parametrize("shape", [(2, 50, 3), (4, 101, 5), (8, 4, 1)])
@@ -97,3 +97,19 @@ def test_degenerate_weights(n_draws):
     assert alone[0] == 0.0
     assert (alone[1:] == -np.inf).all()
     assert k == np.inf
+
+
+def test_effective_size_of_resampled_draws_is_kishs():
+    """All of different draws, one of equal ones, and what weights promise before resampling."""
+    rng = np.random.default_rng(0)
+    different = rng.normal(size=(4, 250))
+    assert ess_of_resampled(different) == 1000
+    assert ess_of_resampled(np.ones((4, 250))) == 1
+    assert ess_of_resampled(np.repeat(different, 2)) == 1000
+    weight = rng.exponential(size=4000)
+    weight /= weight.sum()
+    n = 1000
+    found = [ess_of_resampled(rng.choice(4000, n, p=weight).astype(float)) for _ in range(50)]
+    # the expected sum of squared parts: that of the weights, and of drawing n times
+    expected = 1.0 / ((weight**2).sum() * (1.0 - 1.0 / n) + 1.0 / n)
+    assert np.mean(found) == pytest.approx(expected, rel=0.02)
