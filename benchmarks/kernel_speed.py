@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 
 from skcocoafuse import _vector_math
-from skcocoafuse.inference._likelihood import OPTIONS
 from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.model._affine import OPTIONS
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
 

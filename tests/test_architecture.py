@@ -42,6 +42,7 @@ MAY_IMPORT_AT_THE_TOP = {  # files that are themselves imported inside functions
     "inference/ascent.py": {"numba"},
     "inference/coordinates.py": {"numba"},
     "inference/kernel.py": {"numba"},
+    "model/_affine.py": {"numba"},
     "model/_blocks.py": {"numba"},
     "predictive/_fused.py": {"numba"},
     "predictive/_sums.py": {"numba"},

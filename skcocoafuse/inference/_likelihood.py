@@ -23,6 +23,13 @@ import numpy as np
 from numba import njit
 
 from skcocoafuse import _vector_math
+from skcocoafuse.model._affine import (
+    OPTIONS,
+    ROWS,
+    affine_gradient,
+    block_sum,
+    gradient_of_one,
+)
 from skcocoafuse.model._blocks import (
     BETA,
     GATE,
@@ -30,10 +37,8 @@ from skcocoafuse.model._blocks import (
     LEARNED,
     MEAN,
     MU,
-    OPTIONS,
     OWN,
     PEAK,
-    ROWS,
     SHARED,
     VAR,
     E,
@@ -48,21 +53,6 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 # Lines of the two workspaces after those of forward_block.
 _Y, _WEIGHT, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(SHARED, SHARED + 6 * ROWS, ROWS)
 _RESP, _D, _V, _Q = range(OWN, OWN + 4 * ROWS, ROWS)
-
-
-@njit(**OPTIONS)
-def _affine_gradient(X, start, upstream, d_coef):
-    """Add X . upstream to the gradient of the coefficients; return that of the intercept."""
-    for j in range(d_coef.size):
-        x = X[j, start : start + ROWS]
-        total = 0.0
-        for i in range(ROWS):
-            total += x[i] * upstream[i]
-        d_coef[j] += total
-    total = 0.0
-    for i in range(ROWS):
-        total += upstream[i]
-    return total
 
 
 @njit(**OPTIONS)
@@ -148,14 +138,6 @@ def _upstream(c, w, variance, learned):
 
 
 @njit(**OPTIONS)
-def _sum(line):
-    total = 0.0
-    for i in range(ROWS):
-        total += line[i]
-    return total
-
-
-@njit(**OPTIONS)
 def log_likelihood(
     intercept, coef, variance, gate_intercept, gate_coef, behavior_intercept, behavior_coef,
     X_expert, X_gate, X_behavior, y, weight, behavior,
@@ -163,7 +145,8 @@ def log_likelihood(
 ):  # fmt: skip
     """Sum of weighted row log densities; adds to the gradients, returns that of h too.
 
-    Without ``slopes`` the gradients stay as they are.
+    Designs are in blocks, see ``_affine.in_blocks``. Without ``slopes`` the gradients stay as they
+    are.
     """
     n_experts = variance.size
     c = np.empty(SHARED + 6 * ROWS)
@@ -171,26 +154,26 @@ def log_likelihood(
     learned = behavior == LEARNED
     total = 0.0
     d_behavior_intercept = 0.0
-    for start in range(0, y.size, ROWS):
+    for block in range(len(X_expert)):
+        start = block * ROWS
         y_block, weight_block = y[start : start + ROWS], weight[start : start + ROWS]
         for i in range(ROWS):
             c[_Y + i] = y_block[i]
             c[_WEIGHT + i] = weight_block[i]
         forward_block(
-            c, w, start, intercept, coef, variance, gate_intercept, gate_coef,
-            behavior_intercept, behavior_coef, X_expert, X_gate, X_behavior, behavior,
+            c, w, intercept, coef, variance, gate_intercept, gate_coef, behavior_intercept,
+            behavior_coef, X_expert[block], X_gate[block], X_behavior[block], behavior,
         )  # fmt: skip
         total += _densities(c, w, variance)
         if not slopes:
             continue
         _upstream(c, w, variance, learned)
+        affine_gradient(X_expert[block], w, _D, d_intercept, d_coef)
+        affine_gradient(X_gate[block], w, E, d_gate_intercept, d_gate_coef)
         for k in range(n_experts):
-            u = w[k]
-            d_variance[k] += _sum(u[_Q : _Q + ROWS])
-            d_intercept[k] += _affine_gradient(X_expert, start, u[_D : _D + ROWS], d_coef[k])
-            d_gate_intercept[k] += _affine_gradient(X_gate, start, u[E : E + ROWS], d_gate_coef[k])
+            d_variance[k] += block_sum(w[k, _Q : _Q + ROWS])
         if learned:
-            d_behavior_intercept += _affine_gradient(
-                X_behavior, start, c[_D_BETA : _D_BETA + ROWS], d_behavior_coef
-            )
+            d_beta = c[_D_BETA : _D_BETA + ROWS]
+            gradient_of_one(X_behavior[block], d_beta, d_behavior_coef)
+            d_behavior_intercept += block_sum(d_beta)
     return total, d_behavior_intercept

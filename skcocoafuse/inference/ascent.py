@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from skcocoafuse.inference.kernel import LogDensity, evaluate
-from skcocoafuse.model._blocks import OPTIONS
+from skcocoafuse.model._affine import OPTIONS
 
 _RISE, _FLATTEN = 1e-3, 0.9  # of the Wolfe conditions
 _MAX_TRIALS = 30  # points a line search looks at

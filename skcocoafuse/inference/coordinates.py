@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from scipy import linalg
 
-from skcocoafuse.model._blocks import OPTIONS
+from skcocoafuse.model._affine import OPTIONS
 from skcocoafuse.model.spec import ModelSpec
 
 
@@ -108,29 +108,49 @@ def laplace_bends(spec: ModelSpec) -> np.ndarray:
 @njit(**OPTIONS)
 def to_theta(centre, factor, bends, z, u, theta):
     """Fill u and theta for one z; return the log Jacobian of the second map."""
-    log_jacobian = 0.0
-    for i in range(z.size):
+    n = z.size
+    fours = n - n % 4
+    for i in range(0, fours, 4):  # four rows at once, over the zeros in the corner too
+        a, b, c, d = factor[i], factor[i + 1], factor[i + 2], factor[i + 3]
+        s0 = s1 = s2 = s3 = 0.0
+        for j in range(i + 4):
+            s0 += a[j] * z[j]
+            s1 += b[j] * z[j]
+            s2 += c[j] * z[j]
+            s3 += d[j] * z[j]
+        u[i], u[i + 1], u[i + 2], u[i + 3] = s0, s1, s2, s3
+    for i in range(fours, n):
         row = factor[i]
-        total = centre[i]
-        for j in range(i + 1):
-            total += row[j] * z[j]
-        u[i] = total
-        theta[i] = total
+        s0 = 0.0
+        for j in range(n):
+            s0 += row[j] * z[j]
+        u[i] = s0
+    log_jacobian = 0.0
+    for i in range(n):
+        u[i] += centre[i]
+        theta[i] = u[i]
         if bends[i, 1] > 0.0:
-            theta[i] = bends[i, 0] + bends[i, 1] * (total + 0.5 * total * abs(total))
-            log_jacobian += math.log(bends[i, 1] * (1.0 + abs(total)))
+            theta[i] = bends[i, 0] + bends[i, 1] * (u[i] + 0.5 * u[i] * abs(u[i]))
+            log_jacobian += math.log(bends[i, 1] * (1.0 + abs(u[i])))
     return log_jacobian
 
 
 @njit(**OPTIONS)
 def pull_back(factor, bends, u, slope, gradient):
-    """Gradient by z of log density plus log Jacobian; ``slope`` is the one by theta."""
-    gradient.fill(0.0)
-    for i in range(slope.size):
-        s = slope[i]
+    """Gradient by z of log density plus log Jacobian; ``slope`` is the one by theta, then by u."""
+    n = slope.size
+    for i in range(n):
+        gradient[i] = 0.0
         if bends[i, 1] > 0.0:
             widening = 1.0 + abs(u[i])
-            s = s * bends[i, 1] * widening + np.sign(u[i]) / widening
+            slope[i] = slope[i] * bends[i, 1] * widening + np.sign(u[i]) / widening
+    fours = n - n % 4
+    for i in range(0, fours, 4):
+        a, b, c, d = factor[i], factor[i + 1], factor[i + 2], factor[i + 3]
+        s0, s1, s2, s3 = slope[i], slope[i + 1], slope[i + 2], slope[i + 3]
+        for j in range(i + 4):
+            gradient[j] += (a[j] * s0 + b[j] * s1) + (c[j] * s2 + d[j] * s3)
+    for i in range(fours, n):
         row = factor[i]
-        for j in range(i + 1):
-            gradient[j] += row[j] * s
+        for j in range(n):
+            gradient[j] += row[j] * slope[i]

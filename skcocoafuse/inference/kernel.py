@@ -23,7 +23,8 @@ from skcocoafuse.inference.coordinates import (
     pull_back,
     to_theta,
 )
-from skcocoafuse.model._blocks import LEARNED, OPTIONS, ROWS
+from skcocoafuse.model._affine import OPTIONS, ROWS, in_blocks
+from skcocoafuse.model._blocks import LEARNED
 from skcocoafuse.model.priors import DEFAULT_PRIORS, FAMILY_CODES, Prior
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
@@ -77,7 +78,8 @@ def log_posterior(
 
     Without ``slopes``, in half the time, the likelihood's part of the gradient is left out.
 
-    Design matrices are feature-major, (features, rows); rows are a multiple of ROWS.
+    Design matrices are in blocks of rows, see ``_affine.in_blocks``; ``y`` and ``weight`` are as
+    long as these.
     ``basis`` is the (n_experts, n_experts - 1) sum-to-zero basis of the gates, ``priors``
     has a row per parameter block in the order of ``theta`` (see ``ModelSpec.blocks``),
     ``rounding_variance`` is part of every expert's variance, ``behavior`` is BLEND, MIXTURE
@@ -86,7 +88,8 @@ def log_posterior(
     """
     M = basis.shape[0]
     K = M - 1
-    d_e, d_g, d_b = X_expert.shape[0], X_gate.shape[0], X_behavior.shape[0]
+    d_e, d_g = X_expert.shape[1] // ROWS, X_gate.shape[1] // ROWS
+    d_b = X_behavior.shape[1] // ROWS
     at_coef = M
     at_sigma = at_coef + M * d_e
     at_gate = at_sigma + M
@@ -171,17 +174,19 @@ class Kernel:
         padding = -len(problem.y) % ROWS
         self.n_parameters = spec.n_parameters
         self.constant = _prior_constant(spec)
-        designs = [
-            np.ascontiguousarray(np.pad(problem.designs[part].T, ((0, 0), (0, padding))))
-            for part in ("expert", "gate", "behavior")
-        ]
+        designs = [in_blocks(problem.designs[part]) for part in ("expert", "gate", "behavior")]
         y, weight = np.pad(problem.y, (0, padding)), np.pad(problem.weight, (0, padding))
         # a row for every parameter, whether this model has it or not
         priors = np.array([_prior_row(spec.priors[name]) for name in DEFAULT_PRIORS])
         behavior = LEARNED if spec.behavior is None else int(spec.behavior)
         rounding = np.array([spec.rounding_variance])
         self._arrays = [*designs, y, weight, np.ascontiguousarray(spec.basis), priors, rounding]
-        self._sizes = [len(X) for X in designs] + [y.size, spec.n_experts, len(priors), behavior]
+        self._sizes = [X.shape[1] for X in designs] + [
+            len(designs[0]),
+            spec.n_experts,
+            len(priors),
+            behavior,
+        ]
         self.plain = Coordinates.plain(laplace_bends(spec))
 
     def tempered(self, power: float) -> "Kernel":
@@ -309,7 +314,7 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
     Returns 0, or 1 where the density or its gradient is not finite.
     """
     u = carray(user_data, (_N_ADDRESSES + _N_SIZES,), np.int64)
-    d_expert, d_gate, d_behavior, rows = u[12], u[13], u[14], u[15]
+    blocks, rows = u[15], ROWS * u[15]
     M, n_priors, behavior = u[16], u[17], u[18]
     z = carray(theta, (n,))
     g = carray(gradient, (n,))
@@ -326,9 +331,9 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
             at[i] = z[i]
     result += log_posterior(
         at,
-        carray(_as_pointer(u[0]), (d_expert, rows), np.float64),
-        carray(_as_pointer(u[1]), (d_gate, rows), np.float64),
-        carray(_as_pointer(u[2]), (d_behavior, rows), np.float64),
+        carray(_as_pointer(u[0]), (blocks, u[12]), np.float64),
+        carray(_as_pointer(u[1]), (blocks, u[13]), np.float64),
+        carray(_as_pointer(u[2]), (blocks, u[14]), np.float64),
         carray(_as_pointer(u[3]), (rows,), np.float64),
         carray(_as_pointer(u[4]), (rows,), np.float64),
         carray(_as_pointer(u[5]), (M, M - 1), np.float64),

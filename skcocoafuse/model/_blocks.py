@@ -9,18 +9,9 @@ the compiler to vectorise.
 from numba import njit
 
 from skcocoafuse import _vector_math
+from skcocoafuse.model._affine import OPTIONS, ROWS, affine, affine_of_one
 
 _exp = _vector_math.exp
-
-ROWS = 64  # rows in a block; data are padded to a multiple of it
-
-# Infinities and NaN keep their meaning (no "nnan", "ninf"): overflow must be seen.
-OPTIONS = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-}
 
 LEARNED, BLEND, MIXTURE = 2, 0, 1  # what beta is: a logistic of the behavior inputs, 0, or 1
 
@@ -28,18 +19,6 @@ LEARNED, BLEND, MIXTURE = 2, 0, 1  # what beta is: a logistic of the behavior in
 BETA, INV_SUM, MEAN, VAR, PEAK, SHARED = range(0, 6 * ROWS, ROWS)
 # Lines of each expert's workspace, in the same way.
 MU, E, GATE, OWN = range(0, 4 * ROWS, ROWS)
-
-
-@njit(**OPTIONS)
-def _affine(X, start, intercept, coef, out):
-    """Out = intercept + coef . X over the rows of one block."""
-    for i in range(ROWS):
-        out[i] = intercept
-    for j in range(coef.size):
-        x = X[j, start : start + ROWS]
-        slope = coef[j]
-        for i in range(ROWS):
-            out[i] += slope * x[i]
 
 
 @njit(**OPTIONS)
@@ -75,22 +54,21 @@ def _gate_and_average(c, w, variance):
 
 @njit(**OPTIONS)
 def forward_block(
-    c, w, start, intercept, coef, variance, gate_intercept, gate_coef,
+    c, w, intercept, coef, variance, gate_intercept, gate_coef,
     behavior_intercept, behavior_coef, X_expert, X_gate, X_behavior, behavior,
 ):  # fmt: skip
     """Fill BETA, INV_SUM, MEAN, VAR, PEAK and MU, E, GATE: all that fusion needs.
 
-    Designs are (columns, rows); ``variance`` holds the experts' s^2; ``behavior`` is ``LEARNED`` or
-    the number beta is fixed at.
+    Designs are a block each of ``_affine.in_blocks``; ``variance`` holds the experts' s^2;
+    ``behavior`` is ``LEARNED`` or the number beta is fixed at.
     """
     beta = c[BETA : BETA + ROWS]
     for i in range(ROWS):
         beta[i] = behavior
     if behavior == LEARNED:
-        _affine(X_behavior, start, behavior_intercept, behavior_coef, beta)
+        affine_of_one(X_behavior, behavior_intercept, behavior_coef, beta)
         for i in range(ROWS):
             beta[i] = 1.0 / (1.0 + _exp(min(-beta[i], 700.0)))
-    for k in range(variance.size):
-        _affine(X_expert, start, intercept[k], coef[k], w[k, MU : MU + ROWS])
-        _affine(X_gate, start, gate_intercept[k], gate_coef[k], w[k, E : E + ROWS])
+    affine(X_expert, intercept, coef, w, MU)
+    affine(X_gate, gate_intercept, gate_coef, w, E)
     _gate_and_average(c, w, variance)

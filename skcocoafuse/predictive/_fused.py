@@ -1,21 +1,20 @@
 """Compiled loops over posterior draws: the components of a block of rows, or their moments.
 
 The arguments ``draws`` are the arrays of ``Parameters`` with one leading axis, in their order and
-with s^2 in the place of sigma; ``designs`` are those of expert, gate and behavior, (columns, ROWS)
-each.
+with s^2 in the place of sigma; ``designs`` are those of expert, gate and behavior, one block each
+of ``_affine.in_blocks``.
 """
 
 import numpy as np
 from numba import njit
 
+from skcocoafuse.model._affine import OPTIONS, ROWS
 from skcocoafuse.model._blocks import (
     BETA,
     GATE,
     MEAN,
     MU,
-    OPTIONS,
     OWN,
-    ROWS,
     SHARED,
     VAR,
     forward_block,
@@ -31,7 +30,7 @@ def _workspaces(n_experts):
 def _forward(c, w, draws, s, designs, behavior):
     b, slope, variance, g, gate_slope, h, behavior_slope = draws
     forward_block(
-        c, w, 0, b[s], slope[s], variance[s], g[s], gate_slope[s], h[s], behavior_slope[s],
+        c, w, b[s], slope[s], variance[s], g[s], gate_slope[s], h[s], behavior_slope[s],
         designs[0], designs[1], designs[2], behavior,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from numba import njit
 from scipy import special
 
 from skcocoafuse import _vector_math
-from skcocoafuse.model._blocks import OPTIONS
+from skcocoafuse.model._affine import OPTIONS
 
 _exp = _vector_math.exp
 _log = _vector_math.log

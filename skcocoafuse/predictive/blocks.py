@@ -101,7 +101,7 @@ class MixtureBlocks:
         The arrays are (rows, draws * experts), and are used again for the next block; weights of a
         row sum to one.
         """
-        from skcocoafuse.model._blocks import ROWS
+        from skcocoafuse.model._affine import ROWS
         from skcocoafuse.predictive import _fused
 
         n_draws, n_experts = self.parameters.sigma.shape
@@ -113,7 +113,7 @@ class MixtureBlocks:
                 of_thread.rows = n_rows
                 of_thread.memory = np.empty((3, n_rows, n_experts, n_draws))
             weight, mean, variance = of_thread.memory[:, :n_rows]
-            padded = _padded_designs(part, ROWS)
+            padded = _one_block(part)
             _fused.components(
                 self._draws, self.draw_weight, padded, self._behavior, weight, mean, variance
             )
@@ -140,14 +140,14 @@ class MixtureBlocks:
 
     def moments(self, designs: dict[str, np.ndarray]) -> np.ndarray:
         """Mean, noise, between-expert and parameter variance of every row, (4, rows)."""
-        from skcocoafuse.model._blocks import ROWS
+        from skcocoafuse.model._affine import ROWS
         from skcocoafuse.predictive import _fused
 
         out = np.empty((4, len(designs["expert"])))
 
         def block(rows, part):
             found = np.empty((4, ROWS))
-            padded = _padded_designs(part, ROWS)
+            padded = _one_block(part)
             _fused.moments(self._draws, self.draw_weight, padded, self._behavior, found)
             out[:, rows] = found[:, : rows.stop - rows.start]
 
@@ -164,12 +164,8 @@ class MixtureBlocks:
         return float(LEARNED if fixed is None else fixed)
 
 
-def _padded_designs(designs: dict[str, np.ndarray], size: int) -> tuple[np.ndarray, ...]:
-    """Designs as (columns, size), zero after the last row."""
-    padded = []
-    for part in ("expert", "gate", "behavior"):
-        X = designs[part]
-        out = np.zeros((X.shape[1], size))
-        out[:, : len(X)] = X.T
-        padded.append(out)
-    return tuple(padded)
+def _one_block(designs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Designs of at most ROWS rows, as compiled loops take them."""
+    from skcocoafuse.model._affine import in_blocks
+
+    return tuple(in_blocks(designs[part])[0] for part in ("expert", "gate", "behavior"))

@@ -5,8 +5,8 @@ import pytensor
 import pytest
 
 from skcocoafuse import Prior, _vector_math
-from skcocoafuse.inference._likelihood import ROWS
 from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.model._affine import ROWS
 from skcocoafuse.model.pymc_model import build_pymc_model, variable_name
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
 
