@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcocoafuse import diagnostics
 from skcocoafuse._arviz import inference_data
 from skcocoafuse._fitted import FittedExperts
-from skcocoafuse._validation import chain_cores, check_probability, seed_from
+from skcocoafuse._validation import check_probability, cores_for, seed_from
 from skcocoafuse.inference import Settings
 from skcocoafuse.inference.refit import refit_bad_rows
 from skcocoafuse.model.problem import Problem
@@ -222,10 +222,11 @@ class InspectedExperts(FittedExperts):
             self._target,
             diagnostics.converged(self.diagnostics_),
             max_draws,
+            cores_for(self.n_jobs, len(self._problem.y)),
         )
         if reloo and result.bad_rows.size:
             settings, n_fits = self._settings(), len(result.bad_rows)
-            cores = chain_cores(self.n_jobs, self.chains * n_fits)
+            cores = cores_for(self.n_jobs, self.chains * n_fits)
             result = refit_bad_rows(
                 result, self._problem, self._target, self.inference, settings, cores
             )

@@ -47,8 +47,8 @@ warm_start : bool, default=False
     still finds the posterior of the new data alone. Without a fit before, or with one that had not
     converged, had other experts or columns, or was to data too different, it begins anew.
 n_jobs : int, optional
-    Chains that run at once. None means all cores, or one inside a worker process of
-    joblib (so that a parallel grid search does not oversubscribe).
+    Chains that run at once, and threads of ``loo``. None means all cores, or one inside a worker
+    process of joblib (so that a parallel grid search does not oversubscribe).
 random_state : int, RandomState instance or None, default=None
     Seed; the same seed gives the same draws.
 progress_bar : bool, default=False

@@ -20,9 +20,9 @@ __all__ = [
     "Interval",
     "StrOptions",
     "all_or_nothing",
-    "chain_cores",
     "check_count",
     "check_probability",
+    "cores_for",
     "fit_context",
     "seed_from",
     "validate_fit",
@@ -116,14 +116,14 @@ def seed_from(random_state) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def chain_cores(n_jobs: int | None, chains: int) -> int:
-    """How many chains run at once.
+def cores_for(n_jobs: int | None, tasks: int) -> int:
+    """How many of these tasks (chains, fits, rows) run at once.
 
     None means every core, or one inside a worker process (a parallel grid search).
     """
     if n_jobs is None and multiprocessing.parent_process() is None:
         n_jobs = -1
-    return max(1, min(chains, joblib.effective_n_jobs(n_jobs)))
+    return max(1, min(tasks, joblib.effective_n_jobs(n_jobs)))
 
 
 def check_probability(value, name: str) -> np.ndarray:

@@ -19,7 +19,7 @@ from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.kernel import Kernel, LogDensity
 from skcocoafuse.inference.progress import progress_bar
-from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.problem import Problem, evenly
 from skcocoafuse.model.spec import Parameters
 
 N_STARTS = 48
@@ -94,8 +94,8 @@ def revisit(kernel: Kernel, settings: Settings) -> list[Mode]:
     if settings.earlier is None:
         return []
     points = kernel.plain.from_theta(settings.earlier)
-    spread = np.linspace(0, len(points) - 1, min(N_REVISITED, len(points))).round().astype(int)
-    modes = _climb_in_two(kernel, points[spread], settings.cores)
+    spread = points[evenly(len(points), N_REVISITED)]
+    modes = _climb_in_two(kernel, spread, settings.cores)
     heights, _ = _searched_density(kernel).at_many(points)
     if not modes[0].log_density - heights.mean() <= _MAX_FALL * kernel.n_parameters:
         return []

@@ -20,6 +20,11 @@ def row_blocks(
         yield rows, {part: X[rows] for part, X in designs.items()}
 
 
+def evenly(n: int, most: int) -> np.ndarray:
+    """Numbers of at most ``most`` of n things, spread evenly from the first to the last."""
+    return np.linspace(0, n - 1, min(most, n)).round().astype(int)
+
+
 @dataclass(frozen=True)
 class Problem:
     """Specification and standardised data.
@@ -51,7 +56,7 @@ class Problem:
         """
         rows = np.flatnonzero(self.weight > 0)
         rows = rows[np.argsort(self.y[rows], kind="stable")]
-        return rows[np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)]
+        return rows[evenly(len(rows), n)]
 
     def random_part(self, n: int, rng: np.random.Generator) -> "Problem":
         """The problem itself if at most ``n`` rows count, else ``n`` of them for all.

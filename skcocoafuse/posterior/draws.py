@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from skcocoafuse.model.problem import evenly
 from skcocoafuse.model.spec import ModelSpec, Parameters
 
 
@@ -73,7 +74,7 @@ class Posterior:
 
     def shortened(self, max_draws: int) -> "Posterior":
         """At most so many draws of each chain, spread evenly over it, as one island."""
-        chosen = np.linspace(0, self.n_draws - 1, min(max_draws, self.n_draws)).round().astype(int)
+        chosen = evenly(self.n_draws, max_draws)
         return Posterior(
             self.spec,
             self.parameters.map(lambda a: a[:, chosen]),
@@ -88,6 +89,5 @@ class Posterior:
     def thinned(self, max_draws: int) -> Parameters:
         """At most ``max_draws`` draws, spread evenly over :meth:`flat`."""
         flat = self.flat()
-        total = len(flat.sigma)
-        chosen = np.linspace(0, total - 1, min(max_draws, total)).round().astype(int)
+        chosen = evenly(len(flat.sigma), max_draws)
         return flat.map(lambda a: a[chosen])

@@ -218,6 +218,7 @@ def estimate(
     target: Scale,
     converged: bool,
     max_draws: int | None = None,
+    cores: int = 1,
 ) -> LooResult:
     """Leave every row of a problem out, in units of the target.
 
@@ -231,6 +232,8 @@ def estimate(
     converged : bool
     max_draws : int or None
         Most draws to use; None for all.
+    cores : int, default=1
+        Threads.
 
     Raises
     ------
@@ -242,7 +245,7 @@ def estimate(
             f"max_draws must be None or an integer of at least {LEAST_DRAWS}, so that Pareto k-hat "
             f"can be told; got {max_draws!r}."
         )
-    found, n_draws, n_least = leave_one_out_of_mixture(problem, posterior, max_draws)
+    found, n_draws, n_least = leave_one_out_of_mixture(problem, posterior, max_draws, cores)
     log_scale = float(np.log(target.scale))
     return LooResult(
         pointwise=found.log_density - log_scale,

@@ -120,7 +120,7 @@ def _over_blocks(function: Callable, problem: Problem, spec, draws, n_jobs) -> N
 
 
 def leave_one_out_of_mixture(
-    problem: Problem, posterior: Posterior, max_draws: int | None
+    problem: Problem, posterior: Posterior, max_draws: int | None, cores: int = 1
 ) -> tuple[RowsLeftOut, int, int]:
     """Leave every row out of the mixture of islands that predictions use.
 
@@ -133,6 +133,8 @@ def leave_one_out_of_mixture(
     posterior : Posterior
     max_draws : int or None
         Most draws to use, of all islands together; None for all.
+    cores : int, default=1
+        Threads.
 
     Returns
     -------
@@ -147,7 +149,7 @@ def leave_one_out_of_mixture(
     else:
         draws = [island.thinned(max_draws // len(islands)) for island in islands]
     counts = [len(each.sigma) for each in draws]
-    parts = [leave_one_out(problem, posterior.spec, each) for each in draws]
+    parts = [leave_one_out(problem, posterior.spec, each, cores) for each in draws]
     if len(parts) == 1:
         return parts[0], counts[0], counts[0]
     weight = posterior.island_weight[:, None]
