@@ -70,7 +70,7 @@ def write(path, kind: type, parameters: dict[str, Any], state: FittedState, grou
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
     try:
-        tree.to_netcdf(part, engine="h5netcdf")
+        tree.to_netcdf(part, engine="h5netcdf", encoding={f"/{_GROUP}": _checksums(own)})
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -154,6 +154,15 @@ def _our_attributes(path) -> dict[str, Any]:
             f"{attrs.get('versions')}, or a newer skcocoafuse."
         )
     return attrs
+
+
+def _checksums(arrays) -> dict[str, dict[str, Any]]:
+    """Encodings by which HDF5 notices, when it reads an array, that numbers have changed."""
+    return {
+        name: {"fletcher32": True}
+        for name, array in arrays.data_vars.items()
+        if array.size and array.ndim
+    }
 
 
 def _dumps(value) -> str:

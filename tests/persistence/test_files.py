@@ -323,6 +323,18 @@ def test_truncated_files(part, plain, tmp_path):
         load(path)
 
 
+@pytest.mark.parametrize("name", ["expert_coef", "y"])
+def test_a_changed_number_is_noticed(name, plain, tmp_path):
+    with h5py.File(plain) as file:
+        chunk = file["skcocoafuse"][name].id.get_chunk_info(0)
+    content = bytearray(plain.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 1
+    path = tmp_path / "changed.nc"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"changed\.nc is damaged.* Copy it again"):
+        load(path)
+
+
 @pytest.fixture
 def spoilt(plain, tmp_path):
     """Change a copy of a good file, and load it."""
