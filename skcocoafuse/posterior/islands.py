@@ -74,7 +74,7 @@ def weigh_islands(
         ],
         axis=1,
     )
-    weight = stacking_weights(elpd, rows.weight)
+    weight = stacking_weights(elpd, rows.weight, prior_rows=1.0)
     order = np.argsort(-weight, kind="stable")
     return replace(
         posterior,
@@ -99,14 +99,21 @@ def find_islands(quantities: np.ndarray) -> list[list[int]]:
     return [np.flatnonzero(label == k).tolist() for k in range(count)]
 
 
-def stacking_weights(log_density: np.ndarray, row_weight: np.ndarray) -> np.ndarray:
+def stacking_weights(
+    log_density: np.ndarray, row_weight: np.ndarray, prior_rows: float = 0.0
+) -> np.ndarray:
     """Weights of predictive densities that maximise the log score of their mixture.
+
+    With one prior row each, they maximise the posterior of the weights' log ratios, all weights
+    being alike before data: a score that is flat near its maximum then leaves none at zero.
 
     Parameters
     ----------
     log_density : ndarray of shape (rows, islands)
         Leave-one-out log densities.
     row_weight : ndarray of shape (rows,)
+    prior_rows : float, default=0.0
+        Rows that speak for each of the densities from the start.
 
     Returns
     -------
@@ -117,15 +124,16 @@ def stacking_weights(log_density: np.ndarray, row_weight: np.ndarray) -> np.ndar
     ----------
     Yao, Vehtari, Simpson and Gelman (2018), "Using stacking to average Bayesian predictive
     distributions", Bayesian Analysis 13(3), eq. 5; for chains in different modes Yao,
-    Vehtari and Gelman (2022), JMLR 23. The objective is concave, and each round of the
-    expectation-maximisation algorithm increases it.
+    Vehtari and Gelman (2022), JMLR 23, who put a Dirichlet prior on them (here its exponents are
+    ``prior_rows``). The objective is concave, and each round of the expectation-maximisation
+    algorithm increases it.
     """
     density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
-    rows = row_weight / row_weight.sum()
     weight = np.full(density.shape[1], 1.0 / density.shape[1])
     for _ in range(_ROUNDS):
         part = density * weight
-        new = rows @ (part / part.sum(axis=1, keepdims=True))
+        counts = prior_rows + row_weight @ (part / part.sum(axis=1, keepdims=True))
+        new = counts / counts.sum()
         converged = np.abs(new - weight).max() < 1e-9
         weight = new
         if converged:

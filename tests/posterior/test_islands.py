@@ -52,22 +52,25 @@ def test_one_quantity_that_disagrees_is_enough():
     assert find_islands(quantities) == [[0, 1], [2]]
 
 
-def test_stacking_maximises_the_log_score():
+@pytest.mark.parametrize("prior_rows", [0.0, 1.0, 5.0])
+def test_stacking_maximises_the_log_score(prior_rows):
     rng = np.random.default_rng(0)
     log_density = rng.normal(size=(60, 3)) + np.array([0.0, 0.3, -2.0])
     rows = rng.uniform(0.5, 2.0, 60)
-    weight = stacking_weights(log_density, rows)
+    weight = stacking_weights(log_density, rows, prior_rows)
     assert weight.sum() == pytest.approx(1.0)
     assert (weight >= 0).all()
 
     def loss(free):
         share = np.exp([*free, 0.0])
-        return -rows @ np.log(np.exp(log_density) @ (share / share.sum()))
+        return score(share / share.sum())
+
+    def score(share):
+        prior = prior_rows * np.log(share).sum() if prior_rows else 0.0
+        return -rows @ np.log(np.exp(log_density) @ share) - prior
 
     best = optimize.minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-8})
-    with np.errstate(divide="ignore"):
-        found = -rows @ np.log(np.exp(log_density) @ weight)
-    assert found <= best.fun + 1e-6
+    assert score(weight) <= best.fun + 1e-6
 
 
 def test_stacking_gives_all_to_an_island_that_is_better_everywhere():
@@ -75,6 +78,14 @@ def test_stacking_gives_all_to_an_island_that_is_better_everywhere():
     np.testing.assert_allclose(stacking_weights(log_density, np.ones(40)), [1.0, 0.0], atol=1e-9)
     shifted = stacking_weights(log_density - 1e4, np.ones(40))  # no underflow
     np.testing.assert_allclose(shifted, [1.0, 0.0], atol=1e-9)
+
+
+def test_a_prior_row_leaves_no_island_at_zero():
+    log_density = np.column_stack([np.zeros(40), np.full(40, -30.0)])
+    weight = stacking_weights(log_density, np.ones(40), prior_rows=1.0)
+    np.testing.assert_allclose(weight, [41 / 42, 1 / 42], rtol=1e-6)
+    same = stacking_weights(np.zeros((40, 4)), np.ones(40), prior_rows=1.0)
+    np.testing.assert_allclose(same, 0.25)
 
 
 def two_modes(problem):
