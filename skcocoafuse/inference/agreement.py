@@ -20,9 +20,8 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, disagree, find_islands, invariants
 from skcocoafuse.posterior.relabel import relabel
 
-# Chains that go on do so by so many times their draws; all draws, or the later ones, are then
-# thinned to the number asked for.
-_MORE_DRAWS = 2
+_MAX_DOUBLINGS = 2  # of the draws of chains that go on; draws are then thinned to the number asked
+_MORE_DRAWS = 2  # times the draws asked for, from where a chain has moved on
 _MAX_MOVES = 2  # times that chains begin anew
 
 
@@ -70,7 +69,7 @@ def sample(
         if not moved and not _should_go_on(draws):
             break
         n_moved += len(moved)
-        runs = _go_on(runs, moved, settings, rng)
+        runs = _go_on(runs, moved, _MORE_DRAWS, settings, rng)
         draws, thinning = _joined(kernel, [run.thinned(_MORE_DRAWS) for run in runs]), _MORE_DRAWS
         watch.lap("sampling")
         draws, info = _with_jumps(kernel, draws, settings, rng)
@@ -81,25 +80,27 @@ def sample(
 def _until_settled(kernel: Kernel, launches: list[Launch], settings: Settings, rng):
     """Each chain's last run, and draws of all that agree, or sit in modes of their own; thinning.
 
-    Chains that do neither go on. If all draws of each still disagree, some chain
-    had not arrived, and the first draws of all are dropped as warm-up.
+    Chains that do neither go on for as many draws as they have. If with these some are apart, a
+    chain may not have arrived, and the first half of all draws is dropped as warm-up.
     """
     runs = run_chains(launches, settings, rng)
-    first = [run.chain(number) for run in runs for number in range(len(run.z))]
-    draws = _joined(kernel, first)
-    if not _should_go_on(draws):
-        return first, draws, 1
-    later = _go_on(first, {}, settings, rng)
-    together = [own.followed_by(more) for own, more in zip(first, later, strict=True)]
-    draws = _joined(kernel, [run.thinned(1 + _MORE_DRAWS) for run in together])
-    if not draws.islands:
-        return later, draws, 1 + _MORE_DRAWS
-    return later, _joined(kernel, [run.thinned(_MORE_DRAWS) for run in later]), _MORE_DRAWS
+    last = together = [run.chain(number) for run in runs for number in range(len(run.z))]
+    draws, thinning, length = _joined(kernel, together), 1, 1
+    for _ in range(_MAX_DOUBLINGS):
+        if not _should_go_on(draws):
+            break
+        last = _go_on(last, {}, length, settings, rng)
+        together = [own.followed_by(more) for own, more in zip(together, last, strict=True)]
+        draws, thinning = _joined(kernel, [run.thinned(2 * length) for run in together]), 2 * length
+        if len(draws.islands) > 1:
+            draws, thinning = _joined(kernel, [run.thinned(length) for run in last]), length
+        length *= 2
+    return last, draws, thinning
 
 
-def _go_on(chains: list[Run], moved: dict[int, int], settings: Settings, rng) -> list[Run]:
-    """What every chain finds from its last draw on, or from a draw of the chain it moves to."""
-    longer = dataclasses.replace(settings, draws=_MORE_DRAWS * settings.draws)
+def _go_on(chains: list[Run], moved: dict[int, int], times: int, settings: Settings, rng):
+    """So many ``times`` the draws from every chain's last, or from one of the chain it moves to."""
+    longer = dataclasses.replace(settings, draws=times * settings.draws)
     launches = []
     for number, run in enumerate(chains):
         begins = run.z[0, -1:]

@@ -49,10 +49,12 @@ def launches_of(runs):
 
 
 def test_chains_go_on_from_their_last_draws(monkeypatch):
-    """Kept are one of three draws, in their order, and the same ones for the same seed."""
+    """Kept are some of both parts, in their order, and the same ones for the same seed."""
     settings = dataclasses.replace(QUICK, draws=120, tune=100)
     kernel, runs = shifted_runs([0.0, 0.2], n_draws=120)
-    later, again = (agreement._go_on(runs, {}, settings, np.random.default_rng(3)) for _ in "ab")
+    later, again = (
+        agreement._go_on(runs, {}, 2, settings, np.random.default_rng(3)) for _ in "ab"
+    )
     assert [run.z.shape for run in later] == [(1, 240, kernel.n_parameters)] * 2
     for before, more, repeated in zip(runs, later, again, strict=True):
         np.testing.assert_array_equal(more.z, repeated.z)
@@ -64,33 +66,48 @@ def test_chains_go_on_from_their_last_draws(monkeypatch):
     assert "logp" not in draws.statistics
 
 
+SLOW, SLOWER, SAME = [0.0, 0.12, 0.06], [0.0, 0.16, 0.08], [0.07, 0.07, 0.07]
+
+
 @pytest.mark.parametrize(
-    ("first", "then", "thinning"),
+    ("first", "then", "thinning", "dropped"),
     [
-        ([0.0, 0.0], None, 1),  # agree at once
-        ([-2.0, 2.0], None, 1),  # settled apart: for jumps
-        ([(-0.3, 0.3), (0.3, -0.3)], [0.0, 0.0], 3),  # agree with all draws
-        ([0.0, (-4.0, 2.0)], [-2.0, 2.0], 2),  # one arrived late: its way there is dropped
+        ([0.0, 0.0], [], 1, 0),  # agree at once
+        ([-2.0, 2.0], [], 1, 0),  # settled apart: for jumps
+        (SLOW, [SAME], 2, 0),  # agree with twice the draws
+        (SLOWER, [SAME, SAME], 4, 0),  # with four times as many
+        (SLOWER, [SLOWER, SLOWER], 4, 0),  # never, but none is apart
+        ([0.0, (-4.0, 2.0)], [[-2.0, 2.0]], 1, 1),  # one arrived late: its way there is dropped
+        ([0.0, (-4.0, 2.0)], [[0.0, (-4.0, 2.0)], [-2.0, 2.0]], 2, 2),  # later still
     ],
 )
-def test_draws_before_a_chain_arrived_are_dropped(monkeypatch, first, then, thinning):
-    kernel, begun = shifted_runs(first)
-    went_on = [] if then is None else shifted_runs(then, n_draws=400)[1]
-    answers = iter([begun, went_on])
-    monkeypatch.setattr(agreement, "run_chains", lambda *_: next(answers))
-    settings = dataclasses.replace(QUICK, draws=200)
+def test_chains_go_on_for_as_many_draws_as_they_have(monkeypatch, first, then, thinning, dropped):
+    n_draws, lengths = 200, []
+    kernel, begun = shifted_runs(first, n_draws)
+    parts = [begun]
+    parts += [shifted_runs(shifts, 2**k * n_draws)[1] for k, shifts in enumerate(then)]
+    answers = iter(parts)
+
+    def answer(launches, settings, rng):
+        lengths.append(settings.draws)
+        return next(answers)
+
+    monkeypatch.setattr(agreement, "run_chains", answer)
+    settings = dataclasses.replace(QUICK, draws=n_draws)
     rng = np.random.default_rng(0)
-    _, draws, found = agreement._until_settled(kernel, launches_of(begun), settings, rng)
+    last, draws, found = agreement._until_settled(kernel, launches_of(begun), settings, rng)
+    assert lengths == [part[0].z.shape[1] for part in parts]
+    np.testing.assert_array_equal(last[1].z, parts[-1][1].z)
     assert found == thinning
-    assert draws.theta.shape == (len(first), 200, kernel.n_parameters)
-    if thinning == 2:
-        expected = [run.coordinates.to_theta(run.z[0, 1::2]) for run in went_on]
-        np.testing.assert_array_equal(draws.theta, expected)
+    for chain in range(len(first)):
+        z = np.concatenate([part[chain].z[0] for part in parts[dropped:]])
+        expected = begun[chain].coordinates.to_theta(z[thinning - 1 :: thinning])
+        np.testing.assert_array_equal(draws.theta[chain], expected)
 
 
-@pytest.mark.parametrize(("islands", "thinning"), [([], 3), ([[0, 1]], 2)])
+@pytest.mark.parametrize(("islands", "thinning"), [([], 4), ([[0, 1]], 4), ([[0], [1]], 2)])
 def test_a_fit_that_went_on_says_so(monkeypatch, islands, thinning):
-    """All draws are kept where chains agree in the end, the later ones where they do not."""
+    """All draws are kept, or the later half of them where a chain is apart."""
     problem = make_problem(2, n=60)
     settings = dataclasses.replace(QUICK, draws=100, tune=100)
     monkeypatch.setattr(agreement, "_MAX_MOVES", 0)
@@ -100,6 +117,7 @@ def test_a_fit_that_went_on_says_so(monkeypatch, islands, thinning):
         return dataclasses.replace(draws, islands=islands)
 
     monkeypatch.setattr(agreement, "_judged", judged)
+    monkeypatch.setattr(agreement.jumps, "settled", lambda *_: False)
     result = get_engine("nuts")(problem, settings)
     assert result.info["thinning"] == thinning
     assert result.theta.shape[:2] == (settings.chains, 100)
@@ -169,7 +187,7 @@ def test_chains_move_to_where_the_mass_is(monkeypatch):
     assert moved[1] in (0, 2)
     seen = []
     monkeypatch.setattr(agreement, "run_chains", lambda launches, *_: seen.extend(launches))
-    agreement._go_on(runs, moved, QUICK, np.random.default_rng(0))
+    agreement._go_on(runs, moved, 2, QUICK, np.random.default_rng(0))
     np.testing.assert_array_equal(seen[0].begins, runs[0].z[0, -1:])
     np.testing.assert_array_equal(seen[1].begins, runs[moved[1]].z[0])
 
@@ -201,13 +219,13 @@ def test_chains_that_agree_in_pairs_are_left_to_it(monkeypatch):
     """R-hat of all is above its limit, but there is no other place to move to."""
     settings = dataclasses.replace(QUICK, draws=200, tune=100)
     slow = [0.0, 0.2, 0.1]
-    answers = iter([shifted_runs(slow)[1], shifted_runs(slow, n_draws=400)[1]])
+    answers = iter([shifted_runs(slow, n_draws=n)[1] for n in (200, 200, 400)])
     monkeypatch.setattr(agreement, "run_chains", lambda *_: next(answers))
     _, begun = shifted_runs(slow)
     rng = np.random.default_rng(0)
     draws, info = agreement.sample(launches_of(begun), settings, rng, Stopwatch())
     assert draws.islands == [[0, 1, 2]]
-    assert info == {"thinning": 2, "n_moved": 0}
+    assert info == {"thinning": 4, "n_moved": 0}
 
 
 def test_chains_of_like_mass_stay_where_they_are():
