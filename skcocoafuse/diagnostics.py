@@ -181,8 +181,8 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
     if divergences:
         warnings.warn(
             f"{divergences} of {total} draws came from divergent trajectories, so parts of the "
-            "posterior may be missing. Try a higher target_accept (0.95 or 0.99), tighter "
-            "priors on sigma, or fewer experts.",
+            "posterior may be missing. Try target_accept=0.99, tighter priors on sigma, or "
+            "fewer experts.",
             DivergenceWarning,
             stacklevel=stacklevel,
         )

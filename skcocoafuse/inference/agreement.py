@@ -1,8 +1,9 @@
 """Chains until they agree: going on, jumps between modes, moves to where the mass is.
 
-Each step is taken only where the one before did not do. Chains that disagree and are not settled
-go on. Chains that are settled in modes of their own may jump between these. Chains that stay where
-the posterior has hardly any mass begin anew where it has.
+Each step is taken only where the one before did not do. Chains that diverge go on in shorter steps.
+Chains that disagree and are not settled go on. Chains that are settled in modes of their own may
+jump between these. Chains that stay where the posterior has hardly any mass begin anew where it
+has.
 """
 
 import dataclasses
@@ -20,6 +21,9 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, disagree, find_islands, invariants
 from skcocoafuse.posterior.relabel import relabel
 
+# Where draws diverge, of the rejections aimed at this part is left. That makes trajectories longer,
+# so it is done only where they take up to this part of what the limit of their depth allows.
+_FEWER_REJECTIONS, _ROOM_TO_GROW = 0.4, 0.25
 _MAX_DOUBLINGS = 2  # of the draws of chains that go on; draws are then thinned to the number asked
 _MORE_DRAWS = 2  # times the draws asked for, from where a chain has moved on
 _MAX_MOVES = 2  # times that chains begin anew
@@ -53,11 +57,12 @@ def sample(
     -------
     draws : Draws
     info : dict
-        ``thinning``; ``n_moved``, how often a chain began anew elsewhere; ``jumps_accepted``, the
-        part of the jumps between modes, if there were any.
+        ``target_accept`` in the end; ``thinning``; ``n_moved``, how often a chain began anew
+        elsewhere; ``jumps_accepted``, the part of the jumps between modes, if there were any.
     """
     kernel = launches[0].kernel
-    runs, draws, thinning = _until_settled(kernel, launches, settings, rng)
+    runs, settings = _without_divergences(launches, settings, rng)
+    runs, draws, thinning = _until_settled(kernel, runs, settings, rng)
     watch.lap("sampling")
     draws, info = _with_jumps(kernel, draws, settings, rng)
     watch.lap("jumps between modes")
@@ -74,17 +79,35 @@ def sample(
         watch.lap("sampling")
         draws, info = _with_jumps(kernel, draws, settings, rng)
         watch.lap("jumps between modes")
-    return draws, {"thinning": thinning, "n_moved": n_moved, **info}
+    found = {"target_accept": settings.target_accept, "thinning": thinning, "n_moved": n_moved}
+    return draws, found | info
 
 
-def _until_settled(kernel: Kernel, launches: list[Launch], settings: Settings, rng):
+def _without_divergences(launches: list[Launch], settings: Settings, rng):
+    """Each chain's first run, or if one diverges the next, in shorter steps; settings of these.
+
+    Divergent trajectories hide where the posterior bends more than it does around its mode, so
+    draws beside them are dropped.
+    """
+    runs = run_chains(launches, settings, rng)
+    chains = [run.chain(number) for run in runs for number in range(len(run.z))]
+    if not any(run.statistics["diverging"].any() for run in chains):
+        return chains, settings
+    n_steps = np.mean([run.statistics["n_steps"] for run in chains])
+    if n_steps > _ROOM_TO_GROW * 2 ** settings.options["maxdepth"]:
+        return chains, settings
+    target = 1.0 - _FEWER_REJECTIONS * (1.0 - settings.target_accept)
+    careful = dataclasses.replace(settings, target_accept=target)
+    return _go_on(chains, {}, 1, careful, rng), careful
+
+
+def _until_settled(kernel: Kernel, chains: list[Run], settings: Settings, rng):
     """Each chain's last run, and draws of all that agree, or sit in modes of their own; thinning.
 
     Chains that do neither go on for as many draws as they have. If with these some are apart, a
     chain may not have arrived, and the first half of all draws is dropped as warm-up.
     """
-    runs = run_chains(launches, settings, rng)
-    last = together = [run.chain(number) for run in runs for number in range(len(run.z))]
+    last = together = chains
     draws, thinning, length = _joined(kernel, together), 1, 1
     for _ in range(_MAX_DOUBLINGS):
         if not _should_go_on(draws):

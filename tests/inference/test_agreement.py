@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from skcocoafuse import CoCoAFusERegressor
+from skcocoafuse.datasets import make_transition
 from skcocoafuse.inference import Settings, agreement, chains, evidence, get_engine, starts
 from skcocoafuse.inference.engine import Stopwatch
 from skcocoafuse.inference.kernel import Kernel
@@ -52,9 +54,7 @@ def test_chains_go_on_from_their_last_draws(monkeypatch):
     """Kept are some of both parts, in their order, and the same ones for the same seed."""
     settings = dataclasses.replace(QUICK, draws=120, tune=100)
     kernel, runs = shifted_runs([0.0, 0.2], n_draws=120)
-    later, again = (
-        agreement._go_on(runs, {}, 2, settings, np.random.default_rng(3)) for _ in "ab"
-    )
+    later, again = (agreement._go_on(runs, {}, 2, settings, np.random.default_rng(3)) for _ in "ab")
     assert [run.z.shape for run in later] == [(1, 240, kernel.n_parameters)] * 2
     for before, more, repeated in zip(runs, later, again, strict=True):
         np.testing.assert_array_equal(more.z, repeated.z)
@@ -64,6 +64,53 @@ def test_chains_go_on_from_their_last_draws(monkeypatch):
     draws = agreement._joined(kernel, later)
     np.testing.assert_allclose(draws.log_posterior, kernel.log_posterior(draws.theta))
     assert "logp" not in draws.statistics
+
+
+@pytest.mark.parametrize(
+    ("diverging", "n_steps", "expected"),
+    [(0, 16.0, 0.9), (1, 16.0, 0.96), (1, 64.0, 0.96), (1, 65.0, 0.9), (0, 65.0, 0.9)],
+)
+def test_chains_that_diverge_go_on_in_shorter_steps(monkeypatch, diverging, n_steps, expected):
+    """And only draws from then on are kept; if trajectories have room to become longer."""
+    begun = shifted_runs([0.0, 0.0])[1]
+    for run in begun:
+        run.statistics["n_steps"] = np.full((1, 200), n_steps)
+    begun[1].statistics["diverging"][0, :diverging] = True
+    later = shifted_runs([0.1, 0.1])[1]
+    seen = []
+
+    def answer(launches, settings, rng):
+        seen.append((launches, settings))
+        return begun if len(seen) == 1 else later
+
+    monkeypatch.setattr(agreement, "run_chains", answer)
+    settings = dataclasses.replace(QUICK, draws=200, options={"maxdepth": 8})
+    launches, rng = launches_of(begun), np.random.default_rng(0)
+    chains_, found = agreement._without_divergences(launches, settings, rng)
+    assert found == dataclasses.replace(settings, target_accept=pytest.approx(expected))
+    assert [s for _, s in seen] == [settings, found][: len(seen)]
+    again = expected != settings.target_accept
+    assert len(seen) == 1 + again
+    for chain, run, first in zip(chains_, later if again else begun, begun, strict=True):
+        np.testing.assert_array_equal(chain.z, run.z)
+        if again:
+            (launch,) = [q for q in seen[1][0] if (q.begins == first.z[0, -1:]).all()]
+            assert launch.chains == 1
+
+
+@pytest.mark.filterwarnings("ignore::skcocoafuse.exceptions.DivergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_bent_ridge_is_sampled_in_shorter_steps(monkeypatch):
+    """Transition data on which far more draws diverge at the acceptance rate asked for."""
+    model = CoCoAFusERegressor(2, target_accept=0.8, random_state=0)
+    X, y = make_transition(random_state=7)
+    found = model.fit(X, y).diagnostics_
+    monkeypatch.setattr(agreement, "_ROOM_TO_GROW", 0.0)
+    before = model.fit(X, y).diagnostics_
+    assert before["target_accept"] == 0.8
+    assert found["target_accept"] == pytest.approx(0.92)
+    assert found["n_divergences"] < before["n_divergences"] / 2
+    assert found["mean_n_steps"] > before["mean_n_steps"]
 
 
 SLOW, SLOWER, SAME = [0.0, 0.12, 0.06], [0.0, 0.16, 0.08], [0.07, 0.07, 0.07]
@@ -86,7 +133,7 @@ def test_chains_go_on_for_as_many_draws_as_they_have(monkeypatch, first, then, t
     kernel, begun = shifted_runs(first, n_draws)
     parts = [begun]
     parts += [shifted_runs(shifts, 2**k * n_draws)[1] for k, shifts in enumerate(then)]
-    answers = iter(parts)
+    answers = iter(parts[1:])
 
     def answer(launches, settings, rng):
         lengths.append(settings.draws)
@@ -95,8 +142,8 @@ def test_chains_go_on_for_as_many_draws_as_they_have(monkeypatch, first, then, t
     monkeypatch.setattr(agreement, "run_chains", answer)
     settings = dataclasses.replace(QUICK, draws=n_draws)
     rng = np.random.default_rng(0)
-    last, draws, found = agreement._until_settled(kernel, launches_of(begun), settings, rng)
-    assert lengths == [part[0].z.shape[1] for part in parts]
+    last, draws, found = agreement._until_settled(kernel, begun, settings, rng)
+    assert lengths == [part[0].z.shape[1] for part in parts[1:]]
     np.testing.assert_array_equal(last[1].z, parts[-1][1].z)
     assert found == thinning
     for chain in range(len(first)):
@@ -225,7 +272,7 @@ def test_chains_that_agree_in_pairs_are_left_to_it(monkeypatch):
     rng = np.random.default_rng(0)
     draws, info = agreement.sample(launches_of(begun), settings, rng, Stopwatch())
     assert draws.islands == [[0, 1, 2]]
-    assert info == {"thinning": 4, "n_moved": 0}
+    assert info == {"target_accept": settings.target_accept, "thinning": 4, "n_moved": 0}
 
 
 def test_chains_of_like_mass_stay_where_they_are():
