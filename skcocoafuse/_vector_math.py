@@ -12,7 +12,13 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 # No reassociation: the rounding trick and the two-part log(2) depend on the order.
-_OPTIONS = {"fastmath": {"contract"}, "error_model": "numpy", "cache": True, "nogil": True}
+_OPTIONS = {
+    "fastmath": {"contract"},
+    "error_model": "numpy",
+    "cache": True,
+    "nogil": True,
+    "forceinline": True,
+}
 
 _LOG2_E = 1.0 / 0.6931471805599453
 _LN2_HIGH = 6.93147180369123816490e-01

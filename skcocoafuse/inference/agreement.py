@@ -155,11 +155,16 @@ def _with_jumps(kernel: Kernel, draws: Draws, settings: Settings, rng) -> tuple[
     if not jumps.settled(draws.quantities, draws.islands, MAX_RHAT):
         return draws, {}
     theta = _labelled(kernel, draws)
-    chain, draw, accepted = jumps.change_places(kernel, theta, draws.islands, settings.cores, rng)
-    if not jumps.connected(accepted):
-        return draws, {}
-    statistics = {name: values[chain, draw] for name, values in draws.statistics.items()}
-    found = Draws(theta[chain, draw], draws.log_posterior[chain, draw], statistics)
+    for attempts in jumps.ATTEMPTS:
+        chain, draw, accepted = jumps.change_places(
+            kernel, theta, draws.islands, attempts, settings.cores, rng
+        )
+        if not jumps.connected(accepted):
+            return draws, {}
+        statistics = {name: values[chain, draw] for name, values in draws.statistics.items()}
+        found = Draws(theta[chain, draw], draws.log_posterior[chain, draw], statistics)
+        if not _judged(kernel.problem, found).islands:
+            break
     return found, {"jumps_accepted": float(accepted.mean())}
 
 

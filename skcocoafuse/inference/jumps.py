@@ -18,14 +18,14 @@ from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.kernel import Kernel
 
 _STAGES, _STEPS = 60, 8  # densities on the way, leapfrog steps at each
-_ATTEMPTS = 24  # per chain
+ATTEMPTS = (24, 96)  # per chain; the more if chains disagree after the fewer
 _STEP_SIZES = (0.3, 0.2, 0.14, 0.1, 0.07)
 _WANTED, _PROBES = 0.8, 12  # acceptance of a trajectory, and how many are looked at
 MIN_ACCEPTED = 0.1  # of the jumps out of any island but the one that holds chains best
 
 
 def change_places(
-    kernel: Kernel, theta: np.ndarray, islands: list[list[int]], cores: int, rng
+    kernel: Kernel, theta: np.ndarray, islands: list[list[int]], attempts: int, cores: int, rng
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which draw of which chain every chain holds after jumps between islands.
 
@@ -40,6 +40,8 @@ def change_places(
         Consistently labelled.
     islands : list of list of int
         Chains of each island, two islands or more, each with draws that agree.
+    attempts : int
+        Jumps that every chain tries; fewer where it has fewer draws.
     cores : int
     rng : numpy.random.Generator
 
@@ -54,8 +56,9 @@ def change_places(
     u, bends = kernel.plain.from_theta(theta), kernel.plain.bends
     frames = [Coordinates.around(np.concatenate(u[chains]), bends) for chains in islands]
     step_size = _step_size(kernel, frames, rng)
-    length = -(-n_draws // (_ATTEMPTS + 1))
-    begins = np.minimum(np.arange(_ATTEMPTS + 1) * length, n_draws - length)
+    attempts = min(attempts, n_draws - 1)
+    length = -(-n_draws // (attempts + 1))
+    begins = np.minimum(np.arange(attempts + 1) * length, n_draws - length)
     stock = [
         rng.permutation([(chain, begin) for chain in chains for begin in begins])
         for chains in islands
@@ -68,12 +71,12 @@ def change_places(
         functions = [kernel.function(coordinates=frame) for frame in frames]
         island, pieces = at_first[number], []
         visits, left = (np.zeros(len(islands), dtype=int) for _ in range(2))
-        for attempt in range(_ATTEMPTS + 1):
+        for attempt in range(attempts + 1):
             place = number + n_chains * visits[island]
             chain, begin = stock[island][place % len(stock[island])]
             pieces.append((chain, begin))
             visits[island] += 1
-            if attempt == _ATTEMPTS:
+            if attempt == attempts:
                 break
             there = int(own.choice([k for k in range(len(islands)) if k != island]))
             z = frames[island].from_theta(theta[chain, begin + length - 1])

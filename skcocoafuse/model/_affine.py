@@ -8,9 +8,12 @@ product column by column, limited by reading and writing, is not. BLAS would tak
 import numpy as np
 from numba import njit
 
-# Infinities and NaN keep their meaning (no "nnan", "ninf"): overflow must be seen.
+# Infinities and NaN keep their meaning (no "nnan", "ninf"): overflow must be seen. All is inlined:
+# otherwise callers hold copies of a function that round differently, and which one is called
+# depends on whether code was compiled or loaded. Seeds would then not reproduce a fit.
 OPTIONS = {
     "cache": True,
+    "forceinline": True,
     "nogil": True,
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc", "nsz", "arcp"},

@@ -39,7 +39,7 @@ _P = tuple(
 )
 
 
-@njit(forceinline=True, **OPTIONS)
+@njit(**OPTIONS)
 def _kernel_and_tail(z):
     """exp(-z^2 / 2), and P(Z > |z|) of a standard Normal Z."""
     a = min(abs(z), _FAR)

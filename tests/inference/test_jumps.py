@@ -63,21 +63,23 @@ def run():
     return problem, get_engine("nuts")(problem, SETTINGS)
 
 
-def test_islands_of_one_mode_change_places_freely(run):
+@pytest.mark.parametrize("n_draws", [150, 20])  # the latter with fewer than the jumps asked for
+def test_islands_of_one_mode_change_places_freely(run, n_draws):
     """Chains of the same mode, called two islands: all of them visit both."""
     problem, result = run
+    theta = result.theta[:, :n_draws]
     kernel, islands = Kernel(problem), [[0, 2], [1, 3]]
     chain, draw, accepted = jumps.change_places(
-        kernel, result.theta, islands, 2, np.random.default_rng(0)
+        kernel, theta, islands, 24, 2, np.random.default_rng(0)
     )
     assert jumps.connected(accepted)
-    assert chain.shape == draw.shape == result.log_posterior.shape
+    assert chain.shape == draw.shape == theta.shape[:2]
     assert (draw >= 0).all()
-    assert (draw < 150).all()
+    assert (draw < n_draws).all()
     share = np.isin(chain, islands[1]).mean(axis=1)
     assert (share > 0).all()
     assert (share < 1).all()
-    again = jumps.change_places(kernel, result.theta, islands, 1, np.random.default_rng(0))
+    again = jumps.change_places(kernel, theta, islands, 24, 1, np.random.default_rng(0))
     np.testing.assert_array_equal(chain, again[0])
     np.testing.assert_array_equal(draw, again[1])
     used = np.unique(np.stack([chain, draw]).reshape(2, -1), axis=1).shape[1]
@@ -137,3 +139,21 @@ def test_jumps_are_made_between_settled_islands_only(run, monkeypatch):
         expected = apart.log_posterior[::-1] if changed else apart.log_posterior
         np.testing.assert_array_equal(found.log_posterior, expected)
         np.testing.assert_allclose(found.log_posterior, kernel.log_posterior(found.theta))
+
+
+@pytest.mark.parametrize(("agree", "expected"), [(True, [24]), (False, [24, 96])])
+def test_more_jumps_are_tried_where_few_leave_chains_apart(run, monkeypatch, agree, expected):
+    problem, result = run
+    draws = judged(problem, two_modes(problem, result))
+    chain = np.tile(np.arange(4), (150, 1)).T
+    if agree:
+        chain = np.random.default_rng(0).permuted(chain, axis=0)
+    draw, seen = np.tile(np.arange(150), (4, 1)), []
+
+    def answer(kernel, theta, islands, attempts, cores, rng):
+        seen.append(attempts)
+        return chain, draw, np.array([0.2, 0.2])
+
+    monkeypatch.setattr(jumps, "change_places", answer)
+    agreement._with_jumps(Kernel(problem), draws, SETTINGS, np.random.default_rng(0))
+    assert seen == expected

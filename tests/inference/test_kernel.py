@@ -1,5 +1,9 @@
 """The hand-derived kernel against three oracles: PyMC, plain numpy, finite differences."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytensor
 import pytest
@@ -160,3 +164,27 @@ def test_values_without_slopes_are_the_same(n_experts):
     points = np.random.default_rng(0).normal(size=(2, 5, kernel.n_parameters))
     expected = [[kernel(point)[0] for point in row] for row in points]
     np.testing.assert_array_equal(kernel.log_posterior(points), expected)
+
+
+_BITS = """
+import numpy as np
+from skcocoafuse import CoCoAFusERegressor
+
+X = np.random.default_rng(0).normal(size=(150, 6))
+y = np.abs(X[:, 0]) + X[:, 1:] @ np.arange(5.0) + np.sin(9.0 * X[:, 2])
+model = CoCoAFusERegressor(3, inference="map", random_state=0).fit(X, y)
+coef = model.posterior_.parameters.expert_coef
+print(coef.tobytes().hex(), model.predict(X[:3]).tobytes().hex())
+"""
+
+
+def test_a_seed_gives_the_same_fit_compiled_or_loaded(tmp_path):
+    """To the last bit: chains magnify a difference in rounding until they are different chains."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", _BITS]
+    compiled, loaded = (
+        subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+        for _ in range(2)
+    )
+    assert any(tmp_path.rglob("*.nbc"))
+    assert compiled == loaded
