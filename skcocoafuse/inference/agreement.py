@@ -25,7 +25,6 @@ from skcocoafuse.posterior.relabel import relabel
 # so it is done only where they take up to this part of what the limit of their depth allows.
 _FEWER_REJECTIONS, _ROOM_TO_GROW = 0.4, 0.25
 _MAX_DOUBLINGS = 2  # of the draws of chains that go on; draws are then thinned to the number asked
-_MORE_DRAWS = 2  # times the draws asked for, from where a chain has moved on
 _MAX_MOVES = 2  # times that chains begin anew
 
 
@@ -74,8 +73,8 @@ def sample(
         if not moved and not _should_go_on(draws):
             break
         n_moved += len(moved)
-        runs = _go_on(runs, moved, _MORE_DRAWS, settings, rng)
-        draws, thinning = _joined(kernel, [run.thinned(_MORE_DRAWS) for run in runs]), _MORE_DRAWS
+        runs = _go_on(runs, moved, 1, settings, rng)
+        runs, draws, thinning = _until_settled(kernel, runs, settings, rng)
         watch.lap("sampling")
         draws, info = _with_jumps(kernel, draws, settings, rng)
         watch.lap("jumps between modes")

@@ -254,7 +254,6 @@ def test_a_fit_whose_chain_had_to_move_agrees_in_the_end(monkeypatch):
     rng = np.random.default_rng(0)
     draws, info = agreement.sample(launches_of(stuck), settings, rng, Stopwatch())
     assert info["n_moved"] == 1
-    assert info["thinning"] == 2
     assert draws.theta.shape == (2, 200, kernel.n_parameters)
     theta = kernel.plain.from_theta(draws.theta)
     np.testing.assert_allclose(draws.log_posterior, kernel.log_posterior(draws.theta))
