@@ -23,7 +23,7 @@ from skcocoafuse.posterior.relabel import relabel
 
 # Where draws diverge, of the rejections aimed at this part is left. That makes trajectories longer,
 # so it is done only where they take up to this part of what the limit of their depth allows.
-_FEWER_REJECTIONS, _ROOM_TO_GROW = 0.4, 0.25
+_FEWER_REJECTIONS, _ROOM_TO_GROW = 0.4, 0.125
 _MAX_DOUBLINGS = 2  # of the draws of chains that go on; draws are then thinned to the number asked
 _MAX_MOVES = 2  # times that chains begin anew
 

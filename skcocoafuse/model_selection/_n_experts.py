@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from numbers import Integral
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from skcocoafuse import diagnostics, prediction
 from skcocoafuse.exceptions import UncertainSelectionWarning
@@ -175,9 +177,12 @@ class _Runs:
         done = []
         # compiled code runs without the interpreter's lock, and threads need not import anything
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
-        for result in parallel(delayed(function)(*task) for task in tasks):
-            done.append(result)
-            self.step()
+        # joblib keeps BLAS from starting more threads than there are cores in processes only
+        limit = 1 if effective_n_jobs(self.n_jobs) > 1 else None
+        with threadpool_limits(limit, user_api="blas"):
+            for result in parallel(delayed(function)(*task) for task in tasks):
+                done.append(result)
+                self.step()
         return done
 
 

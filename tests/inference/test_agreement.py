@@ -68,7 +68,7 @@ def test_chains_go_on_from_their_last_draws(monkeypatch):
 
 @pytest.mark.parametrize(
     ("diverging", "n_steps", "expected"),
-    [(0, 16.0, 0.9), (1, 16.0, 0.96), (1, 64.0, 0.96), (1, 65.0, 0.9), (0, 65.0, 0.9)],
+    [(0, 16.0, 0.9), (1, 16.0, 0.96), (1, 32.0, 0.96), (1, 33.0, 0.9), (0, 33.0, 0.9)],
 )
 def test_chains_that_diverge_go_on_in_shorter_steps(monkeypatch, diverging, n_steps, expected):
     """And only draws from then on are kept; if trajectories have room to become longer."""
