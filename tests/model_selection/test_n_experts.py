@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skcocoafuse import (
     CoCoAFusERegressor,
@@ -31,7 +32,7 @@ from skcocoafuse import (
 from skcocoafuse.datasets import make_switch
 from skcocoafuse.exceptions import UncertainSelectionWarning
 from skcocoafuse.metrics import SCORERS
-from skcocoafuse.model_selection._n_experts import _warn
+from skcocoafuse.model_selection._n_experts import _Runs, _warn
 from skcocoafuse.model_selection._selection import SMALL_DIFFERENCE
 from tests.conftest import fit_quietly
 
@@ -334,3 +335,18 @@ class TestSelector:
         model = CoCoAFusERegressor(inference="map", random_state=0)
         selector = fit_quietly(NExpertsSelector(model, n_experts=[1, 2], cv=3), *data)
         assert isinstance(selector.best_estimator_, CoCoAFusERegressor)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_blas_has_one_thread_beside_other_candidates(n_jobs):
+    """And as many as before where there is one at a time, and afterwards."""
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        found = _Runs(n_jobs, lambda: None)(threads, [(), ()])
+        assert threads() == before
+    assert before
+    assert found == [[1] * len(before) if n_jobs == 2 else before] * 2
