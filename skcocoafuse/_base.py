@@ -63,7 +63,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         draws=1000,
         tune=500,
         chains=4,
-        target_accept=0.95,
+        target_accept=0.9,
         inference_options=None,
         standardize=True,
         target_resolution="auto",

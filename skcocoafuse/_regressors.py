@@ -28,7 +28,7 @@ inference : {{"nuts", "pymc", "laplace", "advi", "map"}}, default="nuts"
     draw, which is fast and ignores parameter uncertainty.
 draws, tune, chains : int, default=1000, 500, 4
     Kept draws and warm-up draws per chain, and the number of chains.
-target_accept : float, default=0.95
+target_accept : float, default=0.9
     Acceptance rate the step size aims at; raise it if there are divergences. ``"nuts"`` does so
     by itself, once, where trajectories are short (``diagnostics_["target_accept"]``).
 inference_options : dict, optional
@@ -244,7 +244,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         draws=1000,
         tune=500,
         chains=4,
-        target_accept=0.95,
+        target_accept=0.9,
         inference_options=None,
         standardize=True,
         target_resolution="auto",

@@ -8,6 +8,7 @@ has.
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 
 import numpy as np
 
@@ -22,9 +23,10 @@ from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, disagree, find_is
 from skcocoafuse.posterior.relabel import relabel
 
 # Where draws diverge, of the rejections aimed at this part is left. That makes trajectories longer,
-# so it is done only where they take up to this part of what the limit of their depth allows.
-_FEWER_REJECTIONS, _ROOM_TO_GROW = 0.4, 0.125
-_MAX_DOUBLINGS = 2  # of the draws of chains that go on; draws are then thinned to the number asked
+# so it is done only where they take up to this part of what the limit of their depth allows, twice
+# as much where many diverge.
+_FEWER_REJECTIONS, _ROOM_TO_GROW, _MANY = 0.2, 0.125, 0.0025
+_MAX_PARTS = 4  # of as many draws as asked for; draws of chains that went on are then thinned
 _MAX_MOVES = 2  # times that chains begin anew
 
 
@@ -73,7 +75,7 @@ def sample(
         if not moved and not _should_go_on(draws):
             break
         n_moved += len(moved)
-        runs = _go_on(runs, moved, 1, settings, rng)
+        runs = _go_on(runs, moved, settings, rng)
         runs, draws, thinning = _until_settled(kernel, runs, settings, rng)
         watch.lap("sampling")
         draws, info = _with_jumps(kernel, draws, settings, rng)
@@ -90,39 +92,42 @@ def _without_divergences(launches: list[Launch], settings: Settings, rng):
     """
     runs = run_chains(launches, settings, rng)
     chains = [run.chain(number) for run in runs for number in range(len(run.z))]
-    if not any(run.statistics["diverging"].any() for run in chains):
+    diverging = np.mean([run.statistics["diverging"] for run in chains])
+    if not diverging:
         return chains, settings
+    room = _ROOM_TO_GROW * (2 if diverging > _MANY else 1)
     n_steps = np.mean([run.statistics["n_steps"] for run in chains])
-    if n_steps > _ROOM_TO_GROW * 2 ** settings.options["maxdepth"]:
+    if n_steps > room * 2 ** settings.options["maxdepth"]:
         return chains, settings
     target = 1.0 - _FEWER_REJECTIONS * (1.0 - settings.target_accept)
     careful = dataclasses.replace(settings, target_accept=target)
-    return _go_on(chains, {}, 1, careful, rng), careful
+    return _go_on(chains, {}, careful, rng), careful
 
 
 def _until_settled(kernel: Kernel, chains: list[Run], settings: Settings, rng):
     """Each chain's last run, and draws of all that agree, or sit in modes of their own; thinning.
 
-    Chains that do neither go on for as many draws as they have. If with these some are apart, a
+    Chains that do neither go on for as many draws as at first. If with these some are apart, a
     chain may not have arrived, and the first half of all draws is dropped as warm-up.
     """
-    last = together = chains
-    draws, thinning, length = _joined(kernel, together), 1, 1
-    for _ in range(_MAX_DOUBLINGS):
-        if not _should_go_on(draws):
-            break
-        last = _go_on(last, {}, length, settings, rng)
-        together = [own.followed_by(more) for own, more in zip(together, last, strict=True)]
-        draws, thinning = _joined(kernel, [run.thinned(2 * length) for run in together]), 2 * length
+    parts, draws, thinning = [chains], _joined(kernel, chains), 1
+    while len(parts) < _MAX_PARTS and _should_go_on(draws):
+        parts.append(_go_on(parts[-1], {}, settings, rng))
+        draws, thinning = _together(kernel, parts), len(parts)
         if len(draws.islands) > 1:
-            draws, thinning = _joined(kernel, [run.thinned(length) for run in last]), length
-        length *= 2
-    return last, draws, thinning
+            later = parts[len(parts) // 2 :]
+            draws, thinning = _together(kernel, later), len(later)
+    return parts[-1], draws, thinning
 
 
-def _go_on(chains: list[Run], moved: dict[int, int], times: int, settings: Settings, rng):
-    """So many ``times`` the draws from every chain's last, or from one of the chain it moves to."""
-    longer = dataclasses.replace(settings, draws=times * settings.draws)
+def _together(kernel: Kernel, parts: list[list[Run]]) -> Draws:
+    """Draws of each chain's parts in their order, thinned to as many as one part has."""
+    whole = [reduce(Run.followed_by, runs) for runs in zip(*parts, strict=True)]
+    return _joined(kernel, [run.thinned(len(parts)) for run in whole])
+
+
+def _go_on(chains: list[Run], moved: dict[int, int], settings: Settings, rng) -> list[Run]:
+    """More draws from every chain's last, or from one of the chain it moves to."""
     launches = []
     for number, run in enumerate(chains):
         begins = run.z[0, -1:]
@@ -130,7 +135,7 @@ def _go_on(chains: list[Run], moved: dict[int, int], times: int, settings: Setti
             run = chains[moved[number]]
             begins = run.z[0]
         launches.append(Launch(run.kernel, run.coordinates, 1, begins))
-    return run_chains(launches, longer, rng)
+    return run_chains(launches, settings, rng)
 
 
 def _moves(kernel: Kernel, chains: list[Run], settings: Settings, rng) -> dict[int, int]:
