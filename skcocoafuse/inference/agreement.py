@@ -22,10 +22,9 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.islands import MAX_RHAT, MIN_DRAWS, disagree, find_islands, invariants
 from skcocoafuse.posterior.relabel import relabel
 
-# Where draws diverge, of the rejections aimed at this part is left. That makes trajectories longer,
-# so it is done only where they take up to this part of what the limit of their depth allows, twice
-# as much where many diverge.
-_FEWER_REJECTIONS, _ROOM_TO_GROW, _MANY = 0.2, 0.125, 0.0025
+# Where draws diverge and trajectories take up to the first part of the steps that the limit of
+# their depth allows, the second part of the rejections aimed at is left. They grow by that.
+_CAREFULLY = ((0.125, 0.2), (0.25, 0.5))
 _MAX_PARTS = 4  # of as many draws as asked for; draws of chains that went on are then thinned
 _MAX_MOVES = 2  # times that chains begin anew
 
@@ -92,14 +91,14 @@ def _without_divergences(launches: list[Launch], settings: Settings, rng):
     """
     runs = run_chains(launches, settings, rng)
     chains = [run.chain(number) for run in runs for number in range(len(run.z))]
-    diverging = np.mean([run.statistics["diverging"] for run in chains])
-    if not diverging:
+    if not any(run.statistics["diverging"].any() for run in chains):
         return chains, settings
-    room = _ROOM_TO_GROW * (2 if diverging > _MANY else 1)
     n_steps = np.mean([run.statistics["n_steps"] for run in chains])
-    if n_steps > room * 2 ** settings.options["maxdepth"]:
+    used = n_steps / 2 ** settings.options["maxdepth"]
+    left = next((left for most, left in _CAREFULLY if used <= most), None)
+    if left is None:
         return chains, settings
-    target = 1.0 - _FEWER_REJECTIONS * (1.0 - settings.target_accept)
+    target = 1.0 - left * (1.0 - settings.target_accept)
     careful = dataclasses.replace(settings, target_accept=target)
     return _go_on(chains, {}, careful, rng), careful
 

@@ -73,18 +73,14 @@ def test_chains_go_on_from_their_last_draws(monkeypatch):
         (0, 16, 0.9),
         (1, 16, 0.98),
         (1, 32, 0.98),
-        (1, 33, 0.9),
-        (2, 33, 0.98),
-        (2, 64, 0.98),
-        (2, 65, 0.9),
-        (0, 65, 0.9),
+        (1, 33, 0.95),
+        (1, 64, 0.95),
+        (1, 65, 0.9),
+        (0, 33, 0.9),
     ],
 )
 def test_chains_that_diverge_go_on_in_shorter_steps(monkeypatch, diverging, n_steps, expected):
-    """And only draws from then on are kept; if trajectories have room to become longer.
-
-    More than 1 in 400 draws are many, for which twice as long ones are made longer still.
-    """
+    """And only draws from then on are kept; if trajectories have room to become longer."""
     begun = shifted_runs([0.0, 0.0])[1]
     for run in begun:
         run.statistics["n_steps"] = np.full((1, 200), n_steps)
@@ -118,7 +114,7 @@ def test_a_bent_ridge_is_sampled_in_shorter_steps(monkeypatch):
     model = CoCoAFusERegressor(2, target_accept=0.8, random_state=0)
     X, y = make_transition(random_state=7)
     found = model.fit(X, y).diagnostics_
-    monkeypatch.setattr(agreement, "_ROOM_TO_GROW", 0.0)
+    monkeypatch.setattr(agreement, "_CAREFULLY", ())
     before = model.fit(X, y).diagnostics_
     assert before["target_accept"] == 0.8
     assert found["target_accept"] == pytest.approx(0.96)
