@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from skcocoafuse import CoCoAFusERegressor
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import beta_of, mixture_of
@@ -118,7 +119,7 @@ if __name__ == "__main__":
     parser.add_argument("--ranks", nargs="+", default=["ranks.npy"])
     parser.add_argument("--picture", default="sbc.png")
     arguments = parser.parse_args()
-    settings = Settings(draws=500, tune=400, chains=4, target_accept=0.93, cores=2, seed=0)
+    settings = CoCoAFusERegressor(random_state=0)._settings()  # the defaults
     if arguments.simulations:
         own = ranks(arguments.simulations, settings, arguments.engine, seed=arguments.seed)
         np.save(arguments.ranks[0], own)

@@ -30,7 +30,8 @@ draws, tune, chains : int, default=1000, 500, 4
     Kept draws and warm-up draws per chain, and the number of chains.
 target_accept : float, default=0.9
     Acceptance rate the step size aims at; raise it if there are divergences. ``"nuts"`` does so
-    by itself, once, where trajectories are short (``diagnostics_["target_accept"]``).
+    by itself, once, where trajectories are short; ``diagnostics_["target_accept"]`` is what it
+    then aimed at.
 inference_options : dict, optional
     Further options of the engine: ``maxdepth`` for ``"nuts"``; ``method`` and ``n`` for
     ``"advi"``; anything ``pm.sample`` takes for ``"pymc"``.

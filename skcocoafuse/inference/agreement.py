@@ -25,6 +25,7 @@ from skcocoafuse.posterior.relabel import relabel
 # Where draws diverge and trajectories take up to the first part of the steps that the limit of
 # their depth allows, the second part of the rejections aimed at is left. They grow by that.
 _CAREFULLY = ((0.125, 0.2), (0.25, 0.5))
+_CHEAP = 20  # steps of a pilot chain's trajectory up to which that is done from the beginning
 _MAX_PARTS = 4  # of as many draws as asked for; draws of chains that went on are then thinned
 _MAX_MOVES = 2  # times that chains begin anew
 
@@ -45,9 +46,15 @@ class Draws:
 
 
 def sample(
-    launches: list[Launch], settings: Settings, rng: np.random.Generator, watch: Stopwatch
+    launches: list[Launch],
+    n_steps: float,
+    settings: Settings,
+    rng: np.random.Generator,
+    watch: Stopwatch,
 ) -> tuple[Draws, dict]:
     """Draws of chains that agree if that can be reached, and what it took.
+
+    ``n_steps`` is how many steps the trajectories of pilot chains took.
 
     Where a chain begins has no part in what it converges to. So chains may be taken from where
     they cannot stay for long, and only what they draw from then on is kept. Chains of one island
@@ -61,7 +68,7 @@ def sample(
         elsewhere; ``jumps_accepted``, the part of the jumps between modes, if there were any.
     """
     kernel = launches[0].kernel
-    runs, settings = _without_divergences(launches, settings, rng)
+    runs, settings = _without_divergences(launches, n_steps, settings, rng)
     runs, draws, thinning = _until_settled(kernel, runs, settings, rng)
     watch.lap("sampling")
     draws, info = _with_jumps(kernel, draws, settings, rng)
@@ -83,24 +90,30 @@ def sample(
     return draws, found | info
 
 
-def _without_divergences(launches: list[Launch], settings: Settings, rng):
+def _without_divergences(launches: list[Launch], n_steps: float, settings: Settings, rng):
     """Each chain's first run, or if one diverges the next, in shorter steps; settings of these.
 
     Divergent trajectories hide where the posterior bends more than it does around its mode, so
-    draws beside them are dropped.
+    draws beside them are dropped. Where pilot chains say that trajectories are cheap, the first
+    run is in shorter steps already.
     """
-    runs = run_chains(launches, settings, rng)
+    careful = _more_careful(settings, n_steps) if n_steps <= _CHEAP else settings
+    runs = run_chains(launches, careful, rng)
     chains = [run.chain(number) for run in runs for number in range(len(run.z))]
-    if not any(run.statistics["diverging"].any() for run in chains):
-        return chains, settings
-    n_steps = np.mean([run.statistics["n_steps"] for run in chains])
+    diverge = any(run.statistics["diverging"].any() for run in chains)
+    if careful is not settings or not diverge:
+        return chains, careful
+    careful = _more_careful(settings, np.mean([run.statistics["n_steps"] for run in chains]))
+    return (chains if careful is settings else _go_on(chains, {}, careful, rng)), careful
+
+
+def _more_careful(settings: Settings, n_steps: float) -> Settings:
+    """Settings with fewer rejections; the same ones where trajectories have no room to grow."""
     used = n_steps / 2 ** settings.options["maxdepth"]
     left = next((left for most, left in _CAREFULLY if used <= most), None)
     if left is None:
-        return chains, settings
-    target = 1.0 - left * (1.0 - settings.target_accept)
-    careful = dataclasses.replace(settings, target_accept=target)
-    return _go_on(chains, {}, careful, rng), careful
+        return settings
+    return dataclasses.replace(settings, target_accept=1.0 - left * (1.0 - settings.target_accept))
 
 
 def _until_settled(kernel: Kernel, chains: list[Run], settings: Settings, rng):

@@ -8,7 +8,7 @@ import numpy as np
 
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import agreement, pymc_sampler, starts
-from skcocoafuse.inference.chains import Launch, NutpieHasChanged, run_chains
+from skcocoafuse.inference.chains import Launch, NutpieHasChanged, Run, run_chains
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.progress import progress_bar
@@ -47,11 +47,15 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     try:
         earlier = settings.earlier
         if known and earlier is not None and len(earlier) >= MIN_DRAWS:  # and not a single mode
-            launches = _resume(known, earlier, settings.chains)
+            mode = max(known, key=lambda mode: mode.log_mass)  # chains move in its coordinates
+            n_steps = _mean_steps(_run_pilots([mode], settings, rng))
+            begins = mode.normal.from_theta(earlier)
+            launches = [Launch(kernel, mode.normal, settings.chains, begins)]
         else:
-            launches = _share_chains(_explore(modes, settings, rng), settings.chains)
+            modes, n_steps = _explore(modes, settings, rng)
+            launches = _share_chains(modes, settings.chains)
         watch.lap("pilot chains")
-        draws, info = agreement.sample(launches, settings, rng, watch)
+        draws, info = agreement.sample(launches, n_steps, settings, rng, watch)
     except NutpieHasChanged as change:
         warnings.warn(
             f"nutpie did not accept the compiled kernel ({change}); "
@@ -65,33 +69,28 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     return EngineResult(draws.theta, draws.log_posterior, draws.statistics, watch.seconds, info)
 
 
-def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
-    """Modes that short chains lead to, the one of most mass first.
+def _explore(modes: list[Mode], settings: Settings, rng) -> tuple[list[Mode], float]:
+    """Modes that short chains lead to, the one of most mass first; steps of a trajectory.
 
     A narrow mode may be higher than the one that holds the posterior, and optimisation from
     random starts misses most. So short chains begin at the modes of most mass, on a tempered
     posterior (likelihood to the power 0.2) and on the posterior itself in turn, and climb from
-    where they end, until neither finds more mass (height times volume).
+    where they end, until neither finds more mass (height times volume). How long trajectories are
+    on the posterior itself foretells what chains will take.
     """
-    kernel = modes[0].kernel
+    kernel, n_steps = modes[0].kernel, np.nan
     modes = sorted(modes, key=lambda mode: -mode.log_mass)
-    pilot = dataclasses.replace(
-        settings,
-        draws=_PILOT_DRAWS,
-        tune=_PILOT_TUNE,
-        target_accept=_PILOT_ACCEPT,
-        progress_bar=False,
-        options={"maxdepth": _PILOT_DEPTH},
-    )
     rounds = _HEATS * _MAX_ROUNDS
     rounds_without_gain = 0
     with progress_bar(settings.progress_bar, "pilot chains", len(rounds)) as step:
         for heat in rounds:
             tempered = kernel.tempered(heat)
-            begun = [_launch(mode.on(tempered), 2) for mode in modes[:_N_PILOTS]]
-            runs = run_chains(begun, pilot, rng)
+            begun = [mode.on(tempered) for mode in modes[:_N_PILOTS]]
+            runs = _run_pilots(begun, settings, rng)
             ends = np.concatenate([run.coordinates.bent(run.z[:, -1]) for run in runs])
             step()
+            if heat == 1.0:
+                n_steps = _mean_steps(runs)
             best = modes[0].log_mass
             found = starts.climb(kernel, ends, settings.cores)
             modes = starts.distinct([*modes[:_N_PILOTS], *found])
@@ -100,7 +99,24 @@ def _explore(modes: list[Mode], settings: Settings, rng) -> list[Mode]:
             rounds_without_gain = 0 if gained else rounds_without_gain + 1
             if rounds_without_gain == len(_HEATS):
                 break
-    return modes
+    return modes, n_steps
+
+
+def _run_pilots(modes: list[Mode], settings: Settings, rng) -> list[Run]:
+    """Two short chains at each of the modes."""
+    pilot = dataclasses.replace(
+        settings,
+        draws=_PILOT_DRAWS,
+        tune=_PILOT_TUNE,
+        target_accept=_PILOT_ACCEPT,
+        progress_bar=False,
+        options={"maxdepth": _PILOT_DEPTH},
+    )
+    return run_chains([_launch(mode, 2) for mode in modes], pilot, rng)
+
+
+def _mean_steps(runs: list[Run]) -> float:
+    return float(np.mean([run.statistics["n_steps"].mean() for run in runs]))
 
 
 def _launch(mode: Mode, chains: int) -> Launch:
@@ -114,9 +130,3 @@ def _share_chains(modes: list[Mode], n_chains: int) -> list[Launch]:
     counts = np.full(len(close), n_chains // len(close))
     counts[: n_chains % len(close)] += 1
     return [_launch(mode, n) for mode, n in zip(close, counts.tolist(), strict=True)]
-
-
-def _resume(modes: list[Mode], earlier: np.ndarray, chains: int) -> list[Launch]:
-    """Chains from earlier draws, in the coordinates of the heaviest mode."""
-    mode = max(modes, key=lambda mode: mode.log_mass)
-    return [Launch(mode.kernel, mode.normal, chains, mode.normal.from_theta(earlier))]

@@ -95,7 +95,7 @@ def test_chains_that_diverge_go_on_in_shorter_steps(monkeypatch, diverging, n_st
     monkeypatch.setattr(agreement, "run_chains", answer)
     settings = dataclasses.replace(QUICK, draws=200, options={"maxdepth": 8})
     launches, rng = launches_of(begun), np.random.default_rng(0)
-    chains_, found = agreement._without_divergences(launches, settings, rng)
+    chains_, found = agreement._without_divergences(launches, 21.0, settings, rng)
     assert found == dataclasses.replace(settings, target_accept=pytest.approx(expected))
     assert [s for _, s in seen] == [settings, found][: len(seen)]
     again = expected != settings.target_accept
@@ -105,6 +105,21 @@ def test_chains_that_diverge_go_on_in_shorter_steps(monkeypatch, diverging, n_st
         if again:
             (launch,) = [q for q in seen[1][0] if (q.begins == first.z[0, -1:]).all()]
             assert launch.chains == 1
+
+
+@pytest.mark.parametrize("diverging", [0, 5])
+def test_short_trajectories_are_in_shorter_steps_from_the_beginning(monkeypatch, diverging):
+    """Pilot chains tell how long they are; steps become shorter once, whatever diverges then."""
+    begun = shifted_runs([0.0, 0.0])[1]
+    begun[0].statistics["diverging"][0, :diverging] = True
+    seen = []
+    monkeypatch.setattr(agreement, "run_chains", lambda *args: seen.append(args) or begun)
+    settings = dataclasses.replace(QUICK, draws=200, options={"maxdepth": 8})
+    launches, rng = launches_of(begun), np.random.default_rng(0)
+    chains_, found = agreement._without_divergences(launches, 20.0, settings, rng)
+    ((_, used, _),) = seen
+    assert used == found == dataclasses.replace(settings, target_accept=pytest.approx(0.98))
+    np.testing.assert_array_equal(chains_[1].z, begun[1].z)
 
 
 @pytest.mark.filterwarnings("ignore::skcocoafuse.exceptions.DivergenceWarning")
@@ -263,7 +278,7 @@ def test_a_fit_whose_chain_had_to_move_agrees_in_the_end(monkeypatch):
     monkeypatch.setattr(agreement, "run_chains", held)
     monkeypatch.setattr(agreement.jumps, "connected", lambda _: False)
     rng = np.random.default_rng(0)
-    draws, info = agreement.sample(launches_of(stuck), settings, rng, Stopwatch())
+    draws, info = agreement.sample(launches_of(stuck), np.nan, settings, rng, Stopwatch())
     assert info["n_moved"] == 1
     assert draws.theta.shape == (2, 200, kernel.n_parameters)
     theta = kernel.plain.from_theta(draws.theta)
@@ -280,7 +295,7 @@ def test_chains_that_agree_in_pairs_are_left_to_it(monkeypatch):
     monkeypatch.setattr(agreement, "run_chains", lambda *_: next(answers))
     _, begun = shifted_runs(slow)
     rng = np.random.default_rng(0)
-    draws, info = agreement.sample(launches_of(begun), settings, rng, Stopwatch())
+    draws, info = agreement.sample(launches_of(begun), np.nan, settings, rng, Stopwatch())
     assert draws.islands == [[0, 1, 2]]
     assert info == {"target_accept": settings.target_accept, "thinning": 4, "n_moved": 0}
 

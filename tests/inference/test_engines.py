@@ -323,7 +323,10 @@ def test_pilots_find_modes_that_optimisation_misses():
     """Short chains lead to at least as much mass, and say the same twice."""
     kernel = Kernel(make_problem(3, n=150))
     modes = starts.find_modes(kernel, np.random.default_rng(0))
-    first, again = (nuts._explore(modes, QUICK, np.random.default_rng(1)) for _ in range(2))
+    (first, n_steps), (again, _) = (
+        nuts._explore(modes, QUICK, np.random.default_rng(1)) for _ in range(2)
+    )
+    assert 1 <= n_steps <= 63
     best = max(mode.log_mass for mode in modes)
     assert first[0].log_mass >= best - 0.05  # modes nearer than that count as one
     assert [mode.log_density for mode in first] == [mode.log_density for mode in again]
