@@ -6,7 +6,10 @@ An engine takes a :class:`~skcocoafuse.model.problem.Problem` and
 that function and name it in ``_ENGINES``.
 """
 
+from functools import wraps
 from importlib import import_module
+
+from threadpoolctl import threadpool_limits
 
 from skcocoafuse.inference.engine import Engine, EngineResult, Settings
 
@@ -23,5 +26,16 @@ __all__ = ["ENGINE_NAMES", "Engine", "EngineResult", "Settings", "get_engine"]
 
 
 def get_engine(name: str) -> Engine:
-    """The engine's function; its compiled parts load here, on first use."""
-    return import_module(_ENGINES[name]).sample
+    """The engine's function; its compiled parts load here, on first use.
+
+    It has one thread of BLAS. How many there are decides how matrix products round, and by that
+    where chains are after a few hundred steps, so a seed would not give the same fit with others.
+    """
+    sample = import_module(_ENGINES[name]).sample
+
+    @wraps(sample)
+    def with_one_thread_of_blas(problem, settings):
+        with threadpool_limits(1, user_api="blas"):
+            return sample(problem, settings)
+
+    return with_one_thread_of_blas

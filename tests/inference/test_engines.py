@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
 from skcocoafuse._arviz import ess
@@ -317,6 +318,18 @@ def test_earlier_draws_are_given_up_where_they_mislead():
     far = around(modes[0]) + 10.0
     for earlier in (around(lesser), far):
         assert starts.revisit(kernel, dataclasses.replace(QUICK, earlier=earlier)) == []
+
+
+def test_threads_of_blas_do_not_change_a_fit():
+    """Matrix products of this size round differently with one and with two of them."""
+    problem = make_problem(5, (13, 13, 13), n=455)
+    engine, settings = get_engine("laplace"), dataclasses.replace(QUICK, draws=20)
+
+    def draws(n_threads):
+        with threadpool_limits(n_threads, user_api="blas"):
+            return engine(problem, settings).theta
+
+    np.testing.assert_array_equal(draws(1), draws(2))
 
 
 def test_pilots_find_modes_that_optimisation_misses():
