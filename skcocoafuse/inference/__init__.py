@@ -9,8 +9,7 @@ that function and name it in ``_ENGINES``.
 from functools import wraps
 from importlib import import_module
 
-from threadpoolctl import threadpool_limits
-
+from skcocoafuse._blas import one_thread_of_blas
 from skcocoafuse.inference.engine import Engine, EngineResult, Settings
 
 _ENGINES = {
@@ -35,7 +34,7 @@ def get_engine(name: str) -> Engine:
 
     @wraps(sample)
     def with_one_thread_of_blas(problem, settings):
-        with threadpool_limits(1, user_api="blas"):
+        with one_thread_of_blas():
             return sample(problem, settings)
 
     return with_one_thread_of_blas

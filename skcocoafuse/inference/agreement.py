@@ -14,7 +14,7 @@ import numpy as np
 
 from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.inference import evidence, jumps
-from skcocoafuse.inference.chains import Launch, Run, run_chains
+from skcocoafuse.inference.chains import Launch, Run, mean_steps, run_chains
 from skcocoafuse.inference.engine import Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.problem import Problem
@@ -103,7 +103,7 @@ def _without_divergences(launches: list[Launch], n_steps: float, settings: Setti
     diverge = any(run.statistics["diverging"].any() for run in chains)
     if careful is not settings or not diverge:
         return chains, careful
-    careful = _more_careful(settings, np.mean([run.statistics["n_steps"] for run in chains]))
+    careful = _more_careful(settings, mean_steps(chains))
     return (chains if careful is settings else _go_on(chains, {}, careful, rng)), careful
 
 

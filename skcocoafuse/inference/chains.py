@@ -88,6 +88,12 @@ def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
         return [_read(launch, trace) for launch, trace in zip(launches, traces, strict=True)]
 
 
+def mean_steps(runs: list[Run]) -> float:
+    """Steps of a trajectory, mean over all draws of all chains."""
+    steps = [run.statistics["n_steps"] for run in runs]
+    return float(sum(values.sum() for values in steps) / sum(values.size for values in steps))
+
+
 def _read(launch: Launch, trace) -> Run:
     statistics = {
         ours: np.asarray(trace.sample_stats[theirs].values)

@@ -8,7 +8,7 @@ import numpy as np
 
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import agreement, pymc_sampler, starts
-from skcocoafuse.inference.chains import Launch, NutpieHasChanged, Run, run_chains
+from skcocoafuse.inference.chains import Launch, NutpieHasChanged, Run, mean_steps, run_chains
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.progress import progress_bar
@@ -48,7 +48,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         earlier = settings.earlier
         if known and earlier is not None and len(earlier) >= MIN_DRAWS:  # and not a single mode
             mode = max(known, key=lambda mode: mode.log_mass)  # chains move in its coordinates
-            n_steps = _mean_steps(_run_pilots([mode], settings, rng))
+            n_steps = mean_steps(_run_pilots([mode], settings, rng))
             begins = mode.normal.from_theta(earlier)
             launches = [Launch(kernel, mode.normal, settings.chains, begins)]
         else:
@@ -90,7 +90,7 @@ def _explore(modes: list[Mode], settings: Settings, rng) -> tuple[list[Mode], fl
             ends = np.concatenate([run.coordinates.bent(run.z[:, -1]) for run in runs])
             step()
             if heat == 1.0:
-                n_steps = _mean_steps(runs)
+                n_steps = mean_steps(runs)
             best = modes[0].log_mass
             found = starts.climb(kernel, ends, settings.cores)
             modes = starts.distinct([*modes[:_N_PILOTS], *found])
@@ -113,10 +113,6 @@ def _run_pilots(modes: list[Mode], settings: Settings, rng) -> list[Run]:
         options={"maxdepth": _PILOT_DEPTH},
     )
     return run_chains([_launch(mode, 2) for mode in modes], pilot, rng)
-
-
-def _mean_steps(runs: list[Run]) -> float:
-    return float(np.mean([run.statistics["n_steps"].mean() for run in runs]))
 
 
 def _launch(mode: Mode, chains: int) -> Launch:

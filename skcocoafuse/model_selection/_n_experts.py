@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import nullcontext
 from numbers import Integral
 
 import numpy as np
@@ -13,9 +14,9 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import threadpool_limits
 
 from skcocoafuse import diagnostics, prediction
+from skcocoafuse._blas import one_thread_of_blas
 from skcocoafuse.exceptions import UncertainSelectionWarning
 from skcocoafuse.inference.progress import progress_bar as drawn_progress
 from skcocoafuse.model_selection._comparison import loo_result, regressor_inside
@@ -178,8 +179,8 @@ class _Runs:
         # compiled code runs without the interpreter's lock, and threads need not import anything
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
         # joblib keeps BLAS from starting more threads than there are cores in processes only
-        limit = 1 if effective_n_jobs(self.n_jobs) > 1 else None
-        with threadpool_limits(limit, user_api="blas"):
+        several = effective_n_jobs(self.n_jobs) > 1
+        with one_thread_of_blas() if several else nullcontext():
             for result in parallel(delayed(function)(*task) for task in tasks):
                 done.append(result)
                 self.step()
