@@ -25,6 +25,7 @@ LAYERS = [
     {
         "_validation",
         "_arviz",
+        "_blas",
         "_wrappers",
         "_monte_carlo",
         "_vector_math",
@@ -64,6 +65,10 @@ def imports(path: Path, top_level_only: bool):
         elif isinstance(node, ast.ImportFrom):
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_room_has_its_layer():
+    assert {room(path) for path in FILES} == set(DEPTH)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
