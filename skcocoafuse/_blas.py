@@ -1,13 +1,13 @@
 """One thread of BLAS while some work runs, also where such work overlaps in threads."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 
 from threadpoolctl import threadpool_limits
 
 _lock = Lock()
 _n_inside = 0
-_limits: threadpool_limits | None = None
+_limit = ExitStack()
 
 
 @contextmanager
@@ -17,10 +17,10 @@ def one_thread_of_blas():
     ``threadpool_limits`` alone gives back what it found: the first of two to leave would lift the
     other's limit, and the second would leave one thread behind for good.
     """
-    global _n_inside, _limits
+    global _n_inside
     with _lock:
         if _n_inside == 0:
-            _limits = threadpool_limits(1, user_api="blas")
+            _limit.enter_context(threadpool_limits(1, user_api="blas"))
         _n_inside += 1
     try:
         yield
@@ -28,4 +28,4 @@ def one_thread_of_blas():
         with _lock:
             _n_inside -= 1
             if _n_inside == 0:
-                _limits.restore_original_limits()
+                _limit.close()
