@@ -124,18 +124,9 @@ def tables(path: Path) -> None:
             converged=sampled["rhat"] < 1.05,
             warns=sampled["warned"].map(bool),
         )
-        columns = [
-            "set",
-            "method",
-            "split",
-            "random_state",
-            "rhat",
-            "ess",
-            "mean_n_steps",
-            "target_accept",
-        ]
-        columns += ["n_divergences", "thinning", "n_moved", "nll", "best_chain", "warns"]
-        print(sampled[[*columns, "fit_seconds"]].round(3).to_string())
+        columns = "set method split random_state rhat ess mean_n_steps target_accept n_divergences"
+        columns += " thinning n_moved nll best_chain warns fit_seconds"
+        print(sampled[columns.split()].round(3).to_string())
         print(sampled.groupby("method")["converged"].mean().to_string())
         rest = sampled[~sampled["converged"]]
         print(f"not converged: {len(rest)}, all warn: {rest['warns'].all()}")
@@ -161,16 +152,15 @@ if __name__ == "__main__":
         raise SystemExit
     for name in arguments.sets:
         X, y = load(arguments.folder, name)
-        for seed, method, state in product(
-            range(arguments.splits), arguments.methods, arguments.random_states
-        ):
+        for seed in range(arguments.splits):
             split = train_test_split(X, y, test_size=0.1, random_state=seed)
-            for experts in [0] if method == "ngboost" else arguments.experts:
-                if method == "ngboost":
-                    result = run_ngboost(split, state)
-                else:
-                    result = run_ours(method, experts, split, state)
-                line = {"set": name, "split": seed, "method": method, "experts": experts}
-                with arguments.out.open("a") as stream:
-                    stream.write(json.dumps(line | {"random_state": state} | result) + "\n")
+            for method, state in product(arguments.methods, arguments.random_states):
+                for experts in [0] if method == "ngboost" else arguments.experts:
+                    if method == "ngboost":
+                        result = run_ngboost(split, state)
+                    else:
+                        result = run_ours(method, experts, split, state)
+                    line = {"set": name, "split": seed, "method": method, "experts": experts}
+                    with arguments.out.open("a") as stream:
+                        stream.write(json.dumps(line | {"random_state": state} | result) + "\n")
     tables(arguments.out)

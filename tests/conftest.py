@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse.datasets import make_switch, make_transition
@@ -19,6 +20,11 @@ def pytest_collection_modifyitems(config, items):
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+def blas_threads():
+    """Threads of every BLAS that is loaded."""
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 def fit_quietly(estimator, X, y, **arguments):

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from skcocoafuse import (
     CoCoAFusERegressor,
@@ -34,7 +34,7 @@ from skcocoafuse.exceptions import UncertainSelectionWarning
 from skcocoafuse.metrics import SCORERS
 from skcocoafuse.model_selection._n_experts import _Runs, _warn
 from skcocoafuse.model_selection._selection import SMALL_DIFFERENCE
-from tests.conftest import fit_quietly
+from tests.conftest import blas_threads, fit_quietly
 
 FAST = MoERegressor(inference="laplace", draws=100, random_state=0)
 SAMPLED = MoERegressor(draws=150, tune=150, chains=2, random_state=0)
@@ -340,13 +340,9 @@ class TestSelector:
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_blas_has_one_thread_beside_other_candidates(n_jobs):
     """And as many as before where there is one at a time, and afterwards."""
-
-    def threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-
     with threadpool_limits(2, user_api="blas"):
-        before = threads()
-        found = _Runs(n_jobs, lambda: None)(threads, [(), ()])
-        assert threads() == before
+        before = blas_threads()
+        found = _Runs(n_jobs, lambda: None)(blas_threads, [(), ()])
+        assert blas_threads() == before
     assert before
     assert found == [[1] * len(before) if n_jobs == 2 else before] * 2
