@@ -191,7 +191,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             parameters, and independent noise.
         parameters : dict of str to ndarray
             Only if ``return_parameters``: by the names of ``priors``, in original units as
-            ``coef_`` and its siblings, with a leading axis of length ``n_samples``.
+            ``expert_coef_`` and its siblings, with a leading axis of length ``n_samples``.
 
         Raises
         ------
@@ -314,7 +314,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         """Posterior means in original units, as attributes; of the heaviest island's chains."""
         original = self._original_units(self.posterior_.main_island().parameters)
         mean = original.map(lambda a: a.mean(axis=(0, 1)))
-        self.intercept_, self.coef_ = mean.expert_intercept, mean.expert_coef
+        self.expert_intercept_, self.expert_coef_ = mean.expert_intercept, mean.expert_coef
         self.sigma_ = mean.sigma
         self.gate_intercept_, self.gate_coef_ = mean.gate_intercept, mean.gate_coef
         if self._behavior is None:

@@ -83,9 +83,9 @@ class InspectedExperts(FittedExperts):
         arviz.InferenceData or xarray.DataTree
             The former with ArviZ 0.x, the latter with ArviZ 1.x, with these groups:
 
-            - ``posterior``: parameters in original units, as in ``coef_`` and its siblings, with
-              the dims ``expert``, ``expert_feature``, ``gate_feature`` and ``behavior_feature``.
-              ``sigma`` includes what rounding the target added.
+            - ``posterior``: parameters in original units, as in ``expert_coef_`` and its
+              siblings, with the dims ``expert``, ``expert_feature``, ``gate_feature`` and
+              ``behavior_feature``. ``sigma`` includes what rounding the target added.
             - ``posterior_standardized``: every variable of the PyMC model of ``build_model``, so
               that functions of PyMC that take a posterior take it.
             - ``sample_stats``: ``lp`` (log posterior of the unconstrained standardised

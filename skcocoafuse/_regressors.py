@@ -62,9 +62,9 @@ behavior_features : None, list or transformer, default=None
 """
 
 _ATTRIBUTES = """\
-coef_ : ndarray of shape (n_experts, n_expert_features)
+expert_coef_ : ndarray of shape (n_experts, n_expert_features)
     Posterior mean slopes of the experts, in original units.
-intercept_ : ndarray of shape (n_experts,)
+expert_intercept_ : ndarray of shape (n_experts,)
     Posterior mean intercepts of the experts.
 sigma_ : ndarray of shape (n_experts,)
     Posterior mean residual standard deviations.

@@ -115,8 +115,8 @@ def test_summary_is_a_table_in_original_units(nuts_switch):
     model = nuts_switch["CoCoAFusERegressor"]
     table = model.summary(coverage=0.9)
     assert list(table.columns) == ["mean", "sd", "lower", "upper", "rhat", "ess", "meaning"]
-    assert table.loc["expert 0: intercept", "mean"] == pytest.approx(model.intercept_[0])
-    assert table.loc["expert 1: x0", "mean"] == pytest.approx(model.coef_[1, 0])
+    assert table.loc["expert 0: intercept", "mean"] == pytest.approx(model.expert_intercept_[0])
+    assert table.loc["expert 1: x0", "mean"] == pytest.approx(model.expert_coef_[1, 0])
     assert table.loc["gate 1: x0", "mean"] == pytest.approx(model.gate_coef_[1, 0])
     assert table.loc["behavior: x0", "mean"] == pytest.approx(model.behavior_coef_[0])
     assert ((table["lower"] < table["mean"]) & (table["mean"] < table["upper"])).all()

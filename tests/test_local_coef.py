@@ -49,7 +49,7 @@ def test_one_expert_has_its_coefficients_everywhere(data):
     X, y = data
     model = MoERegressor(1, inference="laplace", draws=200, random_state=0).fit(X, y)
     coef, interval = model.local_coef(X[:5], coverage=0.9)
-    np.testing.assert_allclose(coef, np.tile(model.coef_[0], (5, 1)), rtol=1e-10)
+    np.testing.assert_allclose(coef, np.tile(model.expert_coef_[0], (5, 1)), rtol=1e-10)
     table = model.summary(coverage=0.9)
     expected = table.loc[[f"expert 0: x{j}" for j in range(3)], ["lower", "upper"]].to_numpy()
     np.testing.assert_allclose(interval[0], expected, rtol=0.02, atol=0.02 * np.ptp(expected))

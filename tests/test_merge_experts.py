@@ -48,7 +48,7 @@ def check_two_lines(result):
     assert sorted([*joined, *result.pruned]) == list(range(len(result.share)))
     gap = result.difference
     assert gap.elpd > -2.0 * gap.se
-    np.testing.assert_allclose(np.sort(result.estimator.coef_[:, 0]), [-1.0, 2.0], atol=0.35)
+    np.testing.assert_allclose(np.sort(result.estimator.expert_coef_[:, 0]), [-1.0, 2.0], atol=0.35)
 
 
 def test_surplus_expert_goes_and_loo_does_not_suffer(surplus, merged):
@@ -70,7 +70,7 @@ def test_is_the_fit_with_fewer_experts(merged):
 
 def test_the_original_stays_as_it_was(surplus, merged):
     assert surplus.n_experts == 3
-    assert surplus.coef_.shape == (3, 1)
+    assert surplus.expert_coef_.shape == (3, 1)
     assert surplus.posterior_.spec.n_experts == surplus._problem.spec.n_experts == 3
     assert len(surplus.diagnostics_["expert_share"]) == len(merged.share) == 3
     assert merged.estimator.posterior_.spec.n_experts == 2

@@ -110,7 +110,7 @@ def test_permuting_columns_permutes_coefficients(regressor, switch):
         errors.append((scale * np.repeat(1.0, scale.size)).reshape(2, 3))
     scale = model._target.scale / X.std(axis=0)
     tolerance = 5.0 * np.hypot(errors[0][:, order], errors[1]) * scale[order]
-    assert (np.abs(one.coef_[:, order] - other.coef_) < tolerance).all()
+    assert (np.abs(one.expert_coef_[:, order] - other.expert_coef_) < tolerance).all()
 
 
 @pytest.mark.parametrize("regressor", REGRESSORS)
@@ -133,14 +133,14 @@ def test_one_expert_is_bayesian_linear_regression(regressor):
     model = regressor(n_experts=1, draws=500, random_state=0).fit(X, y)
     A = np.column_stack([np.ones(400), X])
     solution, residual = np.linalg.lstsq(A, y, rcond=None)[:2]
-    np.testing.assert_allclose([model.intercept_[0], *model.coef_[0]], solution, atol=0.02)
+    np.testing.assert_allclose([model.expert_intercept_[0], *model.expert_coef_[0]], solution, atol=0.02)
     assert model.sigma_[0] == pytest.approx(np.sqrt(residual[0] / 397), rel=0.03)
 
 
 def test_attributes_are_in_original_units(map_fit, transition):
     """The published coefficients reproduce gate, experts and behavior by hand."""
     X = 2.0 + 0.0 * transition[2][:7] + transition[2][:7]
-    lines = map_fit.intercept_ + X @ map_fit.coef_.T
+    lines = map_fit.expert_intercept_ + X @ map_fit.expert_coef_.T
     np.testing.assert_allclose(map_fit.predict_experts(X), lines)
     logits = map_fit.gate_intercept_ + X @ map_fit.gate_coef_.T
     gate = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -162,5 +162,5 @@ def test_without_standardisation_data_are_taken_as_they_are(transition):
     X, y = transition[:2]
     model = MoERegressor(inference="map", standardize=False, random_state=0).fit(X, y)
     np.testing.assert_allclose(
-        model.coef_, model.posterior_.parameters.expert_coef[0, 0], rtol=1e-12
+        model.expert_coef_, model.posterior_.parameters.expert_coef[0, 0], rtol=1e-12
     )

@@ -90,7 +90,7 @@ def test_feature_names_are_kept_and_checked(frame):
     X = X[["x"]].assign(z=np.arange(len(X)) % 7)
     model = MoERegressor(gate_features=["x"], expert_features=["z", "x"], **FAST).fit(X, y)
     assert list(model.feature_names_in_) == ["x", "z"]
-    assert model.coef_.shape == (2, 2)
+    assert model.expert_coef_.shape == (2, 2)
     assert model.gate_coef_.shape == (2, 1)
     with pytest.raises(ValueError, match="feature names should match"):
         model.predict(X[["z", "x"]])
@@ -107,7 +107,7 @@ def test_each_part_may_see_its_own_inputs(transition):
         behavior_features=[],
         **FAST,
     ).fit(X, y)
-    assert model.coef_.shape == (2, 12)
+    assert model.expert_coef_.shape == (2, 12)
     assert model.gate_coef_.shape == (2, 1)
     assert model.behavior_coef_.shape == (0,)
     assert np.ptp(model.predict_behavior(X)) < 1e-12
@@ -151,4 +151,4 @@ def test_weights_scale_the_log_likelihood(transition):
     one = CoCoAFusERegressor(**FAST).fit(X, y, sample_weight=weight)
     other = CoCoAFusERegressor(**FAST).fit(X.repeat(weight, axis=0), y.repeat(weight))
     np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-6)
-    np.testing.assert_allclose(one.coef_, other.coef_, rtol=1e-5)
+    np.testing.assert_allclose(one.expert_coef_, other.expert_coef_, rtol=1e-5)

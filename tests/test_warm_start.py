@@ -129,7 +129,7 @@ def test_other_parameters_begin_anew(mode, transition, effort, change):
     refitted = warm(fitted, **parameters).fit(X, transition[1])
     assert effort["searches"] == 1
     anew = clone(fitted).set_params(**parameters).fit(X, transition[1])
-    np.testing.assert_array_equal(refitted.coef_, anew.coef_)
+    np.testing.assert_array_equal(refitted.expert_coef_, anew.expert_coef_)
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_a_first_fit_and_a_clone_have_nothing_to_begin_at(mode, transition, effo
     fitted, X = mode
     first = clone(warm(fitted)).fit(X, transition[1])
     assert effort["searches"] == 1
-    np.testing.assert_array_equal(first.coef_, fitted.coef_)
+    np.testing.assert_array_equal(first.expert_coef_, fitted.expert_coef_)

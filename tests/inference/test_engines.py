@@ -248,8 +248,8 @@ def test_starts_find_the_mode_near_the_truth(switch):
     """On the switch the best mode beats the optimum reached from the true parameters."""
     X, y = switch[:2]
     fit = MoERegressor(inference="map", random_state=0).fit(X, y)
-    np.testing.assert_allclose(fit.intercept_, [-1.5, 1.5], atol=0.1)
-    np.testing.assert_allclose(fit.coef_[:, 0], [0.5, 0.5], atol=0.1)
+    np.testing.assert_allclose(fit.expert_intercept_, [-1.5, 1.5], atol=0.1)
+    np.testing.assert_allclose(fit.expert_coef_[:, 0], [0.5, 0.5], atol=0.1)
     np.testing.assert_allclose(fit.sigma_, 0.25, atol=0.05)
     difference = fit.gate_coef_[1, 0] - fit.gate_coef_[0, 0]
     assert difference == pytest.approx(2.0, abs=0.8)
@@ -281,7 +281,7 @@ def test_many_rows_are_searched_by_a_part_of_them(monkeypatch, switch):
     whole = MoERegressor(inference="map", random_state=0).fit(X, y)
     monkeypatch.setattr(starts, "MAX_ROWS", 100)
     part = MoERegressor(inference="map", random_state=0).fit(X, y)
-    np.testing.assert_allclose(part.coef_, whole.coef_, rtol=1e-6)
+    np.testing.assert_allclose(part.expert_coef_, whole.expert_coef_, rtol=1e-6)
     np.testing.assert_allclose(part.sigma_, whole.sigma_, rtol=1e-6)
 
 

@@ -91,8 +91,8 @@ def test_pymc_takes_the_standardized_group(groups, model, data):
 def test_parameters_are_those_the_estimator_reports(groups, model):
     posterior = groups["posterior"]
     for name, ours in {
-        "expert_intercept": model.intercept_,
-        "expert_coef": model.coef_,
+        "expert_intercept": model.expert_intercept_,
+        "expert_coef": model.expert_coef_,
         "sigma": model.sigma_,
         "gate_intercept": model.gate_intercept_,
         "gate_coef": model.gate_coef_,

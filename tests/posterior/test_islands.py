@@ -137,8 +137,8 @@ def test_weights_enter_every_prediction(monkeypatch):
     # what has labels comes from the first island alone
     main = posterior.chains([0, 2]).flat()
     expected = model._target.loc + model._target.scale * main.expert_intercept.mean()
-    slope = model.coef_[0, 0] * X[:, 0].mean()
-    assert model.intercept_[0] + slope == pytest.approx(expected, abs=1e-9)
+    slope = model.expert_coef_[0, 0] * X[:, 0].mean()
+    assert model.expert_intercept_[0] + slope == pytest.approx(expected, abs=1e-9)
 
 
 def test_one_island_has_equal_weights():
