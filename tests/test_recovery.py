@@ -133,7 +133,8 @@ def test_one_expert_is_bayesian_linear_regression(regressor):
     model = regressor(n_experts=1, draws=500, random_state=0).fit(X, y)
     A = np.column_stack([np.ones(400), X])
     solution, residual = np.linalg.lstsq(A, y, rcond=None)[:2]
-    np.testing.assert_allclose([model.expert_intercept_[0], *model.expert_coef_[0]], solution, atol=0.02)
+    found = [model.expert_intercept_[0], *model.expert_coef_[0]]
+    np.testing.assert_allclose(found, solution, atol=0.02)
     assert model.sigma_[0] == pytest.approx(np.sqrt(residual[0] / 397), rel=0.03)
 
 
