@@ -46,6 +46,7 @@ MAY_IMPORT_AT_THE_TOP = {  # files that are themselves imported inside functions
     "model/_affine.py": {"numba"},
     "model/_blocks.py": {"numba"},
     "predictive/_fused.py": {"numba"},
+    "predictive/_merged.py": {"numba"},
     "predictive/_sums.py": {"numba"},
     "predictive/skpro_distribution.py": {"skpro", "pandas"},
 }

@@ -18,8 +18,8 @@ _exp = _vector_math.exp
 _log = _vector_math.log
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-_ROOT_2PI = math.sqrt(2.0 * math.pi)
-_FAR = 39.0  # standard deviations beyond which the tail is less than the least number
+ROOT_2PI = math.sqrt(2.0 * math.pi)
+FAR = 39.0  # standard deviations beyond which the tail is less than the least number
 
 # P(Z > z) = exp(-z^2 / 2) p(t) / (1 + z), with p nearly constant in t = (z - 5) / (z + 5) for
 # z >= 0; accurate to 1e-14 of itself (the form is that of Shepherd and Laframboise, 1981,
@@ -40,9 +40,9 @@ _P = tuple(
 
 
 @njit(**OPTIONS)
-def _kernel_and_tail(z):
+def kernel_and_tail(z):
     """exp(-z^2 / 2), and P(Z > |z|) of a standard Normal Z."""
-    a = min(abs(z), _FAR)
+    a = min(abs(z), FAR)
     bell = _exp(-0.5 * a * a)
     t = (a - _MIDDLE) / (a + _MIDDLE)
     s = t * t
@@ -68,10 +68,10 @@ def _below_and_slope(weight, mean, inverse_sd, x, sign):
     below, slope = 0.0, 0.0
     for i in range(mean.size):
         z = sign * (x - mean[i]) * inverse_sd[i]
-        bell, tail = _kernel_and_tail(z)
+        bell, tail = kernel_and_tail(z)
         below += weight[i] * (tail if z < 0.0 else 1.0 - tail)
         slope += weight[i] * inverse_sd[i] * bell
-    return below, slope / _ROOT_2PI
+    return below, slope / ROOT_2PI
 
 
 @njit(**OPTIONS)
@@ -145,8 +145,8 @@ def _distance(weight, mean, sd, inverse_sd, x):
     total = 0.0
     for i in range(mean.size):
         error = x - mean[i]
-        bell, tail = _kernel_and_tail(error * inverse_sd[i])
-        total += weight[i] * (abs(error) * (1.0 - 2.0 * tail) + 2.0 / _ROOT_2PI * sd[i] * bell)
+        bell, tail = kernel_and_tail(error * inverse_sd[i])
+        total += weight[i] * (abs(error) * (1.0 - 2.0 * tail) + 2.0 / ROOT_2PI * sd[i] * bell)
     return total
 
 
@@ -244,14 +244,14 @@ def _beyond(weight, mean, sd, inverse_sd, x, sign):
     total = 0.0
     for i in range(mean.size):
         z = sign * (x - mean[i]) * inverse_sd[i]
-        bell, tail = _kernel_and_tail(z)
+        bell, tail = kernel_and_tail(z)
         below = tail if z < 0.0 else 1.0 - tail
-        total += weight[i] * sd[i] * (z * below + bell / _ROOT_2PI)
+        total += weight[i] * sd[i] * (z * below + bell / ROOT_2PI)
     return total
 
 
 @njit(**OPTIONS)
-def _over_pairs(weight, mean, sd):
+def over_pairs(weight, mean, sd):
     """E|X - X'| / 2 as a sum over pairs of components."""
     total = 0.0
     for i in range(mean.size):
@@ -260,8 +260,8 @@ def _over_pairs(weight, mean, sd):
         for j in range(i):
             between = math.sqrt(variance + sd[j] * sd[j])
             z = abs(mean[i] - mean[j]) / between
-            bell, tail = _kernel_and_tail(z)
-            own += weight[j] * between * (z * (1.0 - 2.0 * tail) + 2.0 / _ROOT_2PI * bell)
+            bell, tail = kernel_and_tail(z)
+            own += weight[j] * between * (z * (1.0 - 2.0 * tail) + 2.0 / ROOT_2PI * bell)
         total += weight[i] * own + weight[i] ** 2 * sd[i] / math.sqrt(math.pi)
     return total
 
@@ -278,7 +278,7 @@ def _between_knots(weight, mean, inverse_sd, knot, nodes, node_weight, tolerance
         whole = _panel(weight, mean, inverse_sd, knot[k], knot[k + 1], nodes, node_weight)
         waiting.append((knot[k], knot[k + 1], whole))
         scale += whole
-    left_to_do = mean.size // (4 * nodes.size)
+    left_to_do = knot.size + mean.size // (4 * nodes.size)
     while len(waiting) > 0:
         if left_to_do == 0:
             return np.nan
@@ -296,16 +296,14 @@ def _between_knots(weight, mean, inverse_sd, knot, nodes, node_weight, tolerance
 
 
 @njit(**OPTIONS)
-def spread(weight, mean, sd, knots, nodes, node_weight, tolerance, out):
-    """E|X - X'|, twice the integral of F (1 - F), in every row; ``knots`` are quantiles of it.
+def spread(weight, mean, sd, knots, nodes, node_weight, tolerance):
+    """E|X - X'| of one mixture: twice the integral of F (1 - F).
 
-    Beyond the outermost knots, where F or 1 - F is as good as one, the integral is known.
+    ``knots`` are the edges of panels. Beyond the outermost, where F or 1 - F is as good as one,
+    the integral is known.
     """
-    for row in range(mean.shape[0]):
-        w, m, s, inverse_sd = weight[row], mean[row], sd[row], 1.0 / sd[row]
-        tails = _beyond(w, m, s, inverse_sd, knots[row, 0], 1.0)
-        tails += _beyond(w, m, s, inverse_sd, knots[row, -1], -1.0)
-        inner = _between_knots(
-            w, m, inverse_sd, knots[row], nodes, node_weight, tolerance, tails
-        )  # fmt: skip
-        out[row] = 2.0 * (_over_pairs(w, m, s) if math.isnan(inner) else tails + inner)
+    inverse_sd = 1.0 / sd
+    tails = _beyond(weight, mean, sd, inverse_sd, knots[0], 1.0)
+    tails += _beyond(weight, mean, sd, inverse_sd, knots[-1], -1.0)
+    inner = _between_knots(weight, mean, inverse_sd, knots, nodes, node_weight, tolerance, tails)
+    return 2.0 * (over_pairs(weight, mean, sd) if math.isnan(inner) else tails + inner)

@@ -11,7 +11,7 @@ from skcocoafuse.model.spec import ModelSpec, Parameters
 from skcocoafuse.predictive import mixture, modality
 from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks, VarianceParts
 from skcocoafuse.predictive.bridges import to_skpro
-from skcocoafuse.predictive.modality import HighestDensity, Modes
+from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
 
 
 class PredictiveDistribution:
@@ -337,15 +337,21 @@ class PredictiveDistribution:
         Parameters
         ----------
         min_depth : float, default=0.05
-            Modes less deep are left out: ripples.
+            Modes less deep are left out: ripples. From 0, which leaves out none, to 1.
 
         Returns
         -------
         Modes
-            Seen on 400 points between the quantiles 1e-5 and 1 - 1e-5, then refined; of two
-            modes closer than two of these points one may be missed.
+            Of the exact density. They are looked for where posterior draws put them: around the
+            mean of every component, in steps of a third of its own standard deviation.
+
+        Raises
+        ------
+        ValueError
+            If ``min_depth`` is not between 0 and 1.
         """
-        tables = self._tables(modality.modes, min_depth)
+        check_depth(min_depth)
+        tables = self._tables(modality.modes, min_depth, 3)
         location, density, depth = np.moveaxis(tables, -1, 0)
         return Modes(location, density, depth, np.isfinite(location).sum(axis=1))
 
@@ -359,30 +365,27 @@ class PredictiveDistribution:
         Returns
         -------
         HighestDensity
-            Intervals, and the probability they hold exactly, which is ``prob`` up to the
-            interpolation of the density between 400 points (1e-4 or better).
+            Intervals, and the probability they hold exactly, which is ``prob`` up to 1e-6 of it.
+            Where few draws make the density rough, intervals may be many.
 
         Raises
         ------
         ValueError
             If ``prob`` is not strictly between 0 and 1.
         """
-        prob = float(check_probability(prob, "prob"))
-        intervals = self._tables(modality.highest_density, prob)
-        ends = intervals.reshape(len(self), -1)
-        below = self.cdf(np.where(np.isnan(ends), 0.0, ends))
-        below = np.where(np.isnan(ends), 0.0, below).reshape(intervals.shape)
-        return HighestDensity(intervals, (below[..., 1] - below[..., 0]).sum(axis=1))
+        prob = check_prob(prob)
+        intervals = self._tables(modality.highest_density, prob, 2)
+        return HighestDensity(intervals, modality.mass_of(intervals, self.cdf))
 
-    def _tables(self, function, argument) -> np.ndarray:
+    def _tables(self, function, argument, columns: int) -> np.ndarray:
         """A function's table (k, columns) of every row as one array, NaN after the last entry."""
-        tables: list[np.ndarray] = [np.empty((0, 0))] * len(self)
+        tables: list[np.ndarray] = [np.empty((0, columns))] * len(self)
 
         def fill(rows, *parts):
             tables[rows] = function(*parts, argument)
 
         self._blocks.over_components(fill, self._designs)
-        return modality.padded(tables)
+        return modality.padded(tables, columns)
 
     def prob_multimodal(self) -> np.ndarray:
         """Posterior probability that a row's density has several modes, shape (rows,).
@@ -395,10 +398,11 @@ class PredictiveDistribution:
         """
         out = np.empty(len(self))
 
-        def fill(rows, block, weight):
-            out[rows] = (weight * modality.is_multimodal(block)).sum(axis=0)
+        def fill(rows, *parts):
+            by_draw = (a.reshape(len(a), self._blocks.spec.n_experts, -1) for a in parts)
+            out[rows] = modality.multimodal_share(*by_draw)
 
-        self._blocks.over_draws(fill, self._designs)
+        self._blocks.over_components(fill, self._designs)
         return out
 
     def responsibilities(self, y) -> np.ndarray:
