@@ -11,8 +11,10 @@ _PANEL_STEP = 1.5  # the same for panels of integrals, on which ten nodes are ex
 _OUTSIDE = np.array([5.0, 8.0, 13.0, 21.0, 38.0])  # sds beyond all means, where tails are looked at
 _NODES = 512  # points of a row to reserve memory for at first
 
+Components = tuple[np.ndarray, np.ndarray, np.ndarray]  # weights, means, sds of one mixture
 
-def merged(weight, mean, sd, width: float = _WIDTH) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+
+def merged(weight, mean, sd, width: float = _WIDTH) -> Components:
     """Weight, mean and sd of one mixture (components,) with near copies made one."""
     from skcocoafuse.predictive import _merged
 
@@ -64,7 +66,7 @@ class MergedMixtures:
         return out
 
 
-def _ascending(weight, mean, sd):
+def _ascending(weight, mean, sd) -> Components:
     """Components in the order of their means, without those of weight 0."""
     order = np.argsort(mean, kind="stable")
     order = order[weight[order] > 0]
@@ -81,7 +83,8 @@ def _points(weight, mean, sd) -> np.ndarray:
 
 def panel_edges(weight, mean, sd, low: float, high: float) -> np.ndarray:
     """Points from ``low`` to ``high`` between which the mixture is smooth, for integrals."""
-    inside = _walk(*_ascending(weight, mean, sd), _PANEL_STEP)
+    weight, mean, sd = _ascending(weight, mean, sd)
+    inside = _walk(weight, mean, sd, _PANEL_STEP)
     return np.concatenate([[low], inside[(inside > low) & (inside < high)], [high]])
 
 

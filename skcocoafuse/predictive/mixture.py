@@ -88,13 +88,13 @@ def spread(weight, mean, sd) -> np.ndarray:
 
     out = np.empty(len(mean))
     for row, components in enumerate(zip(weight, mean, sd, strict=True)):
-        own = tuple(np.ascontiguousarray(a) for a in merged(*components))
-        if len(own[0]) <= _PAIRS:
-            out[row] = 2.0 * _sums.over_pairs(*own)
+        w, m, s = (np.ascontiguousarray(a) for a in merged(*components))
+        if len(w) <= _PAIRS:
+            out[row] = 2.0 * _sums.over_pairs(w, m, s)
         else:
-            low, high = ppf(*(a[None] for a in own), _OUTERMOST)[0]
-            knots = panel_edges(*own, low, high)
-            out[row] = _sums.spread(*own, knots, *_GAUSS, _SPREAD_TOLERANCE)
+            low, high = ppf(w[None], m[None], s[None], _OUTERMOST)[0]
+            knots = panel_edges(w, m, s, low, high)
+            out[row] = _sums.spread(w, m, s, knots, *_GAUSS, _SPREAD_TOLERANCE)
     return out
 
 
