@@ -16,6 +16,15 @@ COVERAGE = {
         f"Its name here is coverage, as in coverage=0.95; it {_INSIDE}.",
     ),
 }
+#: The same for a region of highest density, which ``prob`` is about.
+PROB = {
+    "alpha": "prob is the probability inside the region: for alpha=0.05, the probability outside, "
+    "give prob=0.95.",
+    **dict.fromkeys(
+        ("coverage", "confidence", "ci_prob", "hdi_prob"),
+        "Its name here is prob, as in prob=0.95: the probability inside the region.",
+    ),
+}
 #: What skpro, scikit-learn and numpy call the probabilities of quantiles.
 QUANTILES = dict.fromkeys(
     ("alpha", "q", "quantile"),

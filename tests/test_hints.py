@@ -77,6 +77,17 @@ def test_alpha_is_told_of_coverage(name, calls):
     calls[name](coverage=0.9)
 
 
+def test_regions_of_highest_density_are_told_of_prob(fitted, data):
+    """As ArviZ has it, or as our own intervals do."""
+    X, y = data
+    for dist in (predict_dist(fitted, X[:2]), cross_val_predict_dist(FAST, X, y, cv=2)):
+        with pytest.raises(TypeError, match=r"argument 'alpha'.*give prob=0\.95"):
+            dist.hdi(alpha=0.05)
+        for name in ("coverage", "ci_prob", "hdi_prob"):
+            with pytest.raises(TypeError, match=f"argument '{name}'.*name here is prob"):
+                dist.hdi(**{name: 0.9})
+
+
 def test_predict_is_told_of_intervals_and_quantiles(fitted, data):
     """As MAPIE before 1.0 and quantile-forest have it, through a pipeline as well."""
     for estimator in (fitted, fitted[-1]):

@@ -146,6 +146,8 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):  # a pipeline may not know the first
             if hasattr(self.best_estimator_, name):
                 setattr(self, name, getattr(self.best_estimator_, name))
+            elif hasattr(self, name):  # of a fit before
+                delattr(self, name)
         return self
 
     def predict(self, X, **predict_params):

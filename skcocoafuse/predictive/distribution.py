@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from skcocoafuse._hints import COVERAGE, hints
+from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability, seed_from
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import random_targets
@@ -351,6 +351,7 @@ class PredictiveDistribution:
         location, density, depth = np.moveaxis(tables, -1, 0)
         return Modes(location, density, depth, np.isfinite(location).sum(axis=1))
 
+    @hints(PROB)
     def hdi(self, prob: float = 0.95) -> HighestDensity:
         """The smallest region that holds a probability: one interval, or several.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcocoafuse._hints import COVERAGE, hints
+from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import seed_from
 from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.modality import HighestDensity, Modes
@@ -153,6 +153,7 @@ class JoinedDistribution:
         """Central intervals; as :meth:`PredictiveDistribution.interval`."""
         return self._each("interval", coverage)
 
+    @hints(PROB)
     def hdi(self, prob: float = 0.95) -> HighestDensity:
         """The smallest region that holds a probability; as :meth:`PredictiveDistribution.hdi`."""
         return self._each("hdi", prob)

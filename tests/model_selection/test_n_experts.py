@@ -394,6 +394,8 @@ class TestSelector:
         X = pd.DataFrame(data[0], columns=["speed"])
         selector = fit_quietly(NExpertsSelector(FAST, n_experts=[1], cv=2), X, data[1])
         assert list(selector.feature_names_in_) == ["speed"]
+        fit_quietly(selector, *data)  # of an array, which has none
+        assert not hasattr(selector, "feature_names_in_")
 
     def test_survives_a_pickle(self, selector, data):
         again = pickle.loads(pickle.dumps(selector))
