@@ -10,18 +10,24 @@ from skcocoafuse.model_selection import (
     NExpertsSelection,
     NExpertsSelector,
     compare,
+    cross_val_predict_dist,
     loo,
     select_n_experts,
 )
 from skcocoafuse.posterior.elpd import LooResult
 from skcocoafuse.posterior.merging import MergeResult
 from skcocoafuse.prediction import log_prob, predict_dist, predict_interval, predict_quantiles
-from skcocoafuse.predictive import PredictiveDistribution, TransformedDistribution
+from skcocoafuse.predictive import (
+    JoinedDistribution,
+    PredictiveDistribution,
+    TransformedDistribution,
+)
 
 __all__ = [
     "BoERegressor",
     "CoCoAFusERegressor",
     "Comparison",
+    "JoinedDistribution",
     "LooResult",
     "MergeResult",
     "MoERegressor",
@@ -33,6 +39,7 @@ __all__ = [
     "TransformedDistribution",
     "__version__",
     "compare",
+    "cross_val_predict_dist",
     "load",
     "log_prob",
     "loo",

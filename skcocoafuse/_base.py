@@ -19,6 +19,7 @@ from skcocoafuse import diagnostics, persistence
 from skcocoafuse._inspection import InspectedExperts
 from skcocoafuse._validation import (
     Interval,
+    IntervalWithHint,
     StrOptions,
     all_or_nothing,
     check_count,
@@ -90,7 +91,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         self.progress_bar = progress_bar
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_experts": [Interval(Integral, 1, None, closed="left")],
+        "n_experts": [
+            IntervalWithHint(Integral, 1, None, closed="left", hint="NExpertsSelector chooses it")
+        ],
         "expert_features": "no_validation",  # DesignPart says what is wrong with a selection
         "gate_features": "no_validation",
         "priors": "no_validation",  # so does complete_priors

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skcocoafuse._hints import COVERAGE, PREDICT, QUANTILES, hints
 from skcocoafuse._validation import (
     check_count,
     check_probability,
@@ -83,6 +84,7 @@ class FittedExperts:
             n_jobs=self.n_jobs,
         )
 
+    @hints(PREDICT)
     def predict(self, X, return_std=False):
         """Mean of the predictive distribution, and its standard deviation on request.
 
@@ -103,6 +105,7 @@ class FittedExperts:
             return dist.mean_and_std()
         return dist.mean()
 
+    @hints(COVERAGE)
     def predict_interval(self, X, coverage=0.95, output="default"):
         """Central predictive intervals.
 
@@ -130,6 +133,7 @@ class FittedExperts:
         check_output(output)
         return interval_output(self.predict_dist(X).interval(coverage), coverage, X, output)
 
+    @hints(QUANTILES)
     def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95), output="default"):
         """Quantiles of the predictive distribution.
 
@@ -269,6 +273,7 @@ class FittedExperts:
         blocks = row_blocks(designs, BLOCK_NUMBERS // flat.sigma.size)
         return np.concatenate([function(flat, block) for _, block in blocks])
 
+    @hints(COVERAGE)
     def local_coef(self, X, coverage=None):
         """How much the predictive mean changes with each input, at each row.
 

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcocoafuse import diagnostics
 from skcocoafuse._arviz import inference_data
 from skcocoafuse._fitted import FittedExperts
+from skcocoafuse._hints import COVERAGE, hints
 from skcocoafuse._validation import check_probability, cores_for, seed_from
 from skcocoafuse.inference import Settings
 from skcocoafuse.inference.refit import refit_bad_rows
@@ -32,6 +33,7 @@ class InspectedExperts(FittedExperts):
     _settings: Callable[[], Settings]
     _infer: Callable[[Problem], None]
 
+    @hints(COVERAGE)
     def summary(self, coverage=0.95):
         """Posterior of every parameter, in original units.
 

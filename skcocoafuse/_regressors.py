@@ -1,11 +1,13 @@
 """The three estimators: what each is for, and what differs."""
 
 import inspect
+import textwrap
 from typing import Any, ClassVar
 
 import numpy as np
 
 from skcocoafuse._base import BaseExpertsRegressor
+from skcocoafuse.inference import ENGINES
 from skcocoafuse.model import forward
 
 _PARAMETERS = """\
@@ -19,13 +21,7 @@ expert_features, gate_features : None, list or transformer, default=None
     Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
     ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``,
     ``"behavior_intercept"``, ``"behavior_coef"``. What is left out keeps its default.
-inference : {{"nuts", "pymc", "laplace", "advi", "map"}}, default="nuts"
-    How the posterior is found. ``"nuts"`` samples a compiled kernel of the model with
-    nutpie; ``"pymc"`` runs ``pm.sample`` on ``build_model`` (slower, same posterior);
-    ``"laplace"`` draws from Normal approximations at several modes, corrected by
-    importance weights where those can be trusted (``diagnostics_["pareto_k"]``);
-    ``"advi"`` is PyMC's variational inference; ``"map"`` takes the best mode as the only
-    draw, which is fast and ignores parameter uncertainty.
+{inference}
 draws, tune, chains : int, default=1000, 500, 4
     Kept draws and warm-up draws per chain, and the number of chains.
 target_accept : float, default=0.9
@@ -89,11 +85,21 @@ behavior_intercept_ : float
 """
 
 
+def _inference_words() -> str:
+    """The engines in words, from their registry."""
+    names = ", ".join(f'"{name}"' for name in ENGINES)
+    said = "; ".join(f'``"{name}"`` {row.words}' for name, row in ENGINES.items())
+    text = textwrap.fill(f"How the posterior is found. {said}.", 96, break_on_hyphens=False)
+    return f'inference : {{{names}}}, default="nuts"\n{textwrap.indent(text, "    ")}'
+
+
 def _documented(cls):
     """Fill in what the three docstrings share."""
     learned = cls._behavior is None
     doc = inspect.cleandoc(cls.__doc__)  # the same text on every Python
-    parameters = _PARAMETERS.format(behavior=_BEHAVIOR_FEATURES if learned else "")
+    parameters = _PARAMETERS.format(
+        behavior=_BEHAVIOR_FEATURES if learned else "", inference=_inference_words()
+    )
     attributes = _ATTRIBUTES.format(behavior=_BEHAVIOR_ATTRIBUTES if learned else "")
     cls.__doc__ = doc.replace("%(parameters)s", parameters).replace("%(attributes)s", attributes)
     return cls

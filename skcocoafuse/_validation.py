@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 
 __all__ = [
     "Interval",
+    "IntervalWithHint",
     "StrOptions",
     "all_or_nothing",
     "check_count",
@@ -28,9 +29,30 @@ __all__ = [
     "validate_fit",
     "validate_observed",
     "validate_predict",
+    "validate_weight",
 ]
 
 fit_context = _fit_context  # checks the constructor's parameters against their constraints
+
+
+class IntervalWithHint(Interval):
+    """An interval of numbers; what is outside is answered with a hint as well.
+
+    Parameters
+    ----------
+    *bounds
+        Type, left and right bound, as in ``Interval``.
+    closed : str
+    hint : str
+        What else one may have wanted.
+    """
+
+    def __init__(self, *bounds, closed, hint):
+        super().__init__(*bounds, closed=closed)
+        self.hint = hint
+
+    def __str__(self):
+        return f"{super().__str__()} ({self.hint})"
 
 
 def validate_fit(estimator, X, y, sample_weight):
@@ -53,13 +75,7 @@ def validate_fit(estimator, X, y, sample_weight):
             estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
     y = np.asarray(y, dtype=np.float64)
-    weight = _check_sample_weight(
-        sample_weight,
-        X,
-        dtype=np.float64,
-        ensure_non_negative=True,
-        allow_all_zero_weights=False,
-    )
+    weight = validate_weight(sample_weight, X)
     seen = y[weight > 0]
     if np.ptp(seen) == 0:
         raise ValueError(
@@ -80,6 +96,23 @@ def validate_observed(y, X) -> np.ndarray:
     y = column_or_1d(y, dtype=np.float64, warn=True)
     check_consistent_length(X, y)
     return y
+
+
+def validate_weight(sample_weight, values) -> np.ndarray:
+    """Weights as a float vector with a value per row of ``values``, ones for None.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each row, if one is negative, NaN or infinite, or all are zero.
+    """
+    return _check_sample_weight(
+        sample_weight,
+        values,
+        dtype=np.float64,
+        ensure_non_negative=True,
+        allow_all_zero_weights=False,
+    )
 
 
 @contextmanager

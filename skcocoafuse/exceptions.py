@@ -9,6 +9,7 @@ __all__ = [
     "InfluentialRowsWarning",
     "KernelFallbackWarning",
     "PoorApproximationWarning",
+    "SelectionAtEdgeWarning",
     "SeparateModesWarning",
     "UncertainSelectionWarning",
 ]
@@ -36,6 +37,10 @@ class SeparateModesWarning(ConvergenceWarning):
 
 class InfluentialRowsWarning(ConvergenceWarning):
     """The posterior without some rows is too far from the draws for importance weights."""
+
+
+class SelectionAtEdgeWarning(ConvergenceWarning):
+    """The number of experts that was chosen is at the edge of what was tried."""
 
 
 class UncertainSelectionWarning(ConvergenceWarning):

@@ -6,6 +6,7 @@ know. These functions go down to the regressor inside, and its distribution up a
 
 import numpy as np
 
+from skcocoafuse._hints import COVERAGE, QUANTILES, hints
 from skcocoafuse._validation import check_probability, validate_observed
 from skcocoafuse._wrappers import unwrap
 from skcocoafuse.predictive import PredictiveDistribution, TransformedDistribution
@@ -56,6 +57,7 @@ def predict_dist(estimator, X) -> PredictiveDistribution | TransformedDistributi
     return dist
 
 
+@hints(COVERAGE)
 def predict_interval(estimator, X, coverage=0.95, output="default"):
     """Central predictive intervals, by an estimator or whatever it is wrapped in.
 
@@ -96,6 +98,7 @@ def predict_interval(estimator, X, coverage=0.95, output="default"):
     return interval_output(predict_dist(estimator, X).interval(coverage), coverage, X, output)
 
 
+@hints(QUANTILES)
 def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95), output="default"):
     """Quantiles of the predictive distribution, by an estimator or whatever it is wrapped in.
 

@@ -26,6 +26,7 @@ LAYERS = [
         "_validation",
         "_arviz",
         "_blas",
+        "_hints",
         "_wrappers",
         "_monte_carlo",
         "_vector_math",

@@ -71,3 +71,51 @@ def test_shapes_that_do_not_fit_are_named():
         crps(Y, np.zeros(3))
     with pytest.raises(ValueError, match="coverage must be"):
         interval_score(Y, np.zeros((20, 2)), coverage=95)
+
+
+INTERVAL = np.column_stack([Y - 0.5, Y + RNG.normal(0.5, 0.4, 20)])
+DENSITY, SCORE, PIT = RNG.normal(size=20), RNG.gamma(2.0, size=20), RNG.beta(2.0, 1.0, size=20)
+BY_ROW = {  # a metric of some rows, by their numbers
+    "coverage": lambda rows, **w: interval_coverage(Y[rows] + 0.3, INTERVAL[rows], **w),
+    "length": lambda rows, **w: interval_length(INTERVAL[rows], **w),
+    "interval score": lambda rows, **w: interval_score(Y[rows] + 0.3, INTERVAL[rows], 0.8, **w),
+    "log density": lambda rows, **w: log_predictive_density(Y[rows], DENSITY[rows], **w),
+    "crps": lambda rows, **w: crps(Y[rows], SCORE[rows], **w),
+    "calibration error": lambda rows, **w: calibration_error(Y[rows], PIT[rows], **w),
+}
+
+
+@pytest.mark.parametrize("name", BY_ROW)
+def test_a_weight_is_how_often_a_row_counts(name):
+    metric, rows = BY_ROW[name], np.arange(20)
+    times = np.random.default_rng(1).integers(0, 4, 20)
+    repeated = metric(rows.repeat(times))
+    assert metric(rows, sample_weight=times) == pytest.approx(repeated, rel=1e-12)
+    assert metric(rows, sample_weight=0.1 * times) == pytest.approx(repeated, rel=1e-12)
+    assert metric(rows, sample_weight=np.ones(20)) == pytest.approx(metric(rows), rel=1e-14)
+    assert metric(rows) != pytest.approx(repeated, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", BY_ROW)
+def test_bad_weights_are_refused(name):
+    for weight, match in (
+        (np.ones(3), "sample_weight"),
+        (np.full(20, -1.0), "[Nn]egative"),
+        (np.zeros(20), "zero"),
+        (np.full(20, np.nan), "NaN"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            BY_ROW[name](np.arange(20), sample_weight=weight)
+
+
+def test_a_row_that_does_not_count_may_have_no_density():
+    assert log_predictive_density([0.0, 1.0], [-1.0, -np.inf], sample_weight=[1, 0]) == -1.0
+
+
+def test_weighted_calibration_error_of_importance_weights():
+    """Uniform values by weight are calibrated, whatever they are without."""
+    values = (np.arange(2000) + 0.5) / 2000
+    skewed = values**2  # density 1 / (2 sqrt(v)), so the weight 2 sqrt(v) makes it uniform
+    assert calibration_error(np.zeros(2000), skewed) == pytest.approx(0.25, abs=1e-3)
+    weight = 2.0 * np.sqrt(skewed)
+    assert calibration_error(np.zeros(2000), skewed, sample_weight=weight) < 1e-3

@@ -3,37 +3,83 @@
 An engine takes a :class:`~skcocoafuse.model.problem.Problem` and
 :class:`~skcocoafuse.inference.engine.Settings` and returns an
 :class:`~skcocoafuse.inference.engine.EngineResult`. To add one, write a module with
-that function and name it in ``_ENGINES``.
+that function and give it a row in ``ENGINES``.
 """
 
 from functools import wraps
 from importlib import import_module
 
 from skcocoafuse._blas import one_thread_of_blas
-from skcocoafuse.inference.engine import Engine, EngineResult, Settings
+from skcocoafuse.inference.engine import Engine, EngineResult, EngineRow, Settings, check_options
 
-_ENGINES = {
-    "nuts": "skcocoafuse.inference.nuts",
-    "pymc": "skcocoafuse.inference.pymc_sampler",
-    "laplace": "skcocoafuse.inference.laplace",
-    "advi": "skcocoafuse.inference.advi",
-    "map": "skcocoafuse.inference.maximum",
+#: All that is known of an engine by its name.
+ENGINES = {
+    "nuts": EngineRow(
+        module="skcocoafuse.inference.nuts",
+        samples_posterior=True,
+        options=("maxdepth",),
+        words="samples a compiled kernel of the model with nutpie",
+    ),
+    "pymc": EngineRow(
+        module="skcocoafuse.inference.pymc_sampler",
+        samples_posterior=True,
+        options=None,
+        words="runs ``pm.sample`` on ``build_model`` (slower, same posterior)",
+    ),
+    "laplace": EngineRow(
+        module="skcocoafuse.inference.laplace",
+        samples_posterior=False,
+        options=(),
+        words="draws from Normal approximations at several modes, corrected by importance weights "
+        'where those can be trusted (``diagnostics_["pareto_k"]``)',
+    ),
+    "advi": EngineRow(
+        module="skcocoafuse.inference.advi",
+        samples_posterior=False,
+        options=("method", "n"),
+        words="is PyMC's variational inference",
+    ),
+    "map": EngineRow(
+        module="skcocoafuse.inference.maximum",
+        samples_posterior=False,
+        options=(),
+        words="takes the best mode as the only draw, which is fast and ignores parameter "
+        "uncertainty",
+    ),
 }
-ENGINE_NAMES = tuple(_ENGINES)
+ENGINE_NAMES = tuple(ENGINES)
 
-__all__ = ["ENGINE_NAMES", "Engine", "EngineResult", "Settings", "get_engine"]
+__all__ = [
+    "ENGINES",
+    "ENGINE_NAMES",
+    "Engine",
+    "EngineResult",
+    "EngineRow",
+    "Settings",
+    "get_engine",
+    "samples_posterior",
+]
+
+
+def samples_posterior(name) -> bool:
+    """Whether an engine's draws are those of the posterior; False for what is no engine."""
+    return name in ENGINE_NAMES and ENGINES[name].samples_posterior
 
 
 def get_engine(name: str) -> Engine:
-    """The engine's function; its compiled parts load here, on first use.
+    """The engine's function, which refuses options that its row does not list.
+
+    Its compiled parts load here, on first use.
 
     It has one thread of BLAS. How many there are decides how matrix products round, and by that
     where chains are after a few hundred steps, so a seed would not give the same fit with others.
     """
-    sample = import_module(_ENGINES[name]).sample
+    row = ENGINES[name]
+    sample = import_module(row.module).sample
 
     @wraps(sample)
     def with_one_thread_of_blas(problem, settings):
+        check_options(name, settings.options, row.options)
         with one_thread_of_blas():
             return sample(problem, settings)
 

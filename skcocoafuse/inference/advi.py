@@ -5,7 +5,7 @@ from scipy import stats
 
 from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
-from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.pymc_sampler import quiet, unconstrained
@@ -28,7 +28,6 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     import pymc as pm
     from pytensor.compile.mode import get_default_mode
 
-    check_options("advi", settings.options, ("method", "n"))
     method = settings.options.get("method", _METHODS[0])
     if method not in _METHODS:
         raise ValueError(f"method must be one of {list(_METHODS)}; got {method!r}.")

@@ -88,8 +88,33 @@ class Stopwatch:
 Engine = Callable[[Problem, Settings], EngineResult]
 
 
-def check_options(engine: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+@dataclass(frozen=True)
+class EngineRow:
+    """What an engine is; its row in the registry.
+
+    Parameters
+    ----------
+    module : str
+        Where its function ``sample`` is.
+    samples_posterior : bool
+        Whether its draws are those of the posterior once it has converged. Those of
+        approximations need a look at their Pareto k-hat before they are taken for such.
+    options : tuple of str, or None
+        ``inference_options`` that it knows; None if it hands all of them on to another package.
+    words : str
+        What it does, to follow its name in a sentence.
+    """
+
+    module: str
+    samples_posterior: bool
+    options: tuple[str, ...] | None
+    words: str
+
+
+def check_options(engine: str, options: dict[str, Any], known: tuple[str, ...] | None) -> None:
     """Raise a ValueError that lists the known options if there is an unknown one."""
+    if known is None:
+        return
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(

@@ -6,7 +6,7 @@ from scipy import stats
 from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.coordinates import Coordinates
-from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.forward import logsumexp
@@ -30,7 +30,6 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     uncorrected, and predictions weigh the modes as they weigh islands of chains. A small first
     pool shows where there is no hope.
     """
-    check_options("laplace", settings.options, ())
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
     watch = Stopwatch()

@@ -3,14 +3,13 @@
 import numpy as np
 
 from skcocoafuse.inference import starts
-from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.problem import Problem
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Maximum a posteriori in the unconstrained space, one chain with one draw."""
-    check_options("map", settings.options, ())
     watch = Stopwatch()
     rng, kernel = np.random.default_rng(settings.seed), Kernel(problem)
     modes = starts.begin(kernel, settings, rng)

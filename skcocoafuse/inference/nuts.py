@@ -9,7 +9,7 @@ import numpy as np
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import agreement, pymc_sampler, starts
 from skcocoafuse.inference.chains import Launch, NutpieHasChanged, Run, mean_steps, run_chains
-from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch, check_options
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.starts import Mode
@@ -33,7 +33,6 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     promise), the PyMC model is sampled instead, with a :class:`KernelFallbackWarning`.
     """
     options = settings.options
-    check_options("nuts", options, ("maxdepth",))
     maxdepth = options.get("maxdepth", _DEPTH)
     if isinstance(maxdepth, bool) or not isinstance(maxdepth, Integral) or maxdepth < 1:
         raise ValueError(f"maxdepth must be a positive integer; got {maxdepth!r}.")

@@ -2,6 +2,7 @@
 
 from skcocoafuse.model_selection._comparison import Comparison, compare, loo
 from skcocoafuse.model_selection._n_experts import select_n_experts
+from skcocoafuse.model_selection._out_of_fold import cross_val_predict_dist
 from skcocoafuse.model_selection._selection import NExpertsSelection
 from skcocoafuse.model_selection._selector import NExpertsSelector
 
@@ -10,6 +11,7 @@ __all__ = [
     "NExpertsSelection",
     "NExpertsSelector",
     "compare",
+    "cross_val_predict_dist",
     "loo",
     "select_n_experts",
 ]

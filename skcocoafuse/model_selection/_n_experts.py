@@ -10,22 +10,28 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from skcocoafuse import diagnostics, prediction
 from skcocoafuse._blas import one_thread_of_blas
-from skcocoafuse.exceptions import UncertainSelectionWarning
+from skcocoafuse._hints import refuse
+from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
+from skcocoafuse.inference import samples_posterior
 from skcocoafuse.inference.progress import progress_bar as drawn_progress
 from skcocoafuse.model_selection._comparison import loo_result, regressor_inside
+from skcocoafuse.model_selection._folds import cut, partition
 from skcocoafuse.model_selection._selection import RULES, Candidate, NExpertsSelection
 from skcocoafuse.posterior import elpd
 
 CRITERIA = ("auto", "loo", "cv")
 _DEFAULT = range(1, 7)
-_EXACT = ("nuts", "pymc")  # engines whose draws are those of the posterior
+_SCORING = {
+    "scoring": "Numbers of experts are judged by the log density of rows left out, which is what "
+    "metrics.SCORERS has as 'lppd'; criterion says how rows are left out. For another score give "
+    "one of metrics.SCORERS to GridSearchCV(estimator, {'n_experts': [...]}, scoring=...)."
+}
 
 
 def select_n_experts(
@@ -38,6 +44,7 @@ def select_n_experts(
     cv=5,
     rule="one_se",
     confidence=0.95,
+    groups=None,
     n_jobs=None,
     progress_bar=False,
     **fit_params,
@@ -55,8 +62,8 @@ def select_n_experts(
         The numbers to try.
     criterion : {"auto", "loo", "cv"}, default="auto"
         How rows are left out: "loo", one by one by importance weights, without further fits; "cv",
-        in folds, by a fit for each. "auto" is "loo" for engines that sample the posterior
-        ("nuts", "pymc") and "cv" for others, whose draws may be too far from it for "loo".
+        in folds, by a fit for each. "auto" is "loo" for engines that sample the posterior, such
+        as "nuts", and "cv" for others, whose draws may be too far from it for "loo".
     cv : int, cross-validation generator or iterable, default=5
         Folds of ``criterion="cv"``, as in scikit-learn; each row is left out once.
     rule : {"best", "one_se", "chebyshev"}, default="one_se"
@@ -67,6 +74,8 @@ def select_n_experts(
         reading of arXiv 2505.01105.
     confidence : float, default=0.95
         Of that bound.
+    groups : array-like of shape (n_samples,), optional
+        For ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
     n_jobs : int, optional
         Candidates that are fitted at the same time, by joblib's current backend. By default one
         after the other, the chains of each in parallel.
@@ -74,7 +83,8 @@ def select_n_experts(
         Whether to show how many fits are done.
     **fit_params : dict
         Passed to ``fit``; arrays with an entry per row are cut with the folds. Inside a
-        ``Pipeline`` with its prefix: ``moeregressor__sample_weight``.
+        ``Pipeline`` with its prefix: ``moeregressor__sample_weight``. Rows count in the choice by
+        the weights they are fitted with.
 
     Returns
     -------
@@ -86,6 +96,8 @@ def select_n_experts(
     UncertainSelectionWarning
         If the figures of the fit that was chosen, or of the one of highest elpd, cannot be
         trusted, or if rows of bad Pareto k-hat make a difference to the choice.
+    SelectionAtEdgeWarning
+        If the largest number that was tried was chosen, or the smallest one above 1.
     sklearn.exceptions.ConvergenceWarning
         Of the kinds that ``fit`` warns of, for the fit that was chosen.
 
@@ -107,12 +119,13 @@ def select_n_experts(
     >>> selection.n_experts, selection.estimator.n_experts
     (2, 2)
     """
+    refuse(fit_params, _SCORING, "select_n_experts")
     name = _parameter_name(estimator)
     numbers = _checked(n_experts, criterion, rule, confidence)
     X, y = indexable(X, y)
     if criterion == "auto":
         engine = estimator.get_params()[name.removesuffix("n_experts") + "inference"]
-        criterion = "loo" if engine in _EXACT else "cv"
+        criterion = "loo" if samples_posterior(engine) else "cv"
     # what fit warns of is in the table
     with warnings.catch_warnings(), drawn_progress(progress_bar, "fits", len(numbers)) as step:
         run = _Runs(n_jobs, step)
@@ -120,7 +133,7 @@ def select_n_experts(
         whole = run(_fit_whole, [(models[m], X, y, fit_params, criterion) for m in numbers])
     candidates = dict(zip(numbers, whole, strict=True))
     if criterion == "cv":
-        folds = _folds(cv, X, y)
+        folds = partition(cv, X, y, groups=groups)
         with (
             warnings.catch_warnings(),
             drawn_progress(progress_bar, "folds", len(numbers) * len(folds)) as step,
@@ -215,24 +228,10 @@ def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
     )
 
 
-def _folds(cv, X, y) -> list[tuple[np.ndarray, np.ndarray]]:
-    folds = list(check_cv(cv).split(X, y))
-    times = np.bincount(np.concatenate([test for _, test in folds]), minlength=len(y))
-    if len(times) != len(y) or (times != 1).any():
-        raise ValueError(
-            "cv must leave each row out once, as KFold does; "
-            f"{(times != 1).sum()} of {len(y)} rows are left out never or more than once."
-        )
-    return folds
-
-
 def _fit_fold(estimator, X, y, fit_params, train, test) -> tuple[np.ndarray, bool, float]:
     """Log densities of the rows left out, whether the fit converged, seconds."""
     begun = time.perf_counter()
-    own = {
-        name: rows_of(value, train) if np.shape(value)[:1] == (len(y),) else value
-        for name, value in fit_params.items()
-    }
+    own = cut(fit_params, train, len(y))
     fitted = _fit_quietly(clone(estimator), rows_of(X, train), rows_of(y, train), own)
     density = prediction.log_prob(fitted, rows_of(X, test), rows_of(y, test))
     fine = diagnostics.converged(regressor_inside(fitted).diagnostics_)
@@ -256,6 +255,10 @@ def _left_out_by(folds, whole: Candidate, found: list) -> Candidate:
     )
 
 
+def _around(chosen: int) -> str:
+    return f"range({max(1, chosen - 2)}, {chosen + 4})"
+
+
 def _warn(selection: NExpertsSelection) -> None:
     chosen, best = selection.n_experts, selection.best
     diagnostics.warn(selection.candidates[chosen].diagnostics, stacklevel=4)
@@ -267,6 +270,15 @@ def _warn(selection: NExpertsSelection) -> None:
     other = selection.n_experts_without_bad_rows
     if other != chosen:
         said.append(f"without rows of bad Pareto k-hat it would be {other}")
+    edge = selection.edge
+    if edge:
+        warnings.warn(
+            f"{chosen} experts were chosen, the {edge} number that was tried, so "
+            f"{'more' if edge == 'largest' else 'fewer'} may predict better. Try numbers on both "
+            f"sides: n_experts={_around(chosen)}.",
+            SelectionAtEdgeWarning,
+            stacklevel=3,
+        )
     if not said:
         return
     warnings.warn(

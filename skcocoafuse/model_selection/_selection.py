@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -106,6 +106,19 @@ class NExpertsSelection:
         return self.best
 
     @property
+    def edge(self) -> Literal["smallest", "largest"] | None:
+        """At which edge of the numbers that were tried the choice is, None if at neither.
+
+        One expert is no edge, since there are no fewer, and a single number is no choice.
+        """
+        tried = list(self.candidates)
+        if len(tried) > 1 and self.n_experts == max(tried):
+            return "largest"
+        if len(tried) > 1 and self.n_experts == min(tried) > 1:
+            return "smallest"
+        return None
+
+    @property
     def estimator(self):
         """The estimator with the chosen number of experts, fitted to all rows."""
         return self.candidates[self.n_experts].estimator
@@ -198,6 +211,8 @@ class NExpertsSelection:
     def __repr__(self) -> str:
         head = f"{self.n_experts} experts, by {self.criterion} and the rule {self.rule!r}"
         lines = [head, self.table.to_string(float_format=lambda value: f"{value:.2f}")]
+        if self.edge:
+            lines.append(f"the {self.edge} number that was tried was chosen")
         if self.untrusted:
             lines.append(f"figures not to be trusted: n_experts={self.untrusted}")
         return "\n".join(lines)

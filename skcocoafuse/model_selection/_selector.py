@@ -3,9 +3,12 @@
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+import sklearn
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.base import _fit_context as fit_context
+from sklearn.model_selection import check_cv
 from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse.model_selection._n_experts import CRITERIA, select_n_experts
@@ -29,6 +32,11 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     n_jobs : int, optional
     progress_bar : bool, default=False
         All as in :func:`select_n_experts`.
+
+    Notes
+    -----
+    With metadata routing enabled, ``fit`` hands to the estimator and to ``cv`` what they request,
+    ``predict`` and ``score`` to the estimator.
 
     Attributes
     ----------
@@ -100,47 +108,70 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         **fit_params : dict
-            Passed to ``fit`` of the estimator, such as ``sample_weight``.
+            Passed to ``fit`` of the estimator, such as ``sample_weight``; ``groups`` is passed to
+            ``cv``. With metadata routing enabled, each goes where it is requested.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :func:`select_n_experts`; with metadata routing enabled for what nobody requests.
         """
+        if self._routes():
+            routed = process_routing(self, "fit", **fit_params)
+            own, for_cv = routed.estimator.fit, routed.splitter.split
+        else:
+            own, for_cv = dict(fit_params), {}
+            if "groups" in own:
+                for_cv["groups"] = own.pop("groups")
+        cv = list(check_cv(self.cv).split(X, y, **for_cv)) if for_cv else self.cv
         self.selection_ = select_n_experts(
             self.estimator,
             X,
             y,
             n_experts=self.n_experts,
             criterion=self.criterion,
-            cv=self.cv,
+            cv=cv,
             rule=self.rule,
             confidence=self.confidence,
             n_jobs=self.n_jobs,
             progress_bar=self.progress_bar,
-            **fit_params,
+            **own,
         )
         self.best_estimator_ = self.selection_.estimator
         self.n_experts_ = self.selection_.n_experts
-        self.n_features_in_ = self.best_estimator_.n_features_in_
-        if hasattr(self.best_estimator_, "feature_names_in_"):
-            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+        for name in ("n_features_in_", "feature_names_in_"):  # a pipeline may not know the first
+            if hasattr(self.best_estimator_, name):
+                setattr(self, name, getattr(self.best_estimator_, name))
+            elif hasattr(self, name):  # of a fit before
+                delattr(self, name)
         return self
 
-    def predict(self, X):
+    def predict(self, X, **predict_params):
         """Mean of the predictive distribution of the fit that was chosen.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        **predict_params : dict
+            Passed to ``predict`` of the estimator, such as ``return_std=True``; with metadata
+            routing enabled, if it requests them.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        mean : ndarray of shape (n_samples,)
+        std : ndarray of shape (n_samples,)
+            Only with ``return_std=True``.
         """
         check_is_fitted(self)
-        return self.best_estimator_.predict(X)
+        if self._routes():
+            predict_params = process_routing(self, "predict", **predict_params).estimator.predict
+        return self.best_estimator_.predict(X, **predict_params)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, sample_weight=None, **score_params):
         """Score of the fit that was chosen.
 
         Parameters
@@ -148,10 +179,38 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
+        **score_params : dict
+            Passed to ``score`` of the estimator; with metadata routing enabled, as the weights, if
+            it requests them.
 
         Returns
         -------
         float
         """
         check_is_fitted(self)
-        return self.best_estimator_.score(X, y, sample_weight)
+        if sample_weight is not None:
+            score_params["sample_weight"] = sample_weight
+        if self._routes():
+            score_params = process_routing(self, "score", **score_params).estimator.score
+        return self.best_estimator_.score(X, y, **score_params)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Where metadata go, for scikit-learn's routers.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+            ``fit`` to ``fit`` of the estimator and ``split`` of ``cv``, ``predict`` and ``score``
+            to those of the estimator.
+        """
+        to_estimator = MethodMapping()
+        for method in ("fit", "predict", "score"):
+            to_estimator.add(caller=method, callee=method)
+        to_cv = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self)
+        router.add(estimator=self.estimator, method_mapping=to_estimator)
+        return router.add(splitter=self.cv, method_mapping=to_cv)
+
+    @staticmethod
+    def _routes() -> bool:
+        return sklearn.get_config()["enable_metadata_routing"]

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 
+from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability, seed_from
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import random_targets
@@ -281,6 +282,7 @@ class PredictiveDistribution:
         out = self._per_point(function, np.tile(np.atleast_1d(q), (len(self), 1)))
         return out if q.ndim else out[:, 0]
 
+    @hints(COVERAGE)
     def interval(self, coverage=0.95) -> np.ndarray:
         """Central intervals, with equal probability left out on both sides.
 
@@ -355,6 +357,7 @@ class PredictiveDistribution:
         location, density, depth = np.moveaxis(tables, -1, 0)
         return Modes(location, density, depth, np.isfinite(location).sum(axis=1))
 
+    @hints(PROB)
     def hdi(self, prob: float = 0.95) -> HighestDensity:
         """The smallest region that holds a probability: one interval, or several.
 

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 
+from skcocoafuse._hints import COVERAGE, hints
 from skcocoafuse._validation import check_probability
 from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.target import TargetMap
@@ -64,6 +65,7 @@ class TransformedDistribution:
         q = check_probability(q, "q")
         return self._map.backward(self._inner.ppf(q) if self._falls else self._inner.isf(q))
 
+    @hints(COVERAGE)
     def interval(self, coverage=0.95) -> np.ndarray:
         """Central intervals; as :meth:`PredictiveDistribution.interval`."""
         ends = self._map.backward(self._inner.interval(coverage))

@@ -1,6 +1,7 @@
 """What every engine promises, and what each alone does."""
 
 import dataclasses
+import re
 import signal
 import sys
 import threading
@@ -16,11 +17,13 @@ from skcocoafuse._monte_carlo import rhat
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import (
     ENGINE_NAMES,
+    ENGINES,
     Settings,
     get_engine,
     nuts,
     progress,
     pymc_sampler,
+    samples_posterior,
     starts,
 )
 from skcocoafuse.inference import chains as nutpie_chains
@@ -77,11 +80,27 @@ def test_the_same_seed_gives_identical_draws(name):
         assert not np.array_equal(first.theta, other.theta)
 
 
-@pytest.mark.parametrize("name", ["nuts", "map", "laplace", "advi"])
+@pytest.mark.parametrize("name", [name for name, row in ENGINES.items() if row.options is not None])
 def test_unknown_options_are_named(name):
     settings = dataclasses.replace(QUICK, options={"max_depth": 3})
-    with pytest.raises(ValueError, match=r"inference_options has \['max_depth'\].*known options"):
+    known = re.escape(str(sorted(ENGINES[name].options)))
+    with pytest.raises(
+        ValueError, match=rf"inference_options has \['max_depth'\].*known options: {known}"
+    ):
         get_engine(name)(make_problem(), settings)
+
+
+def test_a_row_says_what_an_engine_is(monkeypatch):
+    """Names, options and the docstring follow from the registry; nothing else lists engines."""
+    assert tuple(ENGINES) == ENGINE_NAMES
+    for name, row in ENGINES.items():
+        assert f'``"{name}"`` {row.words[:10]}' in " ".join(MoERegressor.__doc__.split())
+        assert samples_posterior(name) == row.samples_posterior
+    assert not samples_posterior("bogus")  # whoever fits says what is wrong with it
+    assert not samples_posterior(["nuts"])
+    monkeypatch.setitem(ENGINES, "map", dataclasses.replace(ENGINES["map"], options=("speed",)))
+    settings = dataclasses.replace(QUICK, options={"speed": 3})
+    assert get_engine("map")(make_problem(1, n=40), settings).theta.shape[:2] == (1, 1)
 
 
 def test_nuts_samples_the_density_it_is_given():

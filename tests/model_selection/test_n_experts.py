@@ -9,11 +9,18 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+import sklearn
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    ShuffleSplit,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -30,7 +37,8 @@ from skcocoafuse import (
     select_n_experts,
 )
 from skcocoafuse.datasets import make_switch
-from skcocoafuse.exceptions import UncertainSelectionWarning
+from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
+from skcocoafuse.inference import ENGINES
 from skcocoafuse.metrics import SCORERS
 from skcocoafuse.model_selection._n_experts import _Runs, _warn
 from skcocoafuse.model_selection._selection import SMALL_DIFFERENCE
@@ -38,6 +46,19 @@ from tests.conftest import blas_threads, fit_quietly
 
 FAST = MoERegressor(inference="laplace", draws=100, random_state=0)
 SAMPLED = MoERegressor(draws=150, tune=150, chains=2, random_state=0)
+
+
+class Unchanged(TransformerMixin, BaseEstimator):
+    """A transformer that learns nothing, not even how many features there are."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+
+    def __sklearn_is_fitted__(self):
+        return True
 
 
 def quietly(*arguments, **options):
@@ -199,6 +220,48 @@ def test_fits_that_cannot_be_trusted_are_named(sampled):
         _warn(changed(fine, 2, converged=False))
 
 
+def test_a_choice_at_the_edge_is_said(sampled):
+    """More may be better where the most that was tried is best, and fewer likewise."""
+    base = np.full(len(sampled.candidates[2].weight), -1.0)
+    rising = made({1: base - 1.0, 2: base}, "best", sampled)
+    assert rising.edge == "largest"
+    assert "the largest number that was tried was chosen" in repr(rising)
+    with pytest.warns(SelectionAtEdgeWarning, match=r"^2 experts .* largest .* more .*range\(1, 6"):
+        _warn(rising)
+    falling = made({3: base, 4: base - 1.0}, "one_se", sampled)
+    assert falling.edge == "smallest"
+    with pytest.warns(
+        SelectionAtEdgeWarning, match=r"3 experts .* smallest .* fewer .*range\(1, 7"
+    ):
+        _warn(falling)
+    inside = ({1: base - 1.0, 2: base, 3: base}, {1: base, 2: base}, {2: base})
+    for figures in inside:  # not even where a single one was tried
+        selection = made(figures, "one_se", sampled)
+        assert selection.edge is None
+        assert "was tried" not in repr(selection)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", SelectionAtEdgeWarning)
+            _warn(selection)
+
+
+def test_a_selector_says_that_its_choice_is_at_the_edge(data):
+    model = clone(FAST).set_params(inference="map")
+    with pytest.warns(SelectionAtEdgeWarning, match="largest number that was tried"):
+        NExpertsSelector(model, n_experts=[1, 2], cv=2).fit(*data)
+
+
+def test_engines_registry_says_how_rows_are_left_out(data, monkeypatch):
+    """No second list of engines whose draws are those of the posterior."""
+    model = clone(FAST).set_params(draws=500)
+    assert quietly(model, *data, n_experts=[1], cv=2).criterion == "cv"
+    row = replace(ENGINES["laplace"], samples_posterior=True)
+    monkeypatch.setitem(ENGINES, "laplace", row)
+    assert quietly(model, *data, n_experts=[1], cv=2).criterion == "loo"
+    with pytest.raises(ValueError, match=r"'inference' parameter of MoERegressor.*'bogus'"):
+        select_n_experts(clone(FAST).set_params(inference="bogus"), *data, n_experts=[1])
+
+
 def test_chains_that_disagree_are_told_of_the_choice(data):
     model = clone(FAST).set_params(draws=25, chains=1)
     with pytest.warns(match="Chains disagree"):  # 25 draws are too few by any measure
@@ -228,6 +291,19 @@ def test_weights_are_counts_and_cut_with_folds(data):
     piped = quietly(pipe, X, y, n_experts=[2], cv=3, moeregressor__sample_weight=weight)
     assert found.candidates[2].elpd.elpd == pytest.approx(found.candidates[2].pointwise[kept].sum())
     assert piped.table["elpd"].iloc[0] == pytest.approx(found.table["elpd"].iloc[0], abs=3.0)
+
+
+def test_groups_stay_together(data):
+    """By hand, by the argument, and by the selector: the same folds."""
+    X, y = data
+    groups = np.arange(len(y)) % 4
+    by_hand = list(GroupKFold(2).split(X, y, groups))
+    expected = quietly(FAST, X, y, n_experts=[2], cv=by_hand).table["elpd"]
+    found = quietly(FAST, X, y, n_experts=[2], cv=GroupKFold(2), groups=groups).table["elpd"]
+    np.testing.assert_array_equal(found, expected)
+    selector = NExpertsSelector(FAST, n_experts=[2], cv=GroupKFold(2))
+    fit_quietly(selector, X, y, groups=groups)
+    np.testing.assert_array_equal(selector.selection_.table["elpd"], expected)
 
 
 def test_progress_is_shown(data, capsys):
@@ -318,6 +394,8 @@ class TestSelector:
         X = pd.DataFrame(data[0], columns=["speed"])
         selector = fit_quietly(NExpertsSelector(FAST, n_experts=[1], cv=2), X, data[1])
         assert list(selector.feature_names_in_) == ["speed"]
+        fit_quietly(selector, *data)  # of an array, which has none
+        assert not hasattr(selector, "feature_names_in_")
 
     def test_survives_a_pickle(self, selector, data):
         again = pickle.loads(pickle.dumps(selector))
@@ -329,6 +407,88 @@ class TestSelector:
             selector.predict(data[0])
         with pytest.raises(NotFittedError):
             predict_dist(selector, data[0])
+
+    def test_standard_deviations_are_passed_on(self, selector, data):
+        X = data[0]
+        mean, std = selector.predict(X, return_std=True)
+        expected = selector.best_estimator_.predict(X, return_std=True)
+        np.testing.assert_array_equal([mean, std], expected)
+        pipe = make_pipeline(StandardScaler(), NExpertsSelector(FAST, n_experts=[1], cv=2))
+        mean, std = fit_quietly(pipe, *data).predict(X, return_std=True)
+        assert (std > 0).all()
+
+    def test_weights_reach_fit_and_score(self, data):
+        """Without metadata routing, in a search of its own."""
+        X, y = data
+        weight = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
+        model = clone(FAST).set_params(inference="map")
+        selector = NExpertsSelector(model, n_experts=[2], cv=2)
+        search = GridSearchCV(selector, {"rule": ["best"]}, cv=KFold(2))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # "does not support sample_weight"
+            search.fit(X, y, sample_weight=weight)
+        for fold, (train, test) in enumerate(KFold(2).split(X)):
+            own = clone(model).fit(X[train], y[train], sample_weight=weight[train])
+            expected = own.score(X[test], y[test], weight[test])
+            assert search.cv_results_[f"split{fold}_test_score"][0] == pytest.approx(expected)
+
+    def test_metadata_are_routed(self, data):
+        """Weights, groups and return_std go where they are requested, under any name."""
+        X, y = data
+        rng = np.random.default_rng(0)
+        weight, groups = rng.integers(0, 3, len(y)).astype(float), np.arange(len(y)) % 4
+        model = clone(FAST).set_params(inference="map")
+        folds = list(GroupKFold(2).split(X, y, groups))
+        direct = NExpertsSelector(model, n_experts=[1, 2], cv=folds)
+        fit_quietly(direct, X, y, sample_weight=weight)
+        with sklearn.config_context(enable_metadata_routing=True):
+            model = (
+                clone(model)
+                .set_fit_request(sample_weight="counts")
+                .set_score_request(sample_weight=True)
+                .set_predict_request(return_std=True)
+            )
+            scaler = StandardScaler().set_fit_request(sample_weight=False)
+            selector = NExpertsSelector(model, n_experts=[1, 2], cv=GroupKFold(2))
+            fit_quietly(selector, X, y, counts=weight, groups=groups)
+            pipe = make_pipeline(scaler, clone(selector))
+            fit_quietly(pipe, X, y, counts=weight, groups=groups)
+            for fitted in (selector, pipe):
+                mean, std = fitted.predict(X, return_std=True)
+                assert (std > 0).all()
+                score = fitted.score(X, y, sample_weight=weight)
+                np.testing.assert_allclose(mean, direct.predict(X), atol=1e-4)
+                expected = direct.best_estimator_.score(X, y, weight)
+                assert score == pytest.approx(expected, abs=1e-6)
+            np.testing.assert_array_equal(
+                selector.selection_.table["elpd"], direct.selection_.table["elpd"]
+            )
+            scores = cross_validate(
+                NExpertsSelector(model, n_experts=[2], cv=2),
+                X,
+                y,
+                cv=KFold(2),
+                params={"counts": weight, "sample_weight": weight},
+            )["test_score"]
+            for call in (
+                lambda: selector.fit(X, y, speed=weight),
+                lambda: selector.predict(X, speed=weight),
+                lambda: selector.score(X, y, speed=weight),
+            ):
+                with pytest.raises(TypeError, match=r"NExpertsSelector.*speed.*not routed"):
+                    call()
+            with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+                NExpertsSelector(FAST).fit(X, y, sample_weight=weight)
+        for score, (train, test) in zip(scores, KFold(2).split(X), strict=True):
+            own = clone(FAST).set_params(inference="map")
+            own.fit(X[train], y[train], sample_weight=weight[train])
+            assert score == pytest.approx(own.score(X[test], y[test], weight[test]))
+
+    def test_steps_need_not_count_features(self, data):
+        pipe = make_pipeline(Unchanged(), clone(FAST).set_params(inference="map"))
+        selector = fit_quietly(NExpertsSelector(pipe, n_experts=[1], cv=2), *data)
+        assert not hasattr(selector, "n_features_in_")
+        assert selector.predict(data[0]).shape == (120,)
 
     def test_of_a_blend(self, data):
         """Any of the three regressors."""
