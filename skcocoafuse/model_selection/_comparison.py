@@ -83,7 +83,7 @@ def _behind(inner: LooResult, target: TargetMap) -> LooResult:
     """Figures of the target whose transformation the model saw."""
     y = target.backward(inner.y)
     slope = target.log_slope(y)
-    falls = target.falls(inner.y.min(keepdims=True), inner.y.max(keepdims=True))
+    falls = target.range_around(inner.y, inner.y.min(), inner.y.max()).is_decreasing
     return replace(
         inner,
         pointwise=inner.pointwise + slope,

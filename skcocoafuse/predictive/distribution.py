@@ -187,8 +187,12 @@ class PredictiveDistribution:
         def fill(rows, *parts):
             out[rows] = function(*parts, points[rows])
 
-        self._blocks.over_components(fill, self._designs)
+        self.over_components(fill)
         return out if x.ndim == 2 else out[:, 0]
+
+    def over_components(self, function) -> None:
+        """Call ``function(rows, weight, mean, sd)`` for blocks of rows, as :class:`MixtureBlocks`."""
+        self._blocks.over_components(function, self._designs)
 
     # -- moments -----------------------------------------------------------------------
 
@@ -387,7 +391,7 @@ class PredictiveDistribution:
         def fill(rows, *parts):
             tables[rows] = function(*parts, argument)
 
-        self._blocks.over_components(fill, self._designs)
+        self.over_components(fill)
         return modality.padded(tables, columns)
 
     def prob_multimodal(self) -> np.ndarray:
@@ -405,7 +409,7 @@ class PredictiveDistribution:
             by_draw = (a.reshape(len(a), self._blocks.spec.n_experts, -1) for a in parts)
             out[rows] = modality.multimodal_share(*by_draw)
 
-        self._blocks.over_components(fill, self._designs)
+        self.over_components(fill)
         return out
 
     def responsibilities(self, y) -> np.ndarray:

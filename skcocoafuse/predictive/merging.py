@@ -8,6 +8,7 @@ _WORTH = 0.5  # part of the components that may be left; if there are more, none
 _LEAST_WEIGHT = 1e-9  # of components whose own neighborhood is looked at
 _STEP, _REACH = 0.35, 3.0  # distance of points in sds of a component, and how far around its mean
 _PANEL_STEP = 1.5  # the same for panels of integrals, on which ten nodes are exact to rounding
+_TAIL_STEP, _GONE = 2.0, 38.0  # the same in tails, which end where densities are no numbers
 _OUTSIDE = np.array([5.0, 8.0, 13.0, 21.0, 38.0])  # sds beyond all means, where tails are looked at
 _NODES = 512  # points of a row to reserve memory for at first
 
@@ -44,6 +45,7 @@ class MergedMixtures:
         widest = np.array([own[2].max() for own in rows])
         self._mixtures = (*components, self._start, widest)
         self._before = np.concatenate([[0.0], np.cumsum(components[0])])
+        self._rows = rows
         points = [_points(*own) for own in rows]
         self.x = np.concatenate(points)
         self.row = np.repeat(np.arange(len(rows)), [len(own) for own in points])
@@ -64,6 +66,17 @@ class MergedMixtures:
         out = np.empty(len(x))
         _merged.below_at(*self._mixtures, self._before, row, x, out)
         return out
+
+    def panels(self, row: int) -> np.ndarray:
+        """Edges of panels (edges,) on which one row is smooth, out to where nothing is left."""
+        mean, sd = self._rows[row][1:]
+        low, high = (mean - _GONE * sd).min(), (mean + _GONE * sd).max()
+        inside = _walk(*self._rows[row], _PANEL_STEP)
+        tails = [
+            np.arange(inside[0] - _TAIL_STEP * sd.max(), low, -_TAIL_STEP * sd.max()),
+            np.arange(inside[-1] + _TAIL_STEP * sd.max(), high, _TAIL_STEP * sd.max()),
+        ]
+        return np.concatenate([[low], tails[0][::-1], inside, tails[1], [high]])
 
 
 def _ascending(weight, mean, sd) -> Components:

@@ -49,12 +49,19 @@ def log_density_of_draws(weight, mean, sd, y):
 
 def cdf(weight, mean, sd, x):
     """Probability below ``x``."""
-    return _at_points("probability", weight, mean, sd, x, 1.0)
+    return _with_limits(_at_points("probability", weight, mean, sd, x, 1.0), x)
 
 
 def sf(weight, mean, sd, x):
     """Probability above ``x``, accurate where it is small."""
-    return _at_points("probability", weight, mean, sd, x, -1.0)
+    return _with_limits(_at_points("probability", weight, mean, sd, x, -1.0), -x)
+
+
+def _with_limits(probability, x):
+    """Exactly 0 and 1 at the infinite points, where loops stop short of them."""
+    probability[x == -np.inf] = 0.0
+    probability[x == np.inf] = 1.0
+    return probability
 
 
 def ppf(weight, mean, sd, q):

@@ -4,8 +4,9 @@
 scale t, ``backward`` returns.
 """
 
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -15,6 +16,7 @@ from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     PowerTransformer,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
 )
@@ -38,52 +40,80 @@ _LOG_SLOPES: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
     special.expit: lambda y: -y - 2.0 * np.log1p(np.exp(-y)),
 }
 _AFFINE = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
+ROUNDING = 1e-12  # of a target at an end, beside the size of targets
+_PROBES = 400  # points at which a map is looked at on each side
+_BISECTIONS = 100  # of an end of the range, to the last digit
+# How near a value must return, of its own size (logarithms near their pole lose digits) and of
+# the reach of the distributions.
+_RETURN, _RETURN_OF_SPREAD = 1e-6, 1e-10
+_ROUNDING = 1e-13  # relative change of a target that says nothing
+_SHRINKS = 0.7  # steps towards a finite limit shrink by more, a hundred times nearer each
+_NOT_MONOTONE = (
+    "{0} is not strictly monotone where the predictive distributions lie, so their quantiles and "
+    "probabilities cannot be mapped. Take a monotone transformer, or predict on the transformed "
+    "scale with the inner regressor."
+)
+
+
+class Range(NamedTuple):
+    """The targets that a transformation and its inverse share, and what they become.
+
+    ``low`` < ``high`` are the ends on the scale of the model, infinite where there is none within
+    reach. ``at_low``, ``at_high`` are the targets there, which may be infinite, and NaN where there
+    is no end. ``center`` is a target inside.
+    """
+
+    low: float
+    high: float
+    at_low: float
+    at_high: float
+    center: float
+    is_decreasing: bool
 
 
 class TargetMap:
-    """A fitted transformer of a single target, applied to arrays of any shape.
+    """Fitted transformers of a single target, applied to arrays of any shape.
 
     Parameters
     ----------
-    transformer : object
-        With ``transform`` and ``inverse_transform`` on one column; strictly monotone.
+    *transformers : object
+        With ``transform`` and ``inverse_transform`` on one column; strictly monotone. The target
+        goes through them in their order.
     """
 
-    def __init__(self, transformer):
-        self.transformer = transformer
+    def __init__(self, *transformers):
+        self.transformers = transformers
+
+    def __repr__(self) -> str:
+        return " > ".join(repr(transformer) for transformer in self.transformers)
 
     def forward(self, y: np.ndarray) -> np.ndarray:
-        """From targets to the scale of the model."""
-        return self._apply(self.transformer.transform, y)
+        """From targets to the scale of the model; NaN for what the transformers refuse."""
+        for transformer in self.transformers:
+            y = _apply(transformer.transform, y)
+        return y
 
     def backward(self, t: np.ndarray) -> np.ndarray:
-        """From the scale of the model to targets."""
-        return self._apply(self.transformer.inverse_transform, t)
+        """From the scale of the model to targets; NaN for what the transformers refuse."""
+        for transformer in reversed(self.transformers):
+            t = _apply(transformer.inverse_transform, t)
+        return t
 
-    @staticmethod
-    def _apply(function, values):
-        values = np.asarray(values, dtype=np.float64)
-        column = np.asarray(function(values.reshape(-1, 1)), dtype=np.float64)
-        return column.reshape(values.shape)
+    def line(self) -> tuple[float, float] | None:
+        """``a`` and ``b`` if targets are a + b t; None if the map is no line."""
+        if not all(_is_affine(transformer) for transformer in self.transformers):
+            return None
+        zero, one = self.backward(np.array([0.0, 1.0]))
+        return float(zero), float(one - zero)
 
-    def falls(self, low: np.ndarray, high: np.ndarray) -> bool:
-        """Whether greater t mean smaller targets, judged between ``low`` < ``high``.
-
-        Raises
-        ------
-        ValueError
-            If some rows rise and others fall, or values coincide: quantiles cannot be mapped.
-        """
-        rise = np.sign(self.backward(high) - self.backward(low))
-        if not rise.size:
-            return False
-        if (rise == rise[0]).all() and rise[0] != 0:
-            return bool(rise[0] < 0)
-        raise ValueError(
-            f"{self.transformer!r} is not strictly monotone where the predictive distributions "
-            "lie, so their quantiles and probabilities cannot be mapped. Take a monotone "
-            "transformer, or predict on the transformed scale with the inner regressor."
-        )
+    def knots(self) -> np.ndarray:
+        """Where the map is not smooth, on the scale of the model."""
+        found: list[np.ndarray] = []
+        for k, transformer in enumerate(self.transformers):
+            after = TargetMap(*self.transformers[k:])
+            found.extend(after.forward(knot) for knot in _knots(transformer))
+        everything = np.concatenate([np.ravel(knots) for knots in found]) if found else np.empty(0)
+        return np.unique(everything[np.isfinite(everything)])
 
     def log_slope(self, y: np.ndarray) -> np.ndarray:
         """Log of the absolute derivative of :meth:`forward` at targets ``y``.
@@ -91,17 +121,161 @@ class TargetMap:
         Raises
         ------
         TypeError
-            If the transformer's derivative is not known.
+            If a transformer's derivative is not known.
         """
-        return _log_slope(self.transformer, np.asarray(y, dtype=np.float64))
+        y = np.asarray(y, dtype=np.float64)
+        total = np.zeros_like(y)
+        for transformer in self.transformers:
+            total = total + _log_slope(transformer, y)
+            y = _apply(transformer.transform, y)
+        return total
+
+    def range_around(self, centers: np.ndarray, low: float, high: float) -> Range:
+        """Where the map is monotone and the transformers undo each other, around some centers.
+
+        Parameters
+        ----------
+        centers : ndarray of shape (rows,)
+            Where distributions lie, on the scale of the model.
+        low, high : float
+            How far they reach.
+
+        Raises
+        ------
+        ValueError
+            If there is no such range.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # transformers warn of values they do not invert
+            return self._range_around(centers, low, high)
+
+    def _range_around(self, centers, low, high) -> Range:
+        spread = max(high - low, np.finfo(float).tiny)
+        near = np.concatenate([centers, np.linspace(low, high, _PROBES)])
+        near = near[self._returns(near, spread)]
+        if not near.size:
+            raise ValueError(_NOT_MONOTONE.format(self))
+        middle = np.median(centers)
+        start = near[np.abs(near - middle).argmin()]
+        ends = [self._end(start, far, spread) for far in (low, high)]
+        first, last = (np.nan_to_num(x[0], nan=x[2]) for x in ends)
+        sides = self.backward(np.array([first, last]))
+        if not last > first or sides[0] == sides[1]:
+            raise ValueError(_NOT_MONOTONE.format(self))
+        center = float(self.backward(np.array([start]))[0])
+        targets = [0.0 if abs(end[1]) <= ROUNDING * abs(center) else end[1] for end in ends]
+        return Range(
+            -np.inf if np.isnan(ends[0][0]) else ends[0][0],
+            np.inf if np.isnan(ends[1][0]) else ends[1][0],
+            targets[0],
+            targets[1],
+            center,
+            bool(sides[1] < sides[0]),
+        )
+
+    def _returns(self, t, spread: float) -> np.ndarray:
+        """Whether going to the target and back ends where it began."""
+        with np.errstate(all="ignore"):
+            there = self.backward(t)
+            apart = np.abs(self.forward(there) - t)
+        return np.isfinite(there) & (apart <= _RETURN * np.abs(t) + _RETURN_OF_SPREAD * spread)
+
+    def _end(self, start: float, far: float, spread: float) -> tuple[float, float, float]:
+        """The end of the range on one side: t (NaN if beyond ``far``), target, last t looked at."""
+        steps = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, _PROBES)])
+        t = start + steps * (far - start)
+        with np.errstate(all="ignore"):
+            y = self.backward(t)
+            moves = np.diff(y)
+            moves = np.where(np.abs(moves) <= _ROUNDING * np.abs(y[1:]), 0.0, np.sign(moves))
+        returns = self._returns(t, spread)
+        direction = moves[moves != 0][0] if (moves != 0).any() else 0.0
+        valid = np.concatenate([[True], (moves == direction) | (moves == 0)]) & ~np.isnan(y)
+        valid = np.logical_and.accumulate(valid)
+        last = np.flatnonzero(valid & returns)[-1]
+        if last == len(t) - 1:
+            return np.nan, np.nan, float(far)
+        inside, outside = t[last], t[last + 1]
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (inside + outside)
+            went_on = direction * float(np.diff(self.backward(np.array([inside, middle])))[0]) >= 0
+            if went_on and self._returns(np.array([middle]), spread)[0]:
+                inside = middle
+            else:
+                outside = middle
+        return float(inside), self._limit(inside, outside, direction), float(inside)
+
+    def _limit(self, inside: float, outside: float, direction: float) -> float:
+        """The target at an end: infinite if it keeps growing where the inverse is not defined."""
+        with np.errstate(all="ignore"):
+            at, beyond = self.backward(np.array([inside, outside]))
+            if abs(beyond - at) <= _RETURN * abs(at):  # clipped or folded, and no pole
+                return float(at)
+            gap = np.geomspace(1e-2, 1e-12, 6) * (abs(inside) + 1.0)
+            y = self.backward(inside - np.sign(outside - inside) * gap)
+            steps = np.abs(np.diff(y))
+        if np.isfinite(steps).all() and steps[-1] < _SHRINKS * steps[-2]:
+            return float(at)
+        return float(direction * np.inf)
+
+
+def _apply(function, values) -> np.ndarray:
+    """A transformer's method on an array of any shape; infinite and refused values are NaN."""
+    values = np.asarray(values, dtype=np.float64)
+    column = np.where(np.isfinite(values), values, np.nan).reshape(-1, 1)
+    if not column.size:
+        return values
+    with np.errstate(all="ignore"):
+        try:
+            column = function(column)
+        except ValueError:  # such as values that are not positive, for the Box-Cox transformation
+            column = np.array([_apply_to_one(function, value) for value in column[:, 0]])
+    column = np.asarray(column, dtype=np.float64).reshape(values.shape)
+    return column
+
+
+def _apply_to_one(function, value: float) -> float:
+    try:
+        return float(np.ravel(function(np.array([[value]])))[0])
+    except ValueError:
+        return np.nan
+
+
+def _is_affine(transformer) -> bool:
+    if isinstance(transformer, Pipeline):
+        return all(_is_affine(step) for step in _steps(transformer))
+    if isinstance(transformer, FunctionTransformer):
+        return transformer.func in (None, np.negative) and transformer.inverse_func in (
+            None,
+            np.negative,
+        )
+    return isinstance(transformer, _AFFINE) and not getattr(transformer, "clip", False)
+
+
+def _steps(pipeline: Pipeline) -> list:
+    return [step for _, step in pipeline.steps if step is not None and step != "passthrough"]
+
+
+def _knots(transformer) -> list[np.ndarray]:
+    """Targets at which a transformer is not smooth."""
+    if isinstance(transformer, Pipeline):
+        steps = _steps(transformer)
+        found: list[np.ndarray] = []
+        for k, step in enumerate(steps):
+            before = TargetMap(*steps[:k])
+            found.extend(before.backward(knot) for knot in _knots(step))
+        return found
+    if isinstance(transformer, QuantileTransformer):
+        return [transformer.quantiles_[:, 0]]
+    if isinstance(transformer, PowerTransformer) and transformer.method == "yeo-johnson":
+        return [np.zeros(1)]
+    return []
 
 
 def _log_slope(transformer, y):
     if isinstance(transformer, Pipeline):
         total = np.zeros_like(y)
-        for _, step in transformer.steps:
-            if step is None or step == "passthrough":
-                continue
+        for step in _steps(transformer):
             total = total + _log_slope(step, y)
             y = TargetMap(step).forward(y)
         return total
