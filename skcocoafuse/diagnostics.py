@@ -122,11 +122,10 @@ def _still_chains(posterior: Posterior) -> list[int]:
 def expert_share(problem: Problem, posterior: Posterior, max_draws: int = 100) -> np.ndarray:
     """Part of the data's weight each expert accounts for, (n_experts,): mean responsibility."""
     thinned = posterior.thinned(max_draws)
-    total = 0.0
+    total = np.zeros(thinned.sigma.shape[1])
     for rows, designs in row_blocks(problem.designs, BLOCK_NUMBERS // thinned.sigma.size):
         mixture = mixture_of(posterior.spec, thinned, designs)
-        terms = forward.component_log_density(forward.NUMPY, mixture, problem.y[rows])
-        responsibility = np.exp(forward.NUMPY.log_softmax(terms)).mean(axis=0)
+        responsibility = forward.responsibilities(mixture, problem.y[rows]).mean(axis=0)
         total = total + problem.weight[rows] @ responsibility
     return total / problem.weight.sum()
 
@@ -191,6 +190,11 @@ def check_posterior(diagnostics: dict, what: str, otherwise: str) -> None:
         raise ValueError(
             f"{what} needs draws from the posterior, more than one; got 1, all that "
             "inference='map' keeps. Fit with inference='nuts', or 'laplace' for a fast look."
+        )
+    if len(diagnostics.get("still_chains", [])) == diagnostics["n_chains"]:
+        raise ValueError(
+            f"{what} needs draws from the posterior; none of the chains of this fit has moved. Fit "
+            "again with more tune (500 by default)."
         )
     if approximates_badly(diagnostics):
         raise ValueError(

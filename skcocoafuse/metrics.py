@@ -2,7 +2,8 @@
 
 Functions take observations first. Where a function takes ``prediction``, that is a predictive
 distribution (anything with the method it needs: ``logpdf``, ``crps``, ``cdf``) or the plain
-array of what that method would return for ``y``. All average over rows.
+array of what that method would return for ``y``. All average over rows. NaN in either, and infinite
+observations, raise the ValueError of scikit-learn's metrics.
 
 Scorers follow scikit-learn: ``scorer(estimator, X, y)``, greater is better, and they see through
 pipelines, searches and transformed targets. ``SCORERS`` has them by name. ``RECORDERS`` are called
@@ -13,7 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skcocoafuse import diagnostics
-from skcocoafuse._validation import check_probability
+from skcocoafuse._validation import check_probability, refuse_nan, validate_targets
 from skcocoafuse._wrappers import unwrap
 from skcocoafuse.prediction import predict_dist, predict_interval
 
@@ -39,23 +40,25 @@ __all__ = [
 
 
 def _observed_and_interval(y, interval) -> tuple[np.ndarray, np.ndarray]:
-    y = column_or_1d(y, dtype=np.float64)
+    y = validate_targets(y)
     interval = np.asarray(interval, dtype=np.float64)
     if interval.shape != (len(y), 2):
         raise ValueError(
             f"interval must have a lower and an upper end for each of the {len(y)} rows, shape "
             f"({len(y)}, 2); got shape {interval.shape}."
         )
+    refuse_nan(interval, "interval")
     return y, interval
 
 
 def _values(prediction, method: str, y) -> np.ndarray:
     """What the distribution's method says at ``y``, or the array that was given instead."""
-    y = column_or_1d(y, dtype=np.float64)
+    y = validate_targets(y)
     if hasattr(prediction, method):
         return getattr(prediction, method)(y)
     values = column_or_1d(prediction, dtype=np.float64)
     check_consistent_length(y, values)
+    refuse_nan(values, "prediction")
     return values
 
 
@@ -99,12 +102,23 @@ def interval_length(interval) -> float:
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        If the shape does not fit, or for NaN.
+
     Examples
     --------
     >>> interval_length([[-1, 1], [0, 1]])
     1.5
     """
-    interval = np.asarray(interval)
+    interval = np.asarray(interval, dtype=np.float64)
+    if interval.ndim != 2 or interval.shape[1] != 2 or not len(interval):
+        raise ValueError(
+            "interval must have a lower and an upper end for each row, shape (n_samples, 2); got "
+            f"shape {interval.shape}."
+        )
+    refuse_nan(interval, "interval")
     return float(np.mean(interval[:, 1] - interval[:, 0]))
 
 

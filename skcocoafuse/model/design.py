@@ -28,8 +28,10 @@ class Scale:
             return cls(np.zeros(values.shape[1:]), np.ones(values.shape[1:]))
         share = weight / weight.sum()
         loc = share @ values
-        spread = np.sqrt(share @ (values - loc) ** 2)
         size = np.abs(values).max(axis=0)
+        # squares of very large and very small values are no numbers; powers of two round nothing
+        unit = np.ldexp(1.0, np.frexp(size)[1] - 1)
+        spread = unit * np.sqrt(share @ ((values - loc) / unit) ** 2)
         constant = spread <= 10 * np.finfo(float).eps * size
         return cls(loc, np.where(constant, 1.0, spread))
 
