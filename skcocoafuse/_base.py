@@ -47,6 +47,24 @@ _NEEDS_A_SCALE = (
 )
 
 
+def _recorded_step(y: np.ndarray) -> float:
+    """The step in which a target was recorded, as far as its values tell.
+
+    Raises
+    ------
+    ValueError
+        If values differ by rounding only.
+    """
+    step = smallest_difference(y)
+    if step == 0.0:
+        raise ValueError(
+            f"y is constant up to rounding ({float(y.min())!r} to {float(y.max())!r} in {y.size} "
+            "rows): there is no spread to model. Check the target column, or give "
+            "target_resolution if it is recorded that finely."
+        )
+    return step
+
+
 class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
     """A few linear experts, a gate, and a behavior in between mixing and blending."""
 
@@ -254,7 +272,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         designs = self._design_matrices(X)
         resolution = self.target_resolution
         if resolution == "auto":
-            resolution = smallest_difference(y[weight > 0])
+            resolution = _recorded_step(y[weight > 0])
         spec = ModelSpec(
             self.n_experts,
             designs["expert"].shape[1],

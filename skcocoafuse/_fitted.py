@@ -170,7 +170,13 @@ class FittedExperts:
         -------
         ndarray of shape (n_rows, n_samples)
             Each column uses one posterior draw.
+
+        Raises
+        ------
+        ValueError
+            If ``n_samples`` is no integer, or below 0.
         """
+        n_samples = check_count(n_samples, "n_samples", least=0)
         return self.predict_dist(X).rvs(n_samples, random_state)
 
     def sample_posterior_predictive(self, X, n_samples=500, random_state=None):
@@ -217,6 +223,12 @@ class FittedExperts:
         Returns
         -------
         ndarray of shape (n_samples,)
+            Minus infinity for infinite targets.
+
+        Raises
+        ------
+        ValueError
+            If y has NaN, or another length than X.
         """
         return self.predict_dist(X).logpdf(validate_observed(y, X))
 
@@ -261,7 +273,13 @@ class FittedExperts:
         Returns
         -------
         ndarray of shape (n_samples, n_experts)
-            Rows sum to one. Where beta is 0 the experts act as one, and this is the gate.
+            Rows sum to one. Where beta is 0 the experts act as one, and this is the gate. Far from
+            all experts, infinity included, it is the one with the widest density.
+
+        Raises
+        ------
+        ValueError
+            If y has NaN, or another length than X.
         """
         dist = self._distribution(X, main_island=True)
         return dist.responsibilities(validate_observed(y, X))

@@ -39,9 +39,14 @@ def of_each(draws: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np
     """A figure of every quantity that varies, (quantities,); NaN for others and few draws."""
     values = np.full(draws.shape[2], np.nan)
     varies = np.ptp(draws, axis=(0, 1)) > 0
-    if draws.shape[1] >= 4 and draws.shape[0] * draws.shape[1] >= 8 and varies.any():
+    if enough_draws(*draws.shape[:2]) and varies.any():
         values[varies] = figure(draws[..., varies])
     return values
+
+
+def enough_draws(n_chains: int, n_draws: int) -> bool:
+    """Whether there are 4 draws per chain and 8 in all, so that halves of chains have a spread."""
+    return n_draws >= 4 and n_chains * n_draws >= 8
 
 
 def ess_of_resampled(draws: np.ndarray) -> float:
@@ -80,6 +85,21 @@ def _plain_rhat(draws: np.ndarray) -> np.ndarray:
     between = draws.mean(axis=1).var(axis=0, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sqrt((n - 1) / n + between / within)
+
+
+def log_shares(log_weight: np.ndarray) -> np.ndarray:
+    """Logs of shares that sum to one, in proportion to weights known by their logs.
+
+    The one place where shares are made: a difference from the log of the sum instead, where logs
+    are as large as log posteriors of heavy rows, rounds shares so that they do not sum to one.
+
+    Parameters
+    ----------
+    log_weight : ndarray of shape (..., n)
+        At least one of each n is finite; -inf is a share of 0.
+    """
+    shifted = log_weight - log_weight.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +144,7 @@ def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.nd
         pareto_k[fit] = k
         smoothed = np.minimum(cutoff[fit] + _quantiles(k, scale, n_tail), tail[fit, -1:])
         log_weight[fit[:, None], place[fit, 1:]] = np.log(smoothed)
-    log_weight -= np.log(np.exp(log_weight).sum(axis=1, keepdims=True))
+    log_weight = log_shares(log_weight)
     return log_weight.reshape(log_ratios.shape), pareto_k.reshape(shape)
 
 

@@ -39,7 +39,8 @@ target_resolution : "auto" or float, default="auto"
     that rounding adds, is the least variance of an expert: without it an expert that sits on
     repeated values (ratings, counts, zeros) can have any density there, and the
     posterior is of no use. "auto" takes the smallest difference between two distinct values
-    in ``y``, which is next to nothing for continuous targets; 0.0 takes nothing.
+    in ``y`` (those that differ by the rounding of floating point only count as one), which is
+    next to nothing for continuous targets; 0.0 takes nothing.
 warm_start : bool, default=False
     Whether ``fit`` begins at the posterior of the fit before, for data that changed a little. It
     still finds the posterior of the new data alone. Without a fit before, or with one that had not

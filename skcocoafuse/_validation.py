@@ -7,7 +7,7 @@ from numbers import Integral
 import joblib
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -25,10 +25,12 @@ __all__ = [
     "check_probability",
     "cores_for",
     "fit_context",
+    "refuse_nan",
     "seed_from",
     "validate_fit",
     "validate_observed",
     "validate_predict",
+    "validate_targets",
     "validate_weight",
 ]
 
@@ -75,6 +77,8 @@ def validate_fit(estimator, X, y, sample_weight):
             estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
     y = np.asarray(y, dtype=np.float64)
+    with _advice_to_impute():  # again: None among objects is NaN only now
+        assert_all_finite(y, input_name="y")
     weight = validate_weight(sample_weight, X)
     seen = y[weight > 0]
     if np.ptp(seen) == 0:
@@ -92,9 +96,16 @@ def validate_predict(estimator, X):
 
 
 def validate_observed(y, X) -> np.ndarray:
-    """``y`` as a float vector with a value per row of ``X``."""
+    """``y`` as a float vector with a value per row of ``X``; infinity has a density of 0.
+
+    Raises
+    ------
+    ValueError
+        As scikit-learn does, for another shape or length and for NaN.
+    """
     y = column_or_1d(y, dtype=np.float64, warn=True)
     check_consistent_length(X, y)
+    refuse_nan(y, "y")
     return y
 
 
@@ -113,6 +124,23 @@ def validate_weight(sample_weight, values) -> np.ndarray:
         ensure_non_negative=True,
         allow_all_zero_weights=False,
     )
+
+
+def validate_targets(y) -> np.ndarray:
+    """``y`` as a float vector, as scikit-learn's metrics take it.
+
+    Raises
+    ------
+    ValueError
+        As scikit-learn does, for another shape, no rows, NaN and infinity.
+    """
+    y = column_or_1d(y, dtype=np.float64)
+    return check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+
+
+def refuse_nan(values: np.ndarray, name: str) -> None:
+    """Raise the ValueError of scikit-learn for NaN; infinity is let through."""
+    assert_all_finite(np.where(np.isinf(values), 0.0, values), input_name=name)
 
 
 @contextmanager
@@ -176,14 +204,15 @@ def check_probability(value, name: str) -> np.ndarray:
     return array
 
 
-def check_count(value, name: str) -> int:
-    """A positive integer.
+def check_count(value, name: str, least: int = 1) -> int:
+    """A positive integer, or one of at least ``least``.
 
     Raises
     ------
     ValueError
         If it is none.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} must be a positive integer; got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise ValueError(f"{name} must be {wanted}; got {value!r}.")
     return int(value)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import MAX_PARETO_K, ess_of_resampled, rhat
+from skcocoafuse._monte_carlo import MAX_PARETO_K, enough_draws, ess_of_resampled, rhat
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,
@@ -26,7 +26,7 @@ MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 
 
 def judge(
-    problem: Problem, posterior: Posterior, seconds: dict[str, float], independent: bool = False
+    problem: Problem, posterior: Posterior, seconds: dict[str, float], independent: bool
 ) -> tuple[Posterior, dict]:
     """The posterior with its islands weighed, and the numbers of :func:`diagnose`."""
     looked_at = posterior.shortened(_MAX_INDEPENDENT) if independent else posterior
@@ -68,6 +68,7 @@ def diagnose(
     dict
         ``rhat``: the worst over all invariants, NaN for a single draw;
         ``rhat_log_posterior``; ``rhat_within`` and ``ess``: the worst inside an island;
+        ``still_chains``: those that never moved;
         ``islands``: lists of chains that agree, heaviest first, with ``island_weight`` (their
         part in predictions) and ``island_elpd``; ``n_divergences``; ``mean_n_steps``,
         ``max_tree_depth`` (NaN where unknown); ``expert_share``: ndarray of shape
@@ -92,6 +93,7 @@ def diagnose(
         "rhat_log_posterior": float(overall_rhat[0]),
         "rhat_within": _worst(np.nanmax, rhat_within),
         "ess": _worst(np.nanmin, ess_within),
+        "still_chains": [] if independent else _still_chains(posterior),
         "islands": islands,
         "island_weight": posterior.island_weight,
         "island_elpd": posterior.island_elpd,
@@ -107,17 +109,23 @@ def diagnose(
 
 
 def _worst(function, values: np.ndarray) -> float:
-    return float(function(values)) if np.isfinite(values).any() else np.nan
+    return np.nan if np.isnan(values).all() else float(function(values))
+
+
+def _still_chains(posterior: Posterior) -> list[int]:
+    """Chains of several draws that are all the same: no step was ever accepted."""
+    if posterior.n_draws == 1:
+        return []
+    return np.flatnonzero(np.ptp(posterior.log_posterior, axis=1) == 0.0).tolist()
 
 
 def expert_share(problem: Problem, posterior: Posterior, max_draws: int = 100) -> np.ndarray:
     """Part of the data's weight each expert accounts for, (n_experts,): mean responsibility."""
     thinned = posterior.thinned(max_draws)
-    total = 0.0
+    total = np.zeros(thinned.sigma.shape[1])
     for rows, designs in row_blocks(problem.designs, BLOCK_NUMBERS // thinned.sigma.size):
         mixture = mixture_of(posterior.spec, thinned, designs)
-        terms = forward.component_log_density(forward.NUMPY, mixture, problem.y[rows])
-        responsibility = np.exp(forward.NUMPY.log_softmax(terms)).mean(axis=0)
+        responsibility = forward.responsibilities(mixture, problem.y[rows]).mean(axis=0)
         total = total + problem.weight[rows] @ responsibility
     return total / problem.weight.sum()
 
@@ -145,7 +153,24 @@ def settled(diagnostics: dict) -> bool:
 
 
 def _mixes_badly(diagnostics: dict) -> bool:
-    return diagnostics["rhat_within"] > MAX_RHAT or diagnostics["ess"] < MIN_ESS
+    return (
+        diagnostics["rhat_within"] > MAX_RHAT
+        or diagnostics["ess"] < MIN_ESS
+        or _stands_still(diagnostics)
+        or _cannot_tell(diagnostics)
+    )
+
+
+def _stands_still(diagnostics: dict) -> bool:
+    return bool(diagnostics.get("still_chains"))  # older files do not say
+
+
+def _cannot_tell(diagnostics: dict) -> bool:
+    """Whether draws are too few for R-hat; the single draw of "map" is not meant."""
+    n_chains, n_draws = diagnostics["n_chains"], diagnostics["n_draws"]
+    if n_chains * n_draws == 1:  # others than "map" count their draws, or their steps
+        return not np.isnan([diagnostics["ess"], diagnostics["mean_n_steps"]]).all()
+    return not enough_draws(n_chains, n_draws)
 
 
 def approximates_badly(diagnostics: dict) -> bool:
@@ -165,6 +190,11 @@ def check_posterior(diagnostics: dict, what: str, otherwise: str) -> None:
         raise ValueError(
             f"{what} needs draws from the posterior, more than one; got 1, all that "
             "inference='map' keeps. Fit with inference='nuts', or 'laplace' for a fast look."
+        )
+    if len(diagnostics.get("still_chains", [])) == diagnostics["n_chains"]:
+        raise ValueError(
+            f"{what} needs draws from the posterior; none of the chains of this fit has moved. Fit "
+            "again with more tune (500 by default)."
         )
     if approximates_badly(diagnostics):
         raise ValueError(
@@ -187,7 +217,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             stacklevel=stacklevel,
         )
     islands, weight = diagnostics["islands"], diagnostics["island_weight"]
-    if len(islands) > 1:
+    if len(islands) > 1 and not _stands_still(diagnostics):
         described = "; ".join(
             f"chains {chains} with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
             for chains, part, elpd in zip(islands, weight, diagnostics["island_elpd"], strict=True)
@@ -200,7 +230,22 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
             SeparateModesWarning,
             stacklevel=stacklevel,
         )
-    if _mixes_badly(diagnostics):
+    if _stands_still(diagnostics):
+        warnings.warn(
+            f"Chain(s) {diagnostics['still_chains']} did not move in any of "
+            f"{diagnostics['n_draws']} draws: warm-up was too short to find how far steps can go. "
+            "Give more tune (500 by default).",
+            ChainMixingWarning,
+            stacklevel=stacklevel,
+        )
+    elif _cannot_tell(diagnostics):
+        warnings.warn(
+            f"{total} draw(s) are too few to tell whether chains mix (wanted: an effective sample "
+            f"size of at least {MIN_ESS:.0f}). Give more tune and draws.",
+            ChainMixingWarning,
+            stacklevel=stacklevel,
+        )
+    elif _mixes_badly(diagnostics):
         warnings.warn(
             f"Chains disagree or mix slowly: worst R-hat {diagnostics['rhat_within']:.2f} (wanted: "
             f"at most {MAX_RHAT}), smallest effective sample size {diagnostics['ess']:.0f} of "

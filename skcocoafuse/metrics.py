@@ -3,7 +3,8 @@
 Functions take observations first. Where a function takes ``prediction``, that is a predictive
 distribution (anything with the method it needs: ``logpdf``, ``crps``, ``cdf``) or the plain
 array of what that method would return for ``y``. All average over rows, by weight where
-``sample_weight`` is given: a weight of 2 is the same as writing the row twice.
+``sample_weight`` is given: a weight of 2 is the same as writing the row twice. NaN in either, and
+infinite observations, raise the ValueError of scikit-learn's metrics.
 
 Scorers follow scikit-learn: ``scorer(estimator, X, y, sample_weight=None)``, greater is better, and
 they see through pipelines, searches and transformed targets. ``SCORERS`` has them by name.
@@ -19,7 +20,12 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skcocoafuse import diagnostics
 from skcocoafuse._hints import COVERAGE, hints
-from skcocoafuse._validation import check_probability, validate_weight
+from skcocoafuse._validation import (
+    check_probability,
+    refuse_nan,
+    validate_targets,
+    validate_weight,
+)
 from skcocoafuse._wrappers import unwrap
 from skcocoafuse.prediction import predict_dist, predict_interval
 
@@ -46,23 +52,25 @@ __all__ = [
 
 
 def _observed_and_interval(y, interval) -> tuple[np.ndarray, np.ndarray]:
-    y = column_or_1d(y, dtype=np.float64)
+    y = validate_targets(y)
     interval = np.asarray(interval, dtype=np.float64)
     if interval.shape != (len(y), 2):
         raise ValueError(
             f"interval must have a lower and an upper end for each of the {len(y)} rows, shape "
             f"({len(y)}, 2); got shape {interval.shape}."
         )
+    refuse_nan(interval, "interval")
     return y, interval
 
 
 def _values(prediction, method: str, y) -> np.ndarray:
     """What the distribution's method says at ``y``, or the array that was given instead."""
-    y = column_or_1d(y, dtype=np.float64)
+    y = validate_targets(y)
     if hasattr(prediction, method):
         return getattr(prediction, method)(y)
     values = column_or_1d(prediction, dtype=np.float64)
     check_consistent_length(y, values)
+    refuse_nan(values, "prediction")
     return values
 
 
@@ -122,14 +130,21 @@ def interval_length(interval, *, sample_weight=None) -> float:
     Raises
     ------
     ValueError
-        For weights that do not fit, are negative or all zero.
+        If the shape does not fit, for NaN, or for weights that do not fit, are negative or all
+        zero.
 
     Examples
     --------
     >>> interval_length([[-1, 1], [0, 1]])
     1.5
     """
-    interval = np.asarray(interval)
+    interval = np.asarray(interval, dtype=np.float64)
+    if interval.ndim != 2 or interval.shape[1] != 2 or not len(interval):
+        raise ValueError(
+            "interval must have a lower and an upper end for each row, shape (n_samples, 2); got "
+            f"shape {interval.shape}."
+        )
+    refuse_nan(interval, "interval")
     return _average(interval[:, 1] - interval[:, 0], sample_weight)
 
 

@@ -155,6 +155,8 @@ def log_prob(estimator, X, y):
     TypeError
         If there is no predictive distribution inside, or the slope of a
         target's transformer is not known.
+    ValueError
+        If y has NaN, or another length than X.
 
     Examples
     --------

@@ -1,11 +1,13 @@
 """Bad input gets one clear error and leaves nothing half-fitted."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor, Prior
+from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor, Prior, log_prob
 from tests.conftest import REGRESSORS
 
 RNG = np.random.default_rng(0)
@@ -22,6 +24,7 @@ BAD_FITS = {
     "nan in X": ({}, (with_value(X, np.nan), Y), ValueError, "contains NaN[\\s\\S]*imput"),
     "inf in X": ({}, (with_value(X, np.inf), Y), ValueError, "infinity[\\s\\S]*impute"),
     "nan in y": ({}, (X, with_value(Y, np.nan)), ValueError, "y contains NaN[\\s\\S]*impute"),
+    "none in y": ({}, (X, [None, *Y[1:]]), ValueError, "y contains NaN[\\s\\S]*impute"),
     "inf in y": ({}, (X, with_value(Y, -np.inf)), ValueError, "infinity[\\s\\S]*impute"),
     "one row": ({}, (X[:1], Y[:1]), ValueError, "minimum of 2 is required"),
     "no column": ({}, (X[:, :0], Y), ValueError, "0 feature"),
@@ -94,6 +97,34 @@ def test_nan_at_predict_and_lengths_of_y(fitted):
         fitted.predict(with_value(X, np.nan))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         fitted.log_prob(X, Y[:-1])
+
+
+@pytest.mark.parametrize("value", [np.nan, None])
+def test_observed_targets_may_not_be_missing(fitted, value):
+    y = [value, *Y[1:]]
+    for call in (fitted.log_prob, fitted.responsibilities, partial(log_prob, fitted)):
+        with pytest.raises(ValueError, match="Input y contains NaN"):
+            call(X, y)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e200, -1e308])
+def test_observed_targets_may_be_anywhere(fitted, value):
+    y = with_value(Y, value)
+    assert fitted.log_prob(X, y)[3] == log_prob(fitted, X, y)[3] == -np.inf
+    responsibility = fitted.responsibilities(X, y)
+    np.testing.assert_allclose(responsibility.sum(axis=1), 1.0)
+    others = np.arange(30) != 3
+    np.testing.assert_array_equal(responsibility[others], fitted.responsibilities(X, Y)[others])
+
+
+def test_numbers_of_samples(fitted):
+    assert fitted.sample_y(X, 0).shape == (30, 0)
+    assert fitted.sample_y(X, 1).shape == (30, 1)
+    for bad in (-1, 1.5, True, None):
+        with pytest.raises(ValueError, match="n_samples must be an integer of at least 0; got"):
+            fitted.sample_y(X, bad)
+        with pytest.raises(ValueError, match="n_samples must be a positive integer; got"):
+            fitted.sample_posterior_predictive(X, bad)
 
 
 METHODS = {

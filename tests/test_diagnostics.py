@@ -32,6 +32,17 @@ GOOD = {
         ({"n_divergences": 3}, exceptions.DivergenceWarning, "3 of 4000 draws.*target_accept"),
         ({"rhat_within": 1.3}, exceptions.ChainMixingWarning, "R-hat 1.30.*more tune and draws"),
         ({"pareto_k": 0.9}, exceptions.PoorApproximationWarning, "k-hat 0.90.*inference='nuts'"),
+        (
+            {"still_chains": [1], "rhat_within": np.nan, "ess": np.nan},
+            exceptions.ChainMixingWarning,
+            r"Chain\(s\) \[1\] did not move in any of 1000 draws.*more tune",
+        ),
+        (
+            {"n_draws": 2, "n_chains": 3, "rhat_within": np.nan, "ess": np.nan},
+            exceptions.ChainMixingWarning,
+            "6 draw.* too few to tell.*more tune and draws",
+        ),
+        ({"rhat_within": np.inf}, exceptions.ChainMixingWarning, "R-hat inf"),
         ({"ess": 12.0}, exceptions.ChainMixingWarning, "effective sample size 12 of 4000"),
         (
             {
@@ -66,6 +77,23 @@ def test_good_news_is_silent():
         diagnostics.warn(GOOD, stacklevel=1)
         diagnostics.warn({**GOOD, "rhat_within": np.nan, "ess": np.nan}, stacklevel=1)
     assert diagnostics.converged(GOOD)
+
+
+def test_a_chain_that_stands_still_is_seen():
+    """Beside others that move, and also where its R-hat is infinite and others have none."""
+    problem = make_problem(2, (1, 1, 1), n=40)
+    theta = np.random.default_rng(0).normal(size=(3, 50, problem.spec.n_parameters))
+    theta[1] = theta[1, 0]
+    parameters = problem.spec.unpack(theta)
+    posterior = Posterior(problem.spec, parameters, theta[..., 0], {})
+    _, found = diagnostics.judge(problem, posterior, {}, False)
+    assert found["still_chains"] == [1]
+    assert not diagnostics.settled(found)
+    all_still = Posterior(problem.spec, parameters, np.repeat([[1.0], [2.0], [3.0]], 50, 1), {})
+    _, found = diagnostics.judge(problem, all_still, {}, False)
+    assert found["still_chains"] == [0, 1, 2]
+    _, found = diagnostics.judge(problem, posterior, {}, True)
+    assert found["still_chains"] == []
 
 
 def test_too_few_draws_are_seen(transition):

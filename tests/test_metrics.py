@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scoringrules
 from scipy import stats
+from sklearn.metrics import mean_squared_error
 
 from skcocoafuse.metrics import (
     calibration_error,
@@ -64,9 +65,58 @@ def test_calibration_error_is_the_kolmogorov_smirnov_distance():
     assert calibration_error(np.zeros(50), values) == pytest.approx(expected)
 
 
+def with_value(y, value):
+    return [value, *np.asarray(y)[1:]]
+
+
+ON_OBSERVATIONS = {
+    "interval_coverage": lambda y: interval_coverage(y, np.tile([-1.0, 1.0], (20, 1))),
+    "interval_score": lambda y: interval_score(y, np.tile([-1.0, 1.0], (20, 1))),
+    "crps": lambda y: crps(y, np.zeros(20)),
+    "log_predictive_density": lambda y: log_predictive_density(y, make(n=20)[2]),
+    "pit": lambda y: pit(y, make(n=20)[2]),
+    "calibration_error": lambda y: calibration_error(y, np.zeros(20)),
+}
+SCORES = {
+    "interval_coverage": lambda v: interval_coverage(Y, np.column_stack([v, v])),
+    "interval_length": lambda v: interval_length(np.column_stack([v, v])),
+    "crps": lambda v: crps(Y, v),
+    "log_predictive_density": lambda v: log_predictive_density(Y, v),
+    "pit": lambda v: pit(Y, v),
+}
+
+
+@pytest.mark.parametrize("metric", ON_OBSERVATIONS.values(), ids=ON_OBSERVATIONS)
+@pytest.mark.parametrize(
+    ("value", "message"), [(np.nan, "NaN"), (None, "NaN"), (np.inf, "infinity"), (-np.inf, "inf")]
+)
+def test_observations_are_refused_as_scikit_learn_does(metric, value, message):
+    """A missing target is no miss of an interval, and no NaN on average."""
+    y = with_value(Y, value)
+    with pytest.raises(ValueError, match=f"Input contains {message}"):
+        mean_squared_error(y, np.zeros(20))
+    with pytest.raises(ValueError, match=f"Input y contains {message}"):
+        metric(y)
+    with pytest.raises(ValueError, match=r"0 sample.* a minimum of 1 is required"):
+        metric([])
+
+
+@pytest.mark.parametrize("metric", SCORES.values(), ids=SCORES)
+def test_scores_that_are_missing_are_refused(metric):
+    with pytest.raises(ValueError, match=r"Input (interval|prediction) contains NaN"):
+        metric(with_value(Y, np.nan))
+
+
+def test_infinite_scores_and_ends_are_numbers():
+    assert log_predictive_density(Y, with_value(Y, -np.inf)) == -np.inf
+    assert interval_coverage(Y, np.tile([-np.inf, np.inf], (20, 1))) == 1.0
+
+
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"shape \(20, 2\); got shape \(2, 20\)"):
         interval_coverage(Y, np.zeros((2, 20)))
+    with pytest.raises(ValueError, match=r"shape \(n_samples, 2\); got shape \(20,\)"):
+        interval_length(Y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         crps(Y, np.zeros(3))
     with pytest.raises(ValueError, match="coverage must be"):

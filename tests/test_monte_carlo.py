@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skcocoafuse._monte_carlo import ess_of_resampled, rhat, smooth_importance_weights
+from skcocoafuse._monte_carlo import (
+    ess_of_resampled,
+    log_shares,
+    rhat,
+    smooth_importance_weights,
+)
 
 
 @pytest.mark.parametrize("shape", [(2, 50, 3), (4, 101, 5), (8, 4, 1)])
@@ -50,6 +55,17 @@ def test_is_that_of_arviz(n_draws):
     body = np.argsort(log_ratios, axis=1)[:, : n_draws // 2]
     both = [np.take_along_axis(a, body, axis=1) for a in (log_weights, np.asarray(expected))]
     np.testing.assert_allclose(*both, atol=0.1)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6, 1e12, 1e300])
+def test_shares_sum_to_one_however_large_logs_are(size):
+    log_weight = size + np.random.default_rng(0).normal(size=(3, 8))
+    log_weight[0, 1:] = -np.inf
+    share = np.exp(log_shares(log_weight))
+    np.testing.assert_allclose(share.sum(axis=1), 1.0, rtol=1e-14)
+    np.testing.assert_array_equal(share[0], [1.0, *np.zeros(7)])
+    difference = log_weight[1:] - log_weight[1:, :1]
+    np.testing.assert_allclose(np.log(share[1:] / share[1:, :1]), difference, atol=1e-12)
 
 
 def test_weights_sum_to_one_keep_their_order_and_ignore_constants():

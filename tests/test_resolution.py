@@ -51,6 +51,113 @@ def test_resolution_is_read_off_the_target():
     np.testing.assert_allclose(cents.sigma_, 100.0 * auto.sigma_, rtol=1e-4)
 
 
+def readings(seed, decimals=1, offset=20.0, dtype=float):
+    """Two series with so many decimals, 0 to 3 steps apart, and X that tells nothing."""
+    r = np.random.default_rng(seed)
+    X = r.normal(size=(200, 1))
+    step = 10.0**-decimals
+    warm = np.round(offset + 50 * step * X[:, 0], decimals).astype(dtype)
+    apart = step * r.choice([0, 1, 2, 3], 200)
+    return X, warm, np.round(warm - apart.astype(dtype), decimals).astype(dtype)
+
+
+SEEDS = range(5)
+RNG = np.random.default_rng(0)
+THIRDS = RNG.integers(0, 9, 200)
+BEGUN = np.round(1.7e9 + RNG.uniform(0, 1e6, 200), 3)  # seconds since 1970
+TENTHS = np.subtract(*readings(0)[1:])
+RECORDED = {  # values, and the step they were recorded in
+    "tenths": (RNG.choice([0.1, 0.2, 0.7], 200), 0.1),
+    "sums of tenths": (RNG.choice([0.1, 0.2, 0.3], (200, 3)).sum(axis=1), 0.1),
+    "sums minus sums": (
+        np.round(RNG.uniform(0, 10, (200, 3)), 1) @ [1, 1, -1] - RNG.choice([0.1, 0.2], 200),
+        0.1,
+    ),
+    "thirds by two ways": (np.append(THIRDS / 3, THIRDS * (1 / 3)), 1 / 3),
+    "percent": (100 * np.round(RNG.uniform(size=200), 2), 1.0),
+    "mean of seven ratings": (RNG.integers(1, 6, (200, 7)).mean(axis=1), 1 / 7),
+    "standardized": ((TENTHS - TENTHS.mean()) / 0.1, 1.0),
+    "durations": (np.round(BEGUN + 0.001 * THIRDS, 3) - BEGUN, 0.001),
+    "six decimals far from zero": (np.round(1e6 + 1e-6 * THIRDS, 6), 1e-6),
+    "float32": (np.float32(THIRDS / 10), 0.1),
+    "float32 sums": (np.float32(RNG.choice([0.1, 0.2, 0.3], (200, 3))).sum(axis=1), 0.1),
+    "float32 far from zero": (np.float32(np.round(100 + 0.01 * THIRDS, 2)), 0.01),
+}
+
+
+@pytest.mark.parametrize(("values", "step"), RECORDED.values(), ids=RECORDED)
+def test_rounding_in_floating_point_is_no_difference(values, step):
+    assert smallest_difference(np.asarray(values, dtype=float)) == pytest.approx(step, rel=2e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_differences_of_readings_have_the_step_of_the_readings(seed, dtype):
+    for decimals in (1, 2, 3):
+        _, warm, cold = readings(seed, decimals, 200 * 10.0**-decimals, dtype)
+        y = (warm - cold).astype(float)
+        assert smallest_difference(y) == pytest.approx(10.0**-decimals, rel=2e-3)
+        assert smallest_difference(-1e-30 * y) == pytest.approx(1e-30 * 10.0**-decimals, rel=2e-3)
+
+
+FINE = {
+    "beside ones": ([0.0, 1e-9, 2e-9, 1.0], 1e-9),
+    "beside a million": ([0.0, 1e-9, 2e-9, 1e6], 1e-9),
+    "beside a million in float32": (np.float32([0.0, 1e-9, 2e-9, 1e6]), 1e-9),
+    "alone": (1e-9 * THIRDS, 1e-9),
+    "tiny": (1e-300 * THIRDS, 1e-300),
+    "powers of two": (2.0**-30 * THIRDS, 2.0**-30),
+    "far from zero": (np.round(1e6 + RNG.choice([0.0, 1e-6, 2e-6, 1.0], 200), 6), 1e-6),
+    "pairs": ([500.0, 500.01, 800.0, 800.01], 0.01),
+    "pairs in float32": (np.float32([500.0, 500.01, 800.0, 800.01]), 0.01),
+    "integers": ([0, 1, 100_000, 100_001, 16_000_000, 16_000_001], 1.0),
+    "ratings and a code": (np.append(np.arange(11) / 2, 1e6), 0.5),
+    "ratings, one of them odd, and a code": (np.append(np.arange(11), [3.7, 1e6]), 0.3),
+}
+
+
+@pytest.mark.parametrize(("values", "step"), FINE.values(), ids=FINE)
+def test_a_fine_step_beside_a_wide_spread_is_kept(values, step):
+    assert smallest_difference(np.asarray(values, dtype=float)) == pytest.approx(step, rel=2e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_continuous_targets_have_next_to_no_step(dtype):
+    """No groups of values are taken for one, however many values there are."""
+    for n in (200, 100_000):
+        y = np.random.default_rng(n).normal(size=n)
+        two = np.append(1e-3 * y, 1000.0 + 1e-3 * y)
+        for values, scale in ((y, 1.0), (np.exp(3 * y), 1.0), (two, 1e-3)):
+            exact = np.diff(np.unique(values.astype(dtype).astype(float)))
+            found = smallest_difference(values.astype(dtype).astype(float))
+            assert exact.min() <= found < max(1e-3 * scale, 2 * exact.min())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_experts_do_not_collapse_onto_differences_of_readings(seed):
+    """Some differences of readings, 0.1 apart, are 1e-15 apart: no expert fits inside."""
+    X, warm, cold = readings(seed)
+    model = MoERegressor(inference="map", random_state=0).fit(X, warm - cold)
+    assert model.sigma_.min() >= 0.0999 / np.sqrt(12.0)
+
+
+def test_differences_of_readings_can_be_sampled():
+    X, warm, cold = readings(0)
+    model = MoERegressor(draws=200, tune=200, chains=2, random_state=0, n_jobs=2)
+    model.fit(X, warm - cold)
+    assert model.sigma_.min() >= 0.0999 / np.sqrt(12.0)
+
+
+def test_a_target_that_is_constant_up_to_rounding_is_refused():
+    X, warm, _ = readings(0)
+    for y in (warm - np.round(warm - 0.1, 1), np.where(X[:, 0] > 0, 0.3, 0.1 + 0.2)):
+        assert smallest_difference(y) == 0.0
+        with pytest.raises(ValueError, match=r"constant up to rounding.*Check the target"):
+            MoERegressor(inference="map").fit(X, y)
+    fine = 1e6 + 1e-7 * np.arange(200)
+    assert smallest_difference(fine) > 0.0
+
+
 def test_rows_without_weight_do_not_set_the_step():
     X, y = ratings(60)
     weight = np.ones(62)

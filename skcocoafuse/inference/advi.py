@@ -6,7 +6,7 @@ from scipy import stats
 from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
-from skcocoafuse.inference.importance import resample
+from skcocoafuse.inference.importance import resample, uncorrected
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.pymc_sampler import quiet, unconstrained
 from skcocoafuse.model.problem import Problem
@@ -55,7 +55,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     log_posterior = kernel.log_posterior(pool)
     chosen, pareto_k = resample(log_posterior, normal.logpdf(pool), n_kept, MAX_PARETO_K, rng)
     if chosen is None:
-        chosen = np.flatnonzero(np.isfinite(log_posterior))[:n_kept]
+        chosen = uncorrected(log_posterior, n_kept)
     shape = (settings.chains, settings.draws)
     watch.lap("fitting")
     return EngineResult(

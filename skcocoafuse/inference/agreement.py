@@ -151,19 +151,28 @@ def _go_on(chains: list[Run], moved: dict[int, int], settings: Settings, rng) ->
 
 
 def _moves(kernel: Kernel, chains: list[Run], settings: Settings, rng) -> dict[int, int]:
-    """Chains that stay where there is hardly any mass, and the one where there is most."""
+    """Chains that stay where there is hardly any mass, and the one where there is most.
+
+    A chain that did not move at all tells nothing of the mass around it, and is moved.
+    """
     draws = _draws(kernel, chains)
+    still = np.ptp(draws.log_posterior, axis=1) == 0.0
     theta = _labelled(kernel, draws)
     seeds = rng.integers(2**31, size=len(chains))
 
     def estimate(number):
         return evidence.log_evidence(kernel, theta[number], np.random.default_rng(seeds[number]))
 
+    numbers = np.flatnonzero(~still)
     with ThreadPoolExecutor(settings.cores) as threads:
-        estimates = np.stack(list(threads.map(estimate, range(len(chains)))))
+        found = dict(zip(numbers.tolist(), threads.map(estimate, numbers), strict=True))
+    found = {number: each for number, each in found.items() if np.isfinite(each).all()}
+    if not found:
+        return {}
+    numbers, estimates = np.array(list(found)), np.stack(list(found.values()))
     best = int(np.median(estimates, axis=1).argmax())
-    poor = np.flatnonzero(evidence.clearly_less(estimates, estimates[best]))
-    return dict.fromkeys(poor.tolist(), best)
+    poor = numbers[evidence.clearly_less(estimates, estimates[best])]
+    return dict.fromkeys([*poor.tolist(), *np.flatnonzero(still).tolist()], int(numbers[best]))
 
 
 def _with_jumps(kernel: Kernel, draws: Draws, settings: Settings, rng) -> tuple[Draws, dict]:

@@ -74,18 +74,47 @@ def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
         for launch in launches:
             part = 1.0 if launch.begins is None else _FROM_A_DRAW
             own = dataclasses.replace(
-                settings, chains=launch.chains, cores=cores, tune=int(part * settings.tune)
+                settings,
+                # with more chains than draws ArviZ takes the axes for confused
+                draws=max(settings.draws, launch.chains),
+                chains=launch.chains,
+                cores=cores,
+                tune=max(1, int(part * settings.tune)),  # nutpie panics without a warm-up
             )
             seed = int(rng.integers(2**31))
             with _as_change_of_nutpie():
                 samplers.append(_start_sampler(_nutpie_model(launch), own, seed))
         traces = [sampler.wait() for sampler in samplers]
-    except BaseException:  # an interrupt above all: no chain goes on behind the user's back
+    except BaseException as error:  # no chain goes on behind the user's back
         for sampler in samplers:
-            sampler.cancel()
-        raise
+            _cancel(sampler)
+        if not _is_panic(error):
+            raise
+        raise RuntimeError(
+            f"nutpie's compiled code stopped ({error}) in chains of {settings.draws} draws after a "
+            f"warm-up of {settings.tune}. It needs a warm-up that is long enough to adapt in: give "
+            "more tune (500 by default). If it stops with that as well, use inference='pymc'."
+        ) from error
     with _as_change_of_nutpie():
-        return [_read(launch, trace) for launch, trace in zip(launches, traces, strict=True)]
+        return [
+            _read(launch, trace, settings.draws)
+            for launch, trace in zip(launches, traces, strict=True)
+        ]
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether Rust code panicked: its exceptions are no :class:`Exception`, and not importable."""
+    return type(error).__name__ == "PanicException"
+
+
+def _cancel(sampler) -> None:
+    """Stop chains; a sampler that panicked, and does so whenever it is asked, is let go."""
+    try:
+        sampler.cancel()
+    except BaseException as error:
+        if not _is_panic(error):
+            raise
+        vars(sampler).clear()  # or its destructor would ask again
 
 
 def mean_steps(runs: list[Run]) -> float:
@@ -94,13 +123,14 @@ def mean_steps(runs: list[Run]) -> float:
     return float(sum(values.sum() for values in steps) / sum(values.size for values in steps))
 
 
-def _read(launch: Launch, trace) -> Run:
+def _read(launch: Launch, trace, draws: int) -> Run:
+    """The last draws of a trace."""
     statistics = {
-        ours: np.asarray(trace.sample_stats[theirs].values)
+        ours: np.asarray(trace.sample_stats[theirs].values)[:, -draws:]
         for theirs, ours in _STATS.items()
         if theirs in trace.sample_stats
     }
-    z = np.asarray(trace.posterior["z"].values)
+    z = np.asarray(trace.posterior["z"].values)[:, -draws:]
     return Run(launch.kernel, launch.coordinates, z, statistics)
 
 

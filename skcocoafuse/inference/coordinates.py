@@ -46,9 +46,16 @@ class Coordinates:
 
     @classmethod
     def around(cls, u: np.ndarray, bends: np.ndarray) -> "Coordinates":
-        """Those in which draws u, (draws, n_parameters), have mean 0 and covariance 1."""
-        covariance = np.atleast_2d(np.cov(u.T))
-        few = u.shape[1] / len(u)  # a covariance of few draws need not have an inverse
+        """Those in which draws u, (draws, n_parameters), have mean 0 and covariance 1.
+
+        Entries that do not move say nothing of their width, and get that of a unit prior.
+        """
+        n_draws, size = u.shape
+        covariance = np.atleast_2d(np.cov(u.T)) if n_draws > 1 else np.zeros((size, size))
+        still = (np.ptp(u, axis=0) == 0.0) | (np.diag(covariance) == 0.0)
+        covariance[still, :], covariance[:, still] = 0.0, 0.0
+        covariance[still, still] = 1.0
+        few = size / n_draws  # a covariance of few draws need not have an inverse
         factor = np.linalg.cholesky(covariance + few * np.diag(np.diag(covariance)))
         return cls(u.mean(axis=0), factor, bends)
 

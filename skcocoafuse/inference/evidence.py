@@ -60,8 +60,15 @@ def bridge(own: np.ndarray, drawn: np.ndarray) -> float:
     ----------
     own, drawn : ndarray of shape (draws,)
         Log ratio of the first density to the second at draws of the first, of the second.
+
+    Returns
+    -------
+    float
+        NaN where no draw of the second lies where the first has a density.
     """
     drawn = np.where(np.isfinite(drawn), drawn, -np.inf)
+    if not np.isfinite(drawn).any():
+        return np.nan
     estimate = np.median(own)
     for _ in range(_ROUNDS):
         up = np.logaddexp.reduce(drawn - np.logaddexp(drawn, estimate))

@@ -31,9 +31,37 @@ def resample(
     pareto_k : float
     """
     log_ratio = log_posterior - log_proposal
-    log_ratio[~np.isfinite(log_ratio)] = -np.inf
+    finite = np.isfinite(log_ratio)
+    if not finite.any():
+        return None, np.inf
+    log_ratio[~finite] = -np.inf
     log_weight, pareto_k = smooth_importance_weights(log_ratio)
     if not pareto_k <= max_pareto_k:
         return None, float(pareto_k)
-    weight = np.exp(log_weight)
-    return rng.choice(len(weight), n, p=weight / weight.sum()), float(pareto_k)
+    return rng.choice(len(log_weight), n, p=np.exp(log_weight)), float(pareto_k)
+
+
+def uncorrected(log_posterior: np.ndarray, n: int) -> np.ndarray:
+    """The first n of the proposals that the posterior allows, over again where these are fewer.
+
+    Parameters
+    ----------
+    log_posterior : ndarray of shape (proposals,)
+    n : int
+
+    Returns
+    -------
+    chosen : ndarray of int, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If none of the proposals has a finite density.
+    """
+    finite = np.flatnonzero(np.isfinite(log_posterior))
+    if not finite.size:
+        raise ValueError(
+            f"None of {log_posterior.size} draws of the approximation has a posterior density: it "
+            "did not settle. Use inference='nuts' or 'laplace', or another random_state."
+        )
+    return np.resize(finite, n)

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import stats
 
+from skcocoafuse._monte_carlo import log_shares
 from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.coordinates import Coordinates
@@ -37,8 +38,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     modes = sorted(modes, key=lambda mode: -mode.log_mass)[:_MAX_NORMALS]
     watch.lap("optimisation")
     normals = [mode.normal for mode in modes]
-    log_mass = np.array([mode.log_mass for mode in modes])
-    log_share = log_mass - logsumexp(log_mass)
+    log_share = log_shares(np.array([mode.log_mass for mode in modes]))
     n_kept = settings.chains * settings.draws
     for pool_size, limit in ((_FIRST_POOL, _HOPELESS), (_POOL * n_kept, MAX_PARETO_K)):
         counts = rng.multinomial(pool_size, np.exp(log_share))
@@ -52,7 +52,8 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         theta = pool[chosen].reshape(settings.chains, settings.draws, -1)
         log_posterior = log_posterior[chosen].reshape(theta.shape[:2])
     else:
-        chains_each = -(-settings.chains // len(modes))
+        normals = normals[:n_kept]  # a draw of each at least, of the heaviest if they are more
+        chains_each = min(-(-settings.chains // len(normals)), n_kept // len(normals))
         normals = [normal for normal in normals for _ in range(chains_each)]
         theta = np.stack(_draw(normals, [n_kept // len(normals)] * len(normals), rng))
         log_posterior = kernel.log_posterior(theta)

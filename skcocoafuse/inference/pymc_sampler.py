@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     kernel = Kernel(problem)
     mode = starts.begin(kernel, settings, rng)[0]
     watch.lap("optimisation")
-    arguments = {
+    arguments: dict[str, Any] = {
         "draws": settings.draws,
         "tune": settings.tune,
         "chains": settings.chains,
@@ -39,16 +40,20 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         "nuts_sampler": "pymc",  # the one sampler of both PyMC lines that honours initvals
         "init": "adapt_diag",  # the default would move the start by up to 1 in every coordinate
     }
+    arguments.update(settings.options)
+    n_draws = arguments["draws"]
+    # with more chains than draws ArviZ takes the axes for confused
+    arguments["draws"] = max(n_draws, arguments["chains"])
     with build_pymc_model(problem), quiet(not settings.progress_bar):
-        trace = pm.sample(**{**arguments, **settings.options})
+        trace = pm.sample(**arguments)
     watch.lap("sampling")
     statistics = trace.sample_stats
-    theta = unconstrained(problem, trace.posterior)
+    theta = unconstrained(problem, trace.posterior)[:, -n_draws:]
     return EngineResult(
         theta=theta,
         log_posterior=kernel.log_posterior(theta),  # samplers give it different names
         stats={
-            ours: np.asarray(statistics[theirs].values)
+            ours: np.asarray(statistics[theirs].values)[:, -n_draws:]
             for theirs, ours in _STATS.items()
             if theirs in statistics
         },

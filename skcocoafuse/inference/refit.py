@@ -78,5 +78,5 @@ def _posterior(problem: Problem, inference: str, settings: Settings) -> tuple[Po
     posterior = Posterior(
         problem.spec, problem.spec.unpack(result.theta), result.log_posterior, result.stats
     )
-    posterior, found = diagnostics.judge(problem, posterior, {})
+    posterior, found = diagnostics.judge(problem, posterior, {}, result.independent)
     return posterior, diagnostics.converged({**found, **result.info})

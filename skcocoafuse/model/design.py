@@ -28,8 +28,10 @@ class Scale:
             return cls(np.zeros(values.shape[1:]), np.ones(values.shape[1:]))
         share = weight / weight.sum()
         loc = share @ values
-        spread = np.sqrt(share @ (values - loc) ** 2)
         size = np.abs(values).max(axis=0)
+        # squares of very large and very small values are no numbers; powers of two round nothing
+        unit = np.ldexp(1.0, np.frexp(size)[1] - 1)
+        spread = unit * np.sqrt(share @ ((values - loc) / unit) ** 2)
         constant = spread <= 10 * np.finfo(float).eps * size
         return cls(loc, np.where(constant, 1.0, spread))
 
@@ -89,10 +91,65 @@ class Units:
         )
 
 
+# What arithmetic in floating point may have added to recorded values. Sums and means of a few
+# values are off by a few units in the last of their digits; differences of values that are up to
+# a few hundred times as large, also in other units afterwards, by more of those of float64.
+_FEW_UNITS = 16.0
+_AFTER_CANCELLATION = 2.0**12 * float(np.finfo(np.float64).eps)  # of the largest value
+_MOST = 2.0**-8  # of the largest value, whatever digits say
+_OWN_UNITS = 2.0**10  # of the last digit that two values have themselves
+_EXACT = 2.0**-16  # what integers, halves, and readings of 16 bits are multiples of
+
+
 def smallest_difference(values: np.ndarray) -> float:
-    """Smallest difference between two distinct values; 0 if all are equal."""
+    """Smallest difference between two distinct values; 0 if all are equal.
+
+    Values that differ only by how floating point rounded them (float64, or float32 before they
+    came here) are one value: of differences of readings with one decimal some are 1e-15 apart,
+    but the smallest difference is 0.1. Where values so close to one another do not form groups,
+    but lie everywhere, they are distinct.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Finite.
+    """
     distinct = np.unique(values)
-    return float(np.diff(distinct).min()) if len(distinct) > 1 else 0.0
+    gaps, unit = np.diff(distinct), _last_digit(distinct)
+    rounding = _rounding_errors(distinct, unit)
+    apart = gaps > rounding
+    if not apart.any():
+        least = min(_FEW_UNITS * unit.min(), _AFTER_CANCELLATION * np.abs(distinct).max())
+        return 0.0 if np.ptp(distinct) <= least else float(gaps.min())
+    first, last = np.append(True, apart), np.append(apart, True)
+    in_groups = (distinct[last] - distinct[first]).max() <= rounding.max()
+    return float((gaps[apart] if in_groups else gaps).min())
+
+
+def _last_digit(values: np.ndarray) -> np.ndarray:
+    """What the last binary digit of every value is worth; infinity for 0, which has none."""
+    fraction, exponent = np.frexp(values)
+    digits = np.abs(np.ldexp(fraction, 53)).astype(np.int64)
+    unit = np.ldexp((digits & -digits).astype(np.float64), exponent - 53)
+    return np.where(values == 0.0, np.inf, unit)
+
+
+def _rounding_errors(distinct: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """How far apart sorted neighbors may be by rounding alone, (n - 1,).
+
+    The binary digits of values tell how they were computed: there are 53 in float64 and 24 in
+    float32, fewer where the leading ones canceled. So errors are relative to the digits that
+    values have in the median and to the largest of them, since small ones may be differences of
+    such. But a neighbor with many more digits than such a difference would leave is known better,
+    and integers and the like are exact.
+    """
+    rounded = unit < _EXACT
+    if not rounded.any():
+        return np.zeros(len(distinct) - 1)
+    of_digits = _FEW_UNITS * float(np.median(unit[rounded] / np.abs(distinct[rounded])))
+    relative = max(min(of_digits, _MOST), _AFTER_CANCELLATION)
+    own = _OWN_UNITS * np.minimum(unit[:-1], unit[1:])
+    return np.minimum(relative * np.abs(distinct).max(), own)
 
 
 def rounding_variance(resolution: float) -> float:

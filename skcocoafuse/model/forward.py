@@ -25,6 +25,7 @@ from scipy import special
 from skcocoafuse.model.spec import Parameters
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+_FARTHEST = 1e70  # of a standardised target; its square over a variance is a number
 
 
 class Ops(NamedTuple):
@@ -155,6 +156,20 @@ def component_log_density(ops: Ops, mixture: Components, y):
 def log_density(ops: Ops, mixture: Components, y):
     """Log p(y | x) of every row, shape (..., rows)."""
     return ops.logsumexp(component_log_density(ops, mixture, y))
+
+
+def responsibilities(mixture: Components, y) -> np.ndarray:
+    """Probability that each component produced y, (..., rows, M), for y of shape (rows,).
+
+    The exponents are taken relative to the nearest component's before anything is added, so rows
+    sum to one however far y is; where squares would overflow, infinity included, it is as far as
+    squares reach.
+    """
+    error = np.clip(y, -_FARTHEST, _FARTHEST)[..., None] - mixture.mean
+    distance = error**2 / mixture.variance
+    distance -= distance.min(axis=-1, keepdims=True)
+    terms = mixture.log_weight - 0.5 * (distance + np.log(mixture.variance))
+    return np.exp(NUMPY.log_softmax(terms))
 
 
 def probability_below(mixture: Components, y):

@@ -29,8 +29,7 @@ def random_targets(rng: np.random.Generator, spec: ModelSpec, parameters: Parame
     return out
 
 
-def unfused_log_density(parameters: Parameters, designs, y) -> np.ndarray:
-    """Log a_i + log N(y; mu_i, s_i^2), (..., rows, M): what tells experts apart at any beta."""
+def unfused_mixture(parameters: Parameters, designs) -> forward.Components:
+    """The experts themselves, which differ at any beta, as a mixture of every draw and row."""
     parameters = forward.draws_innermost(parameters)
-    mixture = forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], 1.0)
-    return forward.component_log_density(forward.NUMPY, mixture, y)
+    return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], 1.0)

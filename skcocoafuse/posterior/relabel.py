@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skcocoafuse.model import forward
-from skcocoafuse.model.mixtures import unfused_log_density
+from skcocoafuse.model.mixtures import unfused_mixture
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Parameters
 
@@ -60,8 +60,8 @@ def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray)
 def anchor_responsibilities(problem: Problem, flat: Parameters) -> tuple[np.ndarray, np.ndarray]:
     """Responsibilities of the unfused experts (draws, anchors, M), and the anchors' y."""
     anchors = problem.anchors(N_ANCHORS)
-    terms = unfused_log_density(flat, anchors.designs, anchors.y)
-    return np.exp(forward.NUMPY.log_softmax(terms)), anchors.y
+    mixture = unfused_mixture(flat, anchors.designs)
+    return forward.responsibilities(mixture, anchors.y), anchors.y
 
 
 def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:

@@ -191,7 +191,7 @@ class PredictiveDistribution:
         return out if x.ndim == 2 else out[:, 0]
 
     def over_components(self, function) -> None:
-        """Call ``function(rows, weight, mean, sd)`` for blocks of rows, as :class:`MixtureBlocks`."""
+        """Call ``function(rows, weight, mean, sd)`` for blocks of rows; arrays as in ``mixture``."""
         self._blocks.over_components(function, self._designs)
 
     # -- moments -----------------------------------------------------------------------
@@ -415,12 +415,11 @@ class PredictiveDistribution:
     def responsibilities(self, y) -> np.ndarray:
         """Posterior mean probability that each expert produced ``y``, (rows, n_experts)."""
         own = self._blocks
-        y = (np.asarray(y, dtype=np.float64) - own.loc) / own.scale
+        y = (np.broadcast_to(np.asarray(y, dtype=np.float64), (len(self),)) - own.loc) / own.scale
         out = np.empty((len(self), own.spec.n_experts))
 
         def fill(rows, block, weight):
-            terms = forward.component_log_density(forward.NUMPY, block, y[rows])
-            responsibility = np.exp(forward.NUMPY.log_softmax(terms))
+            responsibility = forward.responsibilities(block, y[rows])
             out[rows] = (weight[..., None] * responsibility).sum(axis=0)
 
         self._blocks.over_draws(fill, self._designs)

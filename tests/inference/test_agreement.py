@@ -46,6 +46,21 @@ def test_chains_go_on_where_that_can_help(shifts, expected):
     assert not goes_on(50)
 
 
+def stood_still(run):
+    """The run as if no step had been accepted after the first draw."""
+    return dataclasses.replace(run, z=np.repeat(run.z[:, :1], run.z.shape[1], axis=1))
+
+
+def test_a_chain_that_stood_still_is_moved_to_one_that_did_not():
+    kernel, runs = shifted_runs([0.0, 0.1, 0.0])
+    runs[0] = stood_still(runs[0])
+    moved = agreement._moves(kernel, runs, QUICK, np.random.default_rng(0))
+    assert list(moved) == [0]
+    assert moved[0] in (1, 2)
+    none = [stood_still(run) for run in runs]
+    assert agreement._moves(kernel, none, QUICK, np.random.default_rng(0)) == {}
+
+
 def launches_of(runs):
     return [chains.Launch(run.kernel, run.coordinates, len(run.z)) for run in runs]
 

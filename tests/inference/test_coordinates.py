@@ -100,3 +100,18 @@ def test_round_coordinates_whiten_the_curvature():
     assert np.linalg.eigvalsh(curvature).min() > 0.1  # so nothing was floored
     np.testing.assert_allclose(white, np.eye(kernel.n_parameters), atol=1e-3)
     np.testing.assert_allclose(coordinates.to_theta(np.zeros(kernel.n_parameters)), mode.theta)
+
+
+@pytest.mark.parametrize("n_draws", [1, 2, 50])
+def test_entries_that_do_not_move_have_the_width_of_a_unit_prior(n_draws):
+    """All of a chain that never moved, or some beside others."""
+    rng = np.random.default_rng(0)
+    u = np.full((n_draws, 3), [0.1, -5.0, 1e6])  # sums of the first are rounded
+    bends = np.zeros((3, 2))
+    for move in (0.0, 1e-9):
+        u[:, 0] += move * rng.normal(size=n_draws)
+        frame = Coordinates.around(u, bends)
+        widths = np.sqrt(np.diag(frame.factor @ frame.factor.T) / (1.0 + 3 / n_draws))
+        expected = u[:, 0].std(ddof=1) if move and n_draws > 1 else 1.0
+        np.testing.assert_allclose(widths, [expected, 1.0, 1.0], rtol=1e-6)
+        np.testing.assert_allclose(frame.to_theta(frame.from_theta(u)), u, rtol=1e-12)

@@ -1,25 +1,35 @@
 """What every engine promises, and what each alone does."""
 
 import dataclasses
+import gc
 import re
 import signal
 import sys
 import threading
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
 from skcocoafuse._arviz import ess
 from skcocoafuse._monte_carlo import rhat
-from skcocoafuse.exceptions import KernelFallbackWarning
+from skcocoafuse.diagnostics import converged
+from skcocoafuse.exceptions import (
+    ChainMixingWarning,
+    CollapsedExpertWarning,
+    KernelFallbackWarning,
+)
 from skcocoafuse.inference import (
     ENGINE_NAMES,
     ENGINES,
     Settings,
     get_engine,
+    importance,
+    laplace,
     nuts,
     progress,
     pymc_sampler,
@@ -189,6 +199,55 @@ def test_the_fallback_warning_points_at_the_users_line(monkeypatch, transition):
     ):
         MoERegressor(random_state=0).fit(X, y)
     assert record[0].filename == __file__
+
+
+STILL = {"draws": 120, "tune": 1, "n_jobs": 2}  # in these fits chains accept no step
+
+
+@pytest.mark.parametrize(("chains", "seed"), [(1, 3), (2, 0), (4, 1)])
+def test_a_warm_up_too_short_to_move_ends_in_a_warning(switch, chains, seed):
+    X, y = switch[0][:80], switch[1][:80]
+    with pytest.warns(ChainMixingWarning, match="more tune"):
+        model = MoERegressor(**STILL, chains=chains, random_state=seed).fit(X, y)
+    assert np.isfinite(model.predict(X, return_std=True)).all()
+    assert not converged(model.diagnostics_)
+    if model.diagnostics_["still_chains"] == list(range(chains)):
+        with pytest.raises(ValueError, match=r"none of the chains.*has moved.*more tune"):
+            model.loo()
+
+
+@pytest.mark.parametrize("name", ["nuts", "laplace", "map"])
+@pytest.mark.parametrize(("draws", "chains"), [(1, 1), (1, 3), (2, 4), (5, 1)])
+def test_few_draws_are_as_many_as_asked_for_and_said_to_be_few(switch, name, draws, chains):
+    X, y = switch[0][:60], switch[1][:60]
+    model = MoERegressor(inference=name, draws=draws, tune=30, chains=chains, random_state=0)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    shape = model.posterior_.log_posterior.shape
+    if name == "nuts":
+        assert shape == (chains, draws)
+    assert 1 <= np.prod(shape) <= draws * chains
+    assert np.isfinite(model.predict(X, return_std=True)).all()
+    said = [w.message for w in record if not isinstance(w.message, CollapsedExpertWarning)]
+    assert all(isinstance(message, ConvergenceWarning) for message in said)
+    assert bool(said) == (name != "map")
+    assert not any("nan" in str(message) for message in said)
+
+
+def test_a_panic_of_nutpie_is_an_error_that_says_what_to_do(monkeypatch, capfd):
+    """Rust's panics are no exceptions for Python: an "except Exception" would not see them."""
+    start_sampler = nutpie_chains._start_sampler
+
+    def without_warm_up(model, settings, seed):
+        tune = settings.tune if settings.tune < QUICK.tune else 0  # pilots have theirs
+        return start_sampler(model, dataclasses.replace(settings, tune=tune), seed)
+
+    monkeypatch.setattr(nutpie_chains, "_start_sampler", without_warm_up)
+    with pytest.raises(RuntimeError, match=r"compiled code stopped.*warm-up of 120\..*more tune"):
+        nuts.sample(make_problem(2, n=40), QUICK)
+    gc.collect()
+    assert "Exception ignored" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("depth", [0, 2.5, "a", True])
@@ -455,6 +514,59 @@ def test_laplace_with_trusted_weights_is_the_posterior():
     laplace, chains = (get_engine(name)(problem, settings) for name in ("laplace", "nuts"))
     assert laplace.info["pareto_k"] < 0.7
     assert_same_moments(laplace, chains, atol=0.1)
+
+
+@pytest.mark.parametrize(("draws", "chains"), [(1, 1), (2, 1), (1, 4), (3, 2), (1, 9)])
+def test_laplace_has_a_draw_in_every_chain(monkeypatch, draws, chains):
+    """Of modes more than draws the heaviest have one each."""
+    monkeypatch.setattr(laplace, "resample", lambda *arguments: (None, np.inf))
+    problem = make_problem(3, n=100)
+    settings = dataclasses.replace(QUICK, draws=draws, chains=chains)
+    result = laplace.sample(problem, settings)
+    n_chains, n_draws = result.log_posterior.shape
+    assert n_draws >= 1
+    assert n_chains * n_draws <= draws * chains
+    assert n_chains >= min(draws * chains, 2)  # there are several modes
+    np.testing.assert_allclose(result.log_posterior, Kernel(problem).log_posterior(result.theta))
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e4, 1e6, 1e12])
+def test_laplace_takes_rows_of_any_weight(weight):
+    """Log masses of 1e6 and more have no digits left for shares that sum to one."""
+    r = np.random.default_rng(0)
+    X = r.normal(size=(200, 1))
+    y = 2 * X[:, 0] + 0.3 * (1 + (X[:, 0] > 0)) * r.normal(size=200)
+    model = MoERegressor(inference="laplace", draws=100, random_state=0)
+    model = fit_quietly(model, X, y, sample_weight=np.full(200, weight))
+    assert np.isfinite(model.predict(X, return_std=True)).all()
+
+
+def test_draws_of_an_approximation_that_has_few_with_a_density_are_there_again():
+    log_posterior = np.array([-np.inf, 3.0, np.nan, 2.0, np.inf])
+    np.testing.assert_array_equal(importance.uncorrected(log_posterior, 5), [1, 3, 1, 3, 1])
+    np.testing.assert_array_equal(importance.uncorrected(log_posterior, 1), [1])
+    with pytest.raises(ValueError, match=r"None of 2 draws.*inference='nuts'"):
+        importance.uncorrected(log_posterior[[0, 2]], 5)
+    nowhere = np.full(100, -np.inf)
+    rng = np.random.default_rng(0)
+    assert importance.resample(nowhere, np.zeros(100), 5, 0.7, rng) == (None, np.inf)
+
+
+def test_advi_keeps_as_many_draws_as_asked_for(monkeypatch):
+    """Where most draws of the approximation have no posterior density."""
+    log_posterior = Kernel.log_posterior
+
+    def mostly_none(kernel, theta):
+        values = log_posterior(kernel, theta)
+        values[3:] = np.nan
+        return values
+
+    monkeypatch.setattr(Kernel, "log_posterior", mostly_none)
+    settings = dataclasses.replace(QUICK, draws=5, options={"method": "advi", "n": 10})
+    result = get_engine("advi")(make_problem(2, n=40), settings)
+    assert result.theta.shape[:2] == result.log_posterior.shape == (2, 5)
+    assert np.isfinite(result.log_posterior).all()
+    assert result.independent
 
 
 @pytest.mark.slow

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from skcocoafuse import BoERegressor, MoERegressor
+from skcocoafuse.diagnostics import converged
 from skcocoafuse.exceptions import InfluentialRowsWarning
-from skcocoafuse.inference.refit import refit_bad_rows
+from skcocoafuse.inference.refit import _posterior, refit_bad_rows
+from tests.conftest import fit_quietly
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,18 @@ def test_an_outlier_is_named_and_refitted(transition):
     assert result.pointwise[7] < rough.pointwise[7] - 0.1  # weights see too few bad draws
     assert result.p_loo > rough.p_loo
     assert "0 bad Pareto k, 1 refitted" in repr(result)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_independent_draws_are_judged_as_those_of_fits(switch, seed):
+    """As a Markov chain these 120 draws pass; resampled ones count once, and are too few."""
+    X, y = switch[0][:60], switch[1][:60]
+    model = MoERegressor(1, inference="laplace", draws=30, random_state=seed, n_jobs=1)
+    fit_quietly(model, X, y)
+    posterior, settled = _posterior(model._problem, "laplace", model._settings())
+    np.testing.assert_array_equal(posterior.log_posterior, model.posterior_.log_posterior)
+    assert settled == converged(model.diagnostics_)
+    assert not settled
 
 
 @pytest.mark.slow

@@ -50,6 +50,15 @@ def test_constant_columns_become_zero():
         assert scale.scale[0] == 1.0
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-20, 1e20, 1e200, 1e300])
+def test_scales_are_those_of_the_values_however_large_these_are(size):
+    """Squares of very large and of very small numbers are none."""
+    one, other = Scale.fit(X, ONES, True), Scale.fit(size * X, ONES, True)
+    np.testing.assert_allclose(other.loc / size, one.loc)
+    np.testing.assert_allclose(other.scale / size, one.scale)
+    np.testing.assert_allclose(one.scale, X.std(axis=0), rtol=1e-14)
+
+
 def test_original_units_undo_the_standardisation():
     part = fit(None)
     b, w = np.array([0.3, -1.0]), np.random.default_rng(0).normal(size=(2, 3))

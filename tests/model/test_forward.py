@@ -126,3 +126,22 @@ def test_numpy_and_pytensor_agree(behavior):
     with pytensor.config.change_flags(mode="FAST_COMPILE"):
         found = pytensor.function([], graph)()
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
+def test_responsibilities_are_probabilities_however_far_targets_are(behavior):
+    """Bayes' rule where densities are numbers; beyond them the limit: the widest component's."""
+    problem = make_problem(3, behavior=behavior, n=20)
+    theta = np.random.default_rng(0).normal(size=(4, problem.spec.n_parameters))
+    mixture = mixture_of(problem.spec, problem.spec.unpack(theta), problem.designs)
+    terms = forward.component_log_density(forward.NUMPY, mixture, problem.y)
+    expected = np.exp(terms) / np.exp(terms).sum(axis=-1, keepdims=True)
+    found = forward.responsibilities(mixture, problem.y)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    gate = np.exp(mixture.log_weight)
+    widest = np.eye(3)[np.argmax(mixture.variance, axis=-1)]
+    limit = gate if behavior == 0.0 else np.broadcast_to(widest, gate.shape)
+    for far in (1e60, 1e200, 1e308, np.inf, -1e200, -np.inf):
+        with np.errstate(all="raise", under="ignore"):
+            found = forward.responsibilities(mixture, np.full(20, far))
+        np.testing.assert_allclose(found, limit, atol=1e-12)
