@@ -2,6 +2,7 @@
 
 import faulthandler
 import json
+import os
 import resource
 import sys
 import warnings
@@ -16,9 +17,16 @@ _MEMORY = 2 * 2**30  # bytes of data that the process may have: the files are of
 
 
 def bound() -> None:
-    """Memory of this process from here on."""
+    """Limit the memory of this process from here on, and end it if it starts another."""
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+    sys.addaudithook(_starts_nothing)
     warnings.simplefilter("ignore")
+
+
+def _starts_nothing(event, arguments) -> None:
+    if event in ("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"):
+        sys.stderr.write(f"{event} {arguments}")
+        os._exit(1)  # an exception could be caught
 
 
 @contextmanager
@@ -37,6 +45,8 @@ def outcome(path) -> tuple[str, object]:
         with watchdog():
             return "loaded", load(path)
     except ValueError as error:
+        if "MemoryError" in str(error):  # too late: others of the machine had none either
+            raise RuntimeError("memory was spent on a file that is refused") from error
         return "refused", str(error)
 
 
