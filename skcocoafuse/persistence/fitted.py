@@ -67,8 +67,8 @@ def arrays_of(state: FittedState) -> dict[str, tuple[tuple[str, ...], np.ndarray
     }
     for design in state.designs.values():
         if design.inputs is not None:  # all parts see the same rows
-            # Numbers only so far. Inputs with text would be one array for each column: text as
-            # bytes of a fixed size, UTF-8, with characters along an axis of their own.
+            # Numbers so far. Columns of text would be codes here and levels among the values, or
+            # arrays of bytes of a fixed size, UTF-8; _training_inputs makes of them what they were.
             arrays["X"] = (("row", "feature"), design.inputs)
     return {name: (dims, array) for name, (dims, array) in arrays.items() if array.size}
 
@@ -131,7 +131,8 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
         If something is missing, of another kind, or of another shape than the rest.
     """
     names_in, n_features = _inputs(arrays, values)
-    y, weight, X = _rows(arrays, n_features)
+    y, weight = _rows(arrays)
+    X = _training_inputs(arrays, (len(y), n_features))
     labels = {
         part: demands.strings(values["designs"][part]["names"], f"designs.{part}.names")
         for part in PARTS
@@ -177,14 +178,19 @@ def _inputs(arrays, values: dict[str, Any]) -> tuple[np.ndarray | None, int]:
     return names, n_features
 
 
-def _rows(arrays, n_features: int):
-    """Target and weight of the rows, and what transformers were fitted to, if there were any."""
+def _rows(arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Target and weight of the rows."""
     shape = arrays["y"].shape
     check(len(shape) == 1, "y", "one axis")
     y, weight = (_numbers(arrays, name, shape) for name in ("y", "sample_weight"))
     right = (weight >= 0).all() and weight.any()
     check(right, "sample_weight", "no negative number, and a positive one")
-    return y, weight, _numbers(arrays, "X", (*shape, n_features)) if "X" in arrays else None
+    return y, weight
+
+
+def _training_inputs(arrays, shape: tuple[int, int]) -> np.ndarray | None:
+    """What transformers were fitted to, if there were any; only they see it."""
+    return _array(arrays, "X", shape, "f") if "X" in arrays else None
 
 
 def _design(

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import arviz
 import h5py
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -206,12 +207,19 @@ def test_hdf5_alone_is_enough_to_predict(model, path, data):
 def test_xarray_and_arviz_read_it(model, path):
     posterior = xarray.open_dataset(path, group="posterior", engine="h5netcdf")
     assert posterior["expert_coef"].dims == ("chain", "draw", "expert", "expert_feature")
-    own = model.to_arviz(log_likelihood=False, posterior_predictive=False)["posterior"]
-    for name in own.data_vars:
-        np.testing.assert_array_equal(posterior[name].values, own[name].values)
-    names = posterior["expert_feature"].values.tolist()
-    assert names == own["expert_feature"].values.tolist()
     posterior.close()
+    groups = model.to_arviz(log_likelihood=False, posterior_predictive=False)
+    for group in ("posterior", "sample_stats", "observed_data", "constant_data"):
+        with xarray.open_dataset(path, group=group, engine="h5netcdf") as found:
+            own = groups[group]
+            assert set(found.variables) == set(own.variables)
+            assert set(found.coords) == set(own.coords)
+            assert found.attrs["inference_library"] == "skcocoafuse"
+            for name, variable in own.variables.items():
+                assert found[name].dims == variable.dims
+                kinds = {found[name].dtype.kind, variable.dtype.kind}
+                assert len(kinds) == 1 or kinds == {"O", "U"}  # text
+                np.testing.assert_array_equal(found[name].values, variable.values)
     assert "sigma" in arviz.from_netcdf(path)["posterior"]
     with xarray.open_dataset(path) as file:  # what it is shows without the engine's name
         assert file.attrs["estimator"] == type(model).__name__
@@ -314,7 +322,8 @@ def test_what_load_would_refuse_is_not_written(data, tmp_path):
 def test_the_number_of_jobs_of_a_transformer_is_not_kept(data, tmp_path):
     X, y, _ = data
     made = quadratic().set_params(n_jobs=2)
-    model = MoERegressor(inference="map", expert_features=made).fit(X, y)
+    with joblib.parallel_config("threading"):
+        model = MoERegressor(inference="map", expert_features=made).fit(X, y)
     model.save(tmp_path / "fit.nc")
     loaded = load(tmp_path / "fit.nc")
     assert loaded.expert_features.n_jobs is None
