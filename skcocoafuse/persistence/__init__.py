@@ -61,7 +61,9 @@ def write(path, kind: type, parameters: dict[str, Any], state: FittedState, grou
         )
     content = _content(kind, parameters, state, groups)
     try:
-        _state_in(unpack(content, path), state.problem.spec.behavior)
+        contents = unpack(content, path)
+        _parameters_in(contents)
+        _state_in(contents, state.problem.spec.behavior)
     except Exception as error:  # whatever reading it would raise
         raise ValueError(
             f"save() wrote nothing to {path}, because load() would refuse it: "
@@ -120,9 +122,7 @@ def read(path, kinds: Mapping[str, tuple[type, float | None]]) -> Saved:
         )
     kind, behavior = kinds[name]
     try:
-        parameters = decode(index["parameters"])
-        if not isinstance(parameters, dict):
-            raise ValueError("parameters must be names and values")
+        parameters = _parameters_in(contents)
         state = _state_in(contents, behavior)
     except Exception as error:  # damage can cause any; the cause stays attached
         raise ValueError(
@@ -131,6 +131,13 @@ def read(path, kinds: Mapping[str, tuple[type, float | None]]) -> Saved:
             "load it with the versions it was saved with."
         ) from error
     return Saved(kind, parameters, state)
+
+
+def _parameters_in(contents: Contents) -> dict[str, Any]:
+    parameters = decode(contents.index["parameters"])
+    if not isinstance(parameters, dict):
+        raise ValueError("parameters must be names and values")
+    return parameters
 
 
 def _state_in(contents: Contents, behavior: float | None) -> FittedState:

@@ -5,6 +5,7 @@ its `memory` names a folder, whose pickles fitting would read.
 """
 
 import string
+from numbers import Integral
 from typing import Any
 
 from sklearn import preprocessing
@@ -30,6 +31,7 @@ _NAME_FIELDS = {"feature_name", "transformer_name"}  # of ColumnTransformer's ow
 # splines and polynomials, each inside another, needs several.
 _ROOM = 16
 _LEAST_ROOM = 100  # a polynomial in one input, of a high degree
+_MAX_COLUMNS = 10_000  # of one that is not fitted, as in a parameter: its inputs are not known
 _MAX_DEGREE = 50  # time of a spline grows by its square, and far below that accuracy is lost
 
 
@@ -45,7 +47,8 @@ def transformer_from(kind: str, parameters: dict[str, Any]):
     Raises
     ------
     TypeError, ValueError
-        If there is no such kind, or it has no such parameter, or one that is more than data.
+        If there is no such kind, or it has no such parameter, or one that is more than data or that
+        would make very many columns.
     """
     if kind not in TRANSFORMERS:
         raise ValueError(f"unknown transformer {kind!r}; known are {list(TRANSFORMERS)}")
@@ -57,7 +60,9 @@ def transformer_from(kind: str, parameters: dict[str, Any]):
             f"{kind}.verbose_feature_names_out must have no fields but {sorted(_NAME_FIELDS)}, "
             f"without formats; got {template!r}"
         )
-    return TRANSFORMERS[kind](**parameters)
+    made = TRANSFORMERS[kind](**parameters)
+    check_cost(made, 1, _MAX_COLUMNS)
+    return made
 
 
 def _is_plain_template(template: str) -> bool:
@@ -97,7 +102,7 @@ def _spend(transformer, n_inputs: int, left: int, most: int) -> int:
         left -= n_inputs * (degree + _at_most(n_knots, most, "n_knots", transformer))
     elif isinstance(transformer, preprocessing.PolynomialFeatures):
         degrees = transformer.degree
-        degrees = [degrees] if isinstance(degrees, int) else list(degrees)
+        degrees = [degrees] if isinstance(degrees, Integral) else list(degrees)
         degree = max(_at_most(k, _MAX_DEGREE, "degree", transformer) for k in degrees)
         left -= _n_monomials(n_inputs, degree, transformer.interaction_only, most)
     elif isinstance(transformer, FeatureUnion):
@@ -105,7 +110,7 @@ def _spend(transformer, n_inputs: int, left: int, most: int) -> int:
             left = _spend_part(part, n_inputs, left, most)
     elif isinstance(transformer, ColumnTransformer):
         for _, part, columns in transformer.transformers:
-            n_columns = 1 if isinstance(columns, int | str) else len(columns)
+            n_columns = 1 if isinstance(columns, Integral | str) else len(columns)
             left = _spend_part(part, n_columns, left, most)
         left = _spend_part(transformer.remainder, n_inputs, left, most)
     _at_most(most - left, most, "columns", transformer)
@@ -131,10 +136,10 @@ def _n_monomials(n_inputs: int, degree: int, interaction_only: bool, most: int) 
 
 
 def _at_most(number, most: int, name: str, transformer) -> int:
-    if not isinstance(number, int) or not 0 <= number <= most:
+    if not isinstance(number, Integral) or not 0 <= int(number) <= most:
         raise ValueError(
             f"{type(transformer).__name__} must not take much more memory than its inputs and its "
             f"columns, which are in the file: {name} must be an int from 0 to {most}; got "
             f"{number!r}"
         )
-    return number
+    return int(number)

@@ -169,6 +169,10 @@ CRAFTED = {
         at("parameters.gate_features", {"$transformer": ["FeatureUnion", {"n_jobs": 2}]}),
         "n_jobs must be null",
     ),
+    "a billion knots in a parameter": (
+        at("parameters.gate_features", {"$transformer": ["SplineTransformer", {"n_knots": HUGE}]}),
+        "n_knots must be an int from 0 to",
+    ),
     "names as long as a format says": (
         at(f"{EXPERT}.1.verbose_feature_names_out", "{feature_name:>99999999999}"),
         "without formats",

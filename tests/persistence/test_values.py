@@ -209,6 +209,7 @@ def test_templates_with_more_are_refused(template):
         SplineTransformer(knots=np.linspace(-1, 1, 30)[:, None] * np.ones(3)),
         PolynomialFeatures(4),
         PolynomialFeatures((3, 3), include_bias=False),
+        PolynomialFeatures(np.array([1, 2])),
         make_union(*(PolynomialFeatures(k) for k in range(1, 5))),
         make_union(StandardScaler(), make_union(StandardScaler(), SplineTransformer())),
         make_column_transformer(
@@ -221,3 +222,4 @@ def test_templates_with_more_are_refused(template):
 def test_what_transformers_cost_is_what_they_take_and_give(made):
     X = np.random.default_rng(0).uniform(-1, 1, size=(50, 3))
     check_cost(made, 3, made.fit_transform(X).shape[1])
+    assert str(there_and_back(made)) == str(made)
