@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from skcocoafuse.persistence.demands import is_count
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"  # how netCDF-4 files begin
 _MAGIC = b"skcocoafuse fit\n"
 _FOOTER = struct.Struct("<16sQQ32s")  # 64 bytes
@@ -176,16 +178,12 @@ def _array_in(image: memoryview, entry, name: str) -> np.ndarray:
     dtype, shape, offset = entry
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise ValueError(f"arrays.{name} must be of a dtype among {sorted(_DTYPES)}")
-    if not isinstance(shape, list) or len(shape) > _MAX_NDIM or not all(map(_is_count, shape)):
+    if not isinstance(shape, list) or len(shape) > _MAX_NDIM or not all(map(is_count, shape)):
         raise ValueError(f"arrays.{name} must have a shape of at most {_MAX_NDIM} axes")
     count = math.prod(shape)
     size = count * np.dtype(dtype).itemsize
-    if not _is_count(offset) or offset + size > len(image):
+    if not is_count(offset) or offset + size > len(image):
         raise ValueError(f"arrays.{name} must be inside the file; got {size} bytes from {offset!r}")
     if dtype == "|b1" and (np.frombuffer(image, "|u1", count, offset) > 1).any():
         raise ValueError(f"arrays.{name} must be of bytes 0 and 1, as bools are")
     return np.frombuffer(image, dtype, count, offset).reshape(shape)
-
-
-def _is_count(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -11,9 +11,14 @@ def check(right: bool | np.bool_, name: str, wanted: str) -> None:
         raise ValueError(f"{name} must have {wanted}")
 
 
+def is_count(value) -> bool:
+    """Whether it is an int, no bool, and not negative."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def count(value, name: str, least: int = 0) -> int:
-    """An int of at least so much, and no bool."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    """An int of at least so much."""
+    if not is_count(value) or value < least:
         raise ValueError(f"{name} must be an int from {least}; got {reprlib.repr(value)}")
     return value
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from skcocoafuse.model.priors import Prior
+from skcocoafuse.persistence.demands import is_count
 from skcocoafuse.persistence.transformers import TRANSFORMERS, parameters_of, transformer_from
 
 _STRINGS = ("U", "O")  # kinds of array; objects only as far as they are strings
@@ -112,7 +113,7 @@ def decode(value):
 
 def _array(content) -> np.ndarray:
     kind, size, shape, items = _listed(content, "$array", 4)
-    if not all(map(_is_count, _listed(shape, "the shape of an $array"))):
+    if not all(map(is_count, _listed(shape, "the shape of an $array"))):
         raise ValueError(f"an $array must have a shape of counts; got {reprlib.repr(shape)}")
     if not isinstance(kind, str) or (kind not in _STRINGS and size not in _NUMBERS.get(kind, ())):
         raise ValueError(f"unknown kind of array {kind!r} of {size!r} bytes")
@@ -160,9 +161,9 @@ def _random_state(content) -> np.random.RandomState:
         and isinstance(key, np.ndarray)
         and (key.dtype, key.shape) == (np.uint32, (_TWISTER,))
         and key[1:].any()  # from zeros come zeros only, and a Normal value never
-        and _is_count(inner["pos"])
+        and is_count(inner["pos"])
         and inner["pos"] <= _TWISTER
-        and _is_count(content["has_gauss"])
+        and is_count(content["has_gauss"])
         and content["has_gauss"] <= 1
         and isinstance(content["gauss"], float)
         and math.isfinite(content["gauss"])
@@ -189,10 +190,6 @@ def _listed(content, what: str, length: int | None = None) -> list:
         wanted = "" if length is None else f" of {length}"
         raise ValueError(f"{what} must be a list{wanted}; got {reprlib.repr(content)}")
     return content
-
-
-def _is_count(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 _KINDS: dict[str, Any] = {
