@@ -353,7 +353,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         path : str or path-like
-            A file there is replaced, once the new one is complete.
+            A file there is replaced, once the new one is complete and on the disk: a reader, or
+            another process that saves there, never meets a part of one. It keeps its permissions.
+            A symbolic link is replaced, and not what it points to.
 
         Raises
         ------
@@ -363,13 +365,16 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             If a parameter, or a transformer fitted inside, is of a kind that the file has no
             place for (a function, a transformer of your own), or the estimator is of a class of
             your own. Nothing is written then; :mod:`joblib` and skops take these.
+        ValueError
+            If a parameter was set to what ``fit`` would not take, or :func:`skcocoafuse.load`
+            could not read the file. Nothing is written then either.
         OSError
-            If the file cannot be written.
+            If the file cannot be written, as on a full disk. What was there stays.
 
         Notes
         -----
         Constructor parameters and all that ``fit`` found are kept; metadata requests (as by
-        ``set_fit_request``) are not.
+        ``set_fit_request``) and ``n_jobs`` of transformers are not.
 
         Examples
         --------
@@ -385,9 +390,15 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
+        self._check_parameters()
         groups = self._arviz_groups(NO_ROW_GROUPS)
         del groups["posterior_standardized"]  # the state has it
         persistence.write(path, type(self), self.get_params(deep=False), self._state(), groups)
+
+    def _check_parameters(self) -> None:
+        """Whether ``fit`` would take them, as far as they do not depend on data."""
+        self._validate_params()
+        complete_priors(self.priors)
 
     def _state(self) -> FittedState:
         """All that ``fit`` found."""

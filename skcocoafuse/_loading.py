@@ -31,7 +31,8 @@ def load(path):
         If there is no such file (``FileNotFoundError``), or it cannot be opened.
     ValueError
         If the file was not written by ``save``, is of another major version of the format, is
-        truncated, or its parts do not fit together; the message says which.
+        truncated, has changed in any byte, or its parts do not fit together; the message says
+        which. Nothing is used of a file before its SHA-256 was found right.
 
     Examples
     --------
@@ -54,4 +55,12 @@ def load(path):
             f"{path} has parameters of {saved.kind.__name__} that this release does not know: they "
             f"must be among {sorted(known)}; got {unknown}. Upgrade skcocoafuse."
         )
-    return saved.kind(**saved.parameters)._restore(saved.state)
+    estimator = saved.kind(**saved.parameters)
+    try:
+        estimator._check_parameters()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} has parameters that {saved.kind.__name__} does not take: {error} Copy it "
+            "again, or upgrade skcocoafuse if a newer release wrote the file."
+        ) from error
+    return estimator._restore(saved.state)

@@ -1,4 +1,8 @@
-"""What ``fit`` found, as arrays with names and dims beside plain values, and back."""
+"""What ``fit`` found, as arrays with names and dims beside plain values, and back.
+
+What comes back is checked here: each array has the dtype and the shape of its place before compiled
+code sees it, and every size is that of an array, so nothing is larger than what the file holds.
+"""
 
 from typing import Any, NamedTuple
 
@@ -8,11 +12,26 @@ from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import DIMS, ModelSpec, Parameters
+from skcocoafuse.persistence import demands
+from skcocoafuse.persistence.demands import check
+from skcocoafuse.persistence.transformers import TRANSFORMERS, check_cost
 from skcocoafuse.posterior.draws import Posterior
 
 PARTS = ("expert", "gate", "behavior")
 _DRAWS = ("chain", "draw")
 _STATS = "stats_"  # before the names of sampler statistics
+_FIGURES = (  # numbers that every fit has among its diagnostics
+    "rhat",
+    "rhat_log_posterior",
+    "rhat_within",
+    "ess",
+    "n_divergences",
+    "mean_n_steps",
+    "max_tree_depth",
+    "n_effective_experts",
+    "n_chains",
+    "n_draws",
+)
 
 
 class FittedState(NamedTuple):
@@ -44,9 +63,12 @@ def arrays_of(state: FittedState) -> dict[str, tuple[tuple[str, ...], np.ndarray
         **{f"X_{part}": (("row", f"{part}_feature"), X) for part, X in problem.designs.items()},
         "y": (("row",), problem.y),
         "sample_weight": (("row",), problem.weight),
+        "feature_is_used": (("feature",), _used(state.designs, state.n_features_in)),
     }
     for design in state.designs.values():
         if design.inputs is not None:  # all parts see the same rows
+            # Numbers so far. Columns of text would be codes here and levels among the values, or
+            # arrays of bytes of a fixed size, UTF-8; _training_inputs makes of them what they were.
             arrays["X"] = (("row", "feature"), design.inputs)
     return {name: (dims, array) for name, (dims, array) in arrays.items() if array.size}
 
@@ -81,6 +103,14 @@ def _scale_values(scale: Scale) -> dict[str, Any]:
     return {"loc": scale.loc, "scale": scale.scale}
 
 
+def _used(designs: dict[str, DesignPart], n_features: int) -> np.ndarray:
+    """Whether a part sees it, for every input; also what the number of inputs is checked by."""
+    used = np.zeros(n_features, dtype=bool)
+    for design in designs.values():
+        used[... if design.columns is None else design.columns] = True
+    return used
+
+
 # -- and back ----------------------------------------------------------------------------
 
 
@@ -89,7 +119,8 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
 
     Parameters
     ----------
-    arrays : mapping of str to h5py.Dataset
+    arrays : mapping of str to ndarray
+        Copied, so they may be views of what will go.
     values : dict
     behavior : float or None
         ``ModelSpec.behavior``.
@@ -99,50 +130,89 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
     KeyError, TypeError, ValueError
         If something is missing, of another kind, or of another shape than the rest.
     """
-    names_in = values["feature_names_in"]
-    n_features, n_rows = values["n_features_in"], arrays["y"].size
-    if names_in is not None:
-        _check(np.shape(names_in) == (n_features,), "feature_names_in", f"{n_features} names")
-
-    def design(part: str) -> DesignPart:
-        own = values["designs"][part]
-        labels, scale, transformer = own["names"], _scale(own), own["transformer"]
-        _check(
-            np.shape(scale.loc) == np.shape(scale.scale) == (len(labels),),
-            f"designs.{part}",
-            f"loc and scale for each of {len(labels)} names",
-        )
-        if transformer is not None:
-            inputs = _array(arrays, "X", (n_rows, n_features))
-            return DesignPart.again(transformer, scale, labels, inputs, names_in)
-        columns = own["columns"]
-        fits = len(columns) == len(labels) and set(columns.tolist()) <= set(range(n_features))
-        _check(fits, f"designs.{part}.columns", f"{len(labels)} numbers below {n_features}")
-        return DesignPart(columns, None, scale, labels)
-
-    designs = {part: design(part) for part in PARTS}
-    width = {part: len(design.names) for part, design in designs.items()}
+    names_in, n_features = _inputs(arrays, values)
+    y, weight = _rows(arrays)
+    X = _training_inputs(arrays, (len(y), n_features))
+    labels = {
+        part: demands.strings(values["designs"][part]["names"], f"designs.{part}.names")
+        for part in PARTS
+    }
+    matrices = {part: _numbers(arrays, f"X_{part}", (len(y), len(labels[part]))) for part in PARTS}
+    designs = {
+        part: _design(part, values["designs"][part], labels[part], X, n_features, names_in)
+        for part in PARTS
+    }
+    used = _array(arrays, "feature_is_used", (n_features,), "b")
+    check(np.array_equal(used, _used(designs, n_features)), "feature_is_used", "what parts see")
+    _check_transformers(designs, matrices, names_in)
     spec = ModelSpec(
-        values["n_experts"],
-        width["expert"],
-        width["gate"],
-        width["behavior"],
+        demands.count(values["n_experts"], "n_experts", least=1),
+        len(labels["expert"]),
+        len(labels["gate"]),
+        len(labels["behavior"]),
         behavior=behavior,
         priors=complete_priors(values["priors"]),
-        rounding_variance=values["rounding_variance"],
+        rounding_variance=demands.number(values["rounding_variance"], "rounding_variance", 0.0),
     )
-    matrices = {part: _array(arrays, f"X_{part}", (n_rows, width[part])) for part in PARTS}
-    _check_transformers(designs, matrices, names_in)
-    y, weight = (_array(arrays, name, (n_rows,)) for name in ("y", "sample_weight"))
+    posterior = _posterior(arrays, values, spec)
     return FittedState(
         designs,
-        _scale(values["target"]),
+        _scale(values["target"], "target", ()),
         Problem(spec, matrices, y, weight),
-        _posterior(arrays, values, spec),
-        values["diagnostics"],
+        posterior,
+        _diagnostics(values["diagnostics"], posterior),
         n_features,
         names_in,
     )
+
+
+def _inputs(arrays, values: dict[str, Any]) -> tuple[np.ndarray | None, int]:
+    """Names of the inputs, if they have any, and their number."""
+    names = values["feature_names_in"]
+    n_features = demands.count(values["n_features_in"], "n_features_in", least=1)
+    if names is not None:
+        right = isinstance(names, np.ndarray) and names.shape == (n_features,)
+        check(right and names.dtype.kind == "O", "feature_names_in", f"{n_features} names")
+    wanted = "as many as there are flags in feature_is_used"
+    check(arrays["feature_is_used"].shape == (n_features,), "n_features_in", wanted)
+    return names, n_features
+
+
+def _rows(arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Target and weight of the rows."""
+    shape = arrays["y"].shape
+    check(len(shape) == 1, "y", "one axis")
+    y, weight = (_numbers(arrays, name, shape) for name in ("y", "sample_weight"))
+    right = (weight >= 0).all() and weight.any()
+    check(right, "sample_weight", "no negative number, and a positive one")
+    return y, weight
+
+
+def _training_inputs(arrays, shape: tuple[int, int]) -> np.ndarray | None:
+    """What transformers were fitted to, if there were any; only they see it."""
+    return _array(arrays, "X", shape, "f") if "X" in arrays else None
+
+
+def _design(
+    part: str, own: dict[str, Any], labels: list[str], X, n_features: int, names_in
+) -> DesignPart:
+    """A part of the model, its transformer fitted again if it has one."""
+    name, n_columns = f"designs.{part}", len(labels)
+    scale = _scale(own, name, (n_columns,))
+    transformer, columns = own["transformer"], own["columns"]
+    if transformer is not None:
+        check(type(transformer) in TRANSFORMERS.values(), f"{name}.transformer", "a known kind")
+        check(X is not None, f"{name}.transformer", "inputs X")
+        check_cost(transformer, n_features, n_columns)
+        return DesignPart.again(transformer, scale, labels, X, names_in)
+    right = (
+        isinstance(columns, np.ndarray)
+        and columns.dtype.kind == "i"
+        and columns.shape == (n_columns,)
+        and ((columns >= 0) & (columns < n_features)).all()
+    )
+    check(right, f"{name}.columns", f"{n_columns} numbers below {n_features}")
+    return DesignPart(columns.astype(int), None, scale, labels)
 
 
 def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
@@ -153,25 +223,48 @@ def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
         "gate_feature": spec.n_gate_features,
         "behavior_feature": spec.n_behavior_features,
     }
-    shapes = {b.name: (*lead, *(sizes[dim] for dim in DIMS[b.name])) for b in spec.blocks}
-    stats = [name for name in arrays if name.startswith(_STATS)]
-    islands = tuple(tuple(chains) for chains in values["islands"])
-    _check(
+    islands = demands.group_numbers(values["islands"], "islands")
+    check(
         len(lead) == 2 and sorted(c for chains in islands for c in chains) == list(range(lead[0])),
         "islands",
         "each chain once",
     )
-    for name in ("island_weight", "island_elpd"):
-        _check(np.shape(values[name]) == (len(islands),), name, f"{len(islands)} numbers")
+    shapes = {b.name: (*lead, *(sizes[dim] for dim in DIMS[b.name])) for b in spec.blocks}
+    parameters = Parameters(**{name: _numbers(arrays, name, s) for name, s in shapes.items()})
+    check((parameters.sigma > 0).all(), "sigma", "positive numbers")
+    weight, elpd = (
+        demands.numbers(values[name], name, (len(islands),))
+        for name in ("island_weight", "island_elpd")
+    )
+    check((weight >= 0).all() and np.isclose(weight.sum(), 1.0), "island_weight", "a sum of one")
+    stats = [name for name in arrays if name.startswith(_STATS)]
     return Posterior(
         spec,
-        Parameters(**{name: _array(arrays, name, shape) for name, shape in shapes.items()}),
-        _array(arrays, "log_posterior", lead),
-        {name.removeprefix(_STATS): _array(arrays, name, lead) for name in stats},
-        islands,
-        values["island_weight"],
-        values["island_elpd"],
+        parameters,
+        _array(arrays, "log_posterior", lead, "f"),
+        {name.removeprefix(_STATS): _array(arrays, name, lead, "biuf") for name in stats},
+        tuple(map(tuple, islands)),
+        weight,
+        elpd,
     )
+
+
+def _diagnostics(values, posterior: Posterior) -> dict[str, Any]:
+    """Those that :mod:`skcocoafuse.diagnostics` makes and looks at; an engine may add others."""
+    check(isinstance(values, dict), "diagnostics", "names and values")
+    for name in _FIGURES:
+        demands.number(values[name], f"diagnostics.{name}")
+    demands.number(values.get("pareto_k", np.nan), "diagnostics.pareto_k")
+    size = (values["n_chains"], values["n_draws"])
+    check(size == posterior.log_posterior.shape, "diagnostics", "n_chains and n_draws of the draws")
+    islands = demands.group_numbers(values["islands"], "diagnostics.islands")
+    for name in ("island_weight", "island_elpd"):
+        demands.numbers(values[name], f"diagnostics.{name}", (len(islands),))
+    demands.numbers(values["expert_share"], "diagnostics.expert_share", (posterior.spec.n_experts,))
+    check(isinstance(values["seconds"], dict), "diagnostics.seconds", "names and numbers")
+    for phase, seconds in values["seconds"].items():
+        demands.number(seconds, f"diagnostics.seconds[{phase!r}]")
+    return values
 
 
 def _check_transformers(designs, matrices, names) -> None:
@@ -181,24 +274,38 @@ def _check_transformers(designs, matrices, names) -> None:
             continue
         found = design.transform(design.inputs, names, f"{part}_features")
         same = found.shape == matrices[part].shape and np.allclose(found, matrices[part])
-        _check(same, f"designs.{part}.transformer", "the columns it gave when the fit was saved")
+        check(same, f"designs.{part}.transformer", "the columns it gave when the fit was saved")
 
 
-def _array(arrays, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _numbers(arrays, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A finite array of float64 for compiled code; zeros if it has no numbers at all."""
     if 0 in shape:
         return np.zeros(shape)
-    _check(name in arrays, "the file", f"a variable {name!r}")
+    values = _array(arrays, name, shape, "f")
+    check(np.isfinite(values).all(), name, "finite numbers")
+    return values
+
+
+def _array(arrays, name: str, shape: tuple[int, ...], kinds: str) -> np.ndarray:
+    """A copy in this machine's order of bytes; floats are of float64."""
+    check(name in arrays, "the file", f"a variable {name!r}")
     found = arrays[name]
-    _check(found.shape == shape, name, f"shape {shape}, not {found.shape}")
-    _check(found.dtype.kind in "biuf", name, f"numbers, not {found.dtype}")
-    values = found[()]
-    return values.astype(bool) if found.attrs.get("dtype") == "bool" else values  # netCDF has none
+    dtype = found.dtype.newbyteorder("=")
+    check(found.shape == shape, name, f"shape {shape}, not {found.shape}")
+    right = dtype.kind in kinds and (dtype.kind != "f" or dtype == np.float64)
+    check(right, name, f"numbers of its kind ({kinds}), not {dtype}")
+    return np.array(found, dtype, order="C")
 
 
-def _scale(values: dict[str, Any]) -> Scale:
-    return Scale(np.asarray(values["loc"]), np.asarray(values["scale"]))
-
-
-def _check(right: bool, name: str, wanted: str) -> None:
-    if not right:
-        raise ValueError(f"{name} must have {wanted}")
+def _scale(values: dict[str, Any], name: str, shape: tuple[int, ...]) -> Scale:
+    loc, scale = (np.asarray(values[key]) for key in ("loc", "scale"))
+    right = (
+        loc.shape == scale.shape == shape
+        and loc.dtype == scale.dtype == np.float64
+        and np.isfinite(loc).all()
+        and np.isfinite(scale).all()
+        and (scale > 0).all()
+    )
+    wanted = f"loc and scale for each of {shape[0]} names" if shape else "loc and scale"
+    check(right, name, f"{wanted}, finite and scale positive")
+    return Scale(loc, scale)

@@ -11,29 +11,20 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from sklearn import preprocessing
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import FeatureUnion
 
 from skcocoafuse.model.priors import Prior
+from skcocoafuse.persistence.demands import is_count
+from skcocoafuse.persistence.transformers import TRANSFORMERS, parameters_of, transformer_from
 
-# Those that parameters and inputs determine, so that fitting again is the same. No Pipeline: its
-# `memory` names a folder, whose pickles fitting would read.
-TRANSFORMERS: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (
-        ColumnTransformer,
-        FeatureUnion,
-        preprocessing.MaxAbsScaler,
-        preprocessing.MinMaxScaler,
-        preprocessing.PolynomialFeatures,
-        preprocessing.PowerTransformer,
-        preprocessing.RobustScaler,
-        preprocessing.SplineTransformer,
-        preprocessing.StandardScaler,
-    )
+_STRINGS = ("U", "O")  # kinds of array; objects only as far as they are strings
+_NUMBERS = {  # kinds of array, with the bytes that a number may have
+    "b": (1,),
+    "i": (1, 2, 4, 8),
+    "u": (1, 2, 4, 8),
+    "f": (2, 4, 8),
 }
-_NUMBERS, _STRINGS = "biuf", "UO"  # kinds of array; objects only as far as they are strings
+_MAX_TEXT = 2**26  # bytes of an array of strings, all as long as the longest
+_TWISTER = 624  # words of a Mersenne Twister's state
 
 
 def encode(value: Any, name: str):
@@ -68,17 +59,18 @@ def encode(value: Any, name: str):
         return {"$array": [value.dtype.kind, value.dtype.itemsize, list(value.shape), items]}
     if isinstance(value, Prior):
         return {"$prior": encode(asdict(value), name)}
-    if isinstance(value, np.random.RandomState):
+    if isinstance(value, np.random.RandomState) and _is_mersenne_twister(value):
         return {"$random_state": encode(value.get_state(legacy=False), name)}
     kind = type(value).__name__
     if TRANSFORMERS.get(kind) is type(value):
-        own = {key: encode(p, f"{name}.{key}") for key, p in value.get_params(deep=False).items()}
+        own = {key: encode(p, f"{name}.{key}") for key, p in parameters_of(value).items()}
         return {"$transformer": [kind, own]}
     raise TypeError(
         f"save() cannot write {name}: it must be None, a bool, number or string, a list, tuple, "
-        "array or dict by strings of such, a Prior, a RandomState, or one of scikit-learn's "
-        f"{', '.join(TRANSFORMERS)}; got {reprlib.repr(value)} of type {kind}. Give a value of "
-        "that kind, or keep this estimator by joblib.dump or skops.io.dump."
+        "array or dict by strings of such, a Prior, a RandomState of the usual kind (MT19937), or "
+        f"one of scikit-learn's {', '.join(TRANSFORMERS)}; got {reprlib.repr(value)} of type "
+        f"{kind}. Give a value of that kind, or keep this estimator by joblib.dump or "
+        "skops.io.dump."
     )
 
 
@@ -87,17 +79,24 @@ def _is_plain(key) -> bool:
 
 
 def _is_simple(array: np.ndarray) -> bool:
-    if array.dtype.kind == "O":
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "O":
         return all(isinstance(item, str) for item in array.flat)
-    return array.dtype.kind in _NUMBERS + _STRINGS
+    return array.nbytes <= _MAX_TEXT if kind == "U" else size in _NUMBERS.get(kind, ())
+
+
+def _is_mersenne_twister(random_state: np.random.RandomState) -> bool:
+    return random_state.get_state(legacy=False)["bit_generator"] == "MT19937"
 
 
 def decode(value):
     """Inverse of :func:`encode`; transformers are not fitted.
 
+    Memory is in proportion to the JSON, and nothing is computed but what the values say.
+
     Raises
     ------
-    ValueError, TypeError
+    ValueError, TypeError, OverflowError
         If the value is not one that :func:`encode` makes.
     """
     if isinstance(value, list):
@@ -113,30 +112,91 @@ def decode(value):
 
 
 def _array(content) -> np.ndarray:
-    kind, size, shape, items = content
-    if kind in _NUMBERS:
-        return np.array(items, dtype=f"{kind}{size}").reshape(shape)
-    if kind not in _STRINGS:
-        raise ValueError(f"unknown kind of array {kind!r}")
-    return np.array(items, dtype=kind).reshape(shape)
+    kind, size, shape, items = _listed(content, "$array", 4)
+    if not all(map(is_count, _listed(shape, "the shape of an $array"))):
+        raise ValueError(f"an $array must have a shape of counts; got {reprlib.repr(shape)}")
+    if not isinstance(kind, str) or (kind not in _STRINGS and size not in _NUMBERS.get(kind, ())):
+        raise ValueError(f"unknown kind of array {kind!r} of {size!r} bytes")
+    flat = _flat_text(items) if kind in _STRINGS else _flat_numbers(items, kind, size)
+    return flat.astype(kind).reshape(shape) if kind == "U" else flat.reshape(shape)
+
+
+def _flat_text(items) -> np.ndarray:
+    if not all(isinstance(item, str) for item in _listed(items, "an $array")):
+        raise ValueError("an $array of strings must hold nothing else")
+    if len(items) * 4 * max(map(len, items), default=0) > _MAX_TEXT:
+        raise ValueError(f"an $array of strings must have at most {_MAX_TEXT} bytes")
+    return np.array(items, dtype=object)
+
+
+def _flat_numbers(items, kind: str, size: int) -> np.ndarray:
+    fitting = {"b": bool, "i": int, "u": int, "f": float | int}[kind]
+    for item in _listed(items, "an $array"):
+        if not isinstance(item, fitting) or (isinstance(item, bool) and kind != "b"):
+            raise ValueError(f"an $array of kind {kind!r} must not hold {reprlib.repr(item)}")
+    return np.array(items, dtype=f"{kind}{size}")
+
+
+def _float(content) -> float:
+    if content not in ("nan", "inf", "-inf"):
+        raise ValueError(f"a $float must be nan, inf or -inf; got {reprlib.repr(content)}")
+    return float(content)
+
+
+def _prior(content) -> Prior:
+    family, numbers = content["family"], {k: v for k, v in content.items() if k != "family"}
+    if not isinstance(family, str):
+        raise ValueError(f"a $prior must have a family by name; got {reprlib.repr(family)}")
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise ValueError(f"a $prior must have a number {name}; got {reprlib.repr(number)}")
+    return Prior(family, **numbers)
 
 
 def _random_state(content) -> np.random.RandomState:
-    random_state = np.random.RandomState()
+    """What numpy does not check: a position beyond the words is read from memory beyond them."""
+    inner, key = content["state"], content["state"]["key"]
+    right = (
+        content["bit_generator"] == "MT19937"
+        and isinstance(key, np.ndarray)
+        and (key.dtype, key.shape) == (np.uint32, (_TWISTER,))
+        and key[1:].any()  # from zeros come zeros only, and a Normal value never
+        and is_count(inner["pos"])
+        and inner["pos"] <= _TWISTER
+        and is_count(content["has_gauss"])
+        and content["has_gauss"] <= 1
+        and isinstance(content["gauss"], float)
+        and math.isfinite(content["gauss"])
+    )
+    if not right:
+        raise ValueError(
+            f"a $random_state must be that of a Mersenne Twister: {_TWISTER} words, a position "
+            "among them, and a finite number kept for later"
+        )
+    random_state = np.random.RandomState(0)
     random_state.set_state(content)
     return random_state
 
 
 def _transformer(content):
-    kind, parameters = content
-    return TRANSFORMERS[kind](**parameters)
+    kind, parameters = _listed(content, "$transformer", 2)
+    if not isinstance(kind, str) or not isinstance(parameters, dict):
+        raise ValueError("a $transformer must be a name and parameters")
+    return transformer_from(kind, parameters)
+
+
+def _listed(content, what: str, length: int | None = None) -> list:
+    if not isinstance(content, list) or length not in (None, len(content)):
+        wanted = "" if length is None else f" of {length}"
+        raise ValueError(f"{what} must be a list{wanted}; got {reprlib.repr(content)}")
+    return content
 
 
 _KINDS: dict[str, Any] = {
     "$array": _array,
-    "$float": float,
-    "$prior": lambda content: Prior(**content),
+    "$float": _float,
+    "$prior": _prior,
     "$random_state": _random_state,
     "$transformer": _transformer,
-    "$tuple": tuple,
+    "$tuple": lambda content: tuple(_listed(content, "a $tuple")),
 }

@@ -16,7 +16,8 @@ from sklearn.preprocessing import (
 )
 
 from skcocoafuse import Prior
-from skcocoafuse.persistence.values import TRANSFORMERS, decode, encode
+from skcocoafuse.persistence.transformers import TRANSFORMERS, check_cost
+from skcocoafuse.persistence.values import decode, encode
 
 
 def there_and_back(value):
@@ -110,6 +111,10 @@ class OwnScaler(StandardScaler):
         ({"$float": "nan"}, "it"),
         (len, "it"),
         (np.random.default_rng(0), "it"),
+        (np.random.RandomState(np.random.PCG64(0)), "it"),
+        (np.zeros(2, np.longdouble), "it"),
+        (np.zeros(2, complex), "it"),
+        (np.array(["a" * 10**6] + [""] * 100), "it"),
         (np.array([object()]), "it"),
         (np.array(["2020-01-01"], "M8[D]"), "it"),
         (FunctionTransformer(np.log), "it"),
@@ -139,9 +144,82 @@ def test_other_kinds_are_named(value, name):
         {"$prior": {"family": "dirac"}},
         {"$array": ["V", 8, [1], [0]]},
         {"$array": ["f", 8, [3], [0.0]]},
+        {"$array": ["f", 8, [1], ["0.0"]]},
+        {"$array": ["f", 8, [1], [[0.0]]]},
+        {"$array": ["f", 8, [-1], [0.0]]},
+        {"$array": ["f", 8, [1], 0.0]},
+        {"$array": ["f", 8, [1], [True]]},
+        {"$array": ["f", 16, [1], [0.0]]},
+        {"$array": ["i", 8, [1], [0.5]]},
+        {"$array": ["i", 1, [1], [300]]},
+        {"$array": ["b", 1, [1], [1]]},
+        {"$array": ["", 8, [1], [0]]},
+        {"$array": ["UO", 8, [1], ["a"]]},
+        {"$array": ["U", 4, [1], [1]]},
+        {"$array": {}},
+        {"$float": "1.0"},
+        {"$float": ["nan"]},
+        {"$tuple": 3},
+        {"$tuple": "ab"},
+        {"$prior": {"family": "laplace", "scale": "1"}},
+        {"$prior": {"family": "laplace", "scale": True}},
+        {"$prior": {"family": ["laplace"]}},
+        {"$prior": {"family": "laplace", "mode": 1.0}},
+        {"$transformer": ["StandardScaler"]},
+        {"$transformer": [["StandardScaler"], {}]},
+        {"$transformer": ["StandardScaler", []]},
+        {"$transformer": ["StandardScaler", {"memory": "folder"}]},
+        {"$transformer": ["FeatureUnion", {"transformer_list": [], "n_jobs": 2}]},
+        {"$random_state": 0},
+        {"$random_state": {"bit_generator": "MT19937"}},
     ],
     ids=str,
 )
 def test_unknown_kinds_are_refused(value):
-    with pytest.raises((ValueError, KeyError)):
+    with pytest.raises((ValueError, KeyError, TypeError, OverflowError)):
         decode(value)
+
+
+def test_numbers_of_processes_are_not_kept():
+    made = make_union(StandardScaler(), n_jobs=2)
+    assert there_and_back(made).n_jobs is None
+    assert made.n_jobs == 2
+
+
+@pytest.mark.parametrize("template", ["{feature_name}_{transformer_name}", "{feature_name}", "a"])
+def test_templates_of_names(template):
+    made = ColumnTransformer([("a", StandardScaler(), [0])], verbose_feature_names_out=template)
+    assert there_and_back(made).verbose_feature_names_out == template
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{feature_name:>99999}", "{feature_name!r}", "{feature_name.upper}", "{0}", "{", "{a[0]}"],
+)
+def test_templates_with_more_are_refused(template):
+    made = ColumnTransformer([("a", StandardScaler(), [0])], verbose_feature_names_out=template)
+    with pytest.raises(ValueError, match=r"without formats|Single '\{'|expected '\}'"):
+        there_and_back(made)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        SplineTransformer(n_knots=20, degree=3),
+        SplineTransformer(knots=np.linspace(-1, 1, 30)[:, None] * np.ones(3)),
+        PolynomialFeatures(4),
+        PolynomialFeatures((3, 3), include_bias=False),
+        PolynomialFeatures(np.array([1, 2])),
+        make_union(*(PolynomialFeatures(k) for k in range(1, 5))),
+        make_union(StandardScaler(), make_union(StandardScaler(), SplineTransformer())),
+        make_column_transformer(
+            (SplineTransformer(n_knots=15), [0]), ("passthrough", [1]), remainder=StandardScaler()
+        ),
+        make_column_transformer((StandardScaler(), [True, False, True])),
+    ],
+    ids=str,
+)
+def test_what_transformers_cost_is_what_they_take_and_give(made):
+    X = np.random.default_rng(0).uniform(-1, 1, size=(50, 3))
+    check_cost(made, 3, made.fit_transform(X).shape[1])
+    assert str(there_and_back(made)) == str(made)

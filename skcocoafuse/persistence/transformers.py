@@ -1,0 +1,145 @@
+"""Transformers that a file may name, and what fitting them again may cost.
+
+They are those that parameters and inputs determine, so that fitting again is the same. No Pipeline:
+its `memory` names a folder, whose pickles fitting would read.
+"""
+
+import string
+from numbers import Integral
+from typing import Any
+
+from sklearn import preprocessing
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion
+
+TRANSFORMERS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        ColumnTransformer,
+        FeatureUnion,
+        preprocessing.MaxAbsScaler,
+        preprocessing.MinMaxScaler,
+        preprocessing.PolynomialFeatures,
+        preprocessing.PowerTransformer,
+        preprocessing.RobustScaler,
+        preprocessing.SplineTransformer,
+        preprocessing.StandardScaler,
+    )
+}
+_NAME_FIELDS = {"feature_name", "transformer_name"}  # of ColumnTransformer's own templates
+# Columns that a transformer may make on its way, for each that it takes or gives: a union of a few
+# splines and polynomials, each inside another, needs several.
+_ROOM = 16
+_LEAST_ROOM = 100  # a polynomial in one input, of a high degree
+_MAX_COLUMNS = 10_000  # of one that is not fitted, as in a parameter: its inputs are not known
+_MAX_DEGREE = 50  # time of a spline grows by its square, and far below that accuracy is lost
+
+
+def parameters_of(transformer) -> dict[str, Any]:
+    """Parameters to keep; ``n_jobs`` is not, for no file is to start processes."""
+    own = transformer.get_params(deep=False)
+    return {name: None if name == "n_jobs" else value for name, value in own.items()}
+
+
+def transformer_from(kind: str, parameters: dict[str, Any]):
+    """One of the list, not fitted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such kind, or it has no such parameter, or one that is more than data or that
+        would make very many columns.
+    """
+    if kind not in TRANSFORMERS:
+        raise ValueError(f"unknown transformer {kind!r}; known are {list(TRANSFORMERS)}")
+    if parameters.get("n_jobs") is not None:
+        raise ValueError(f"{kind}.n_jobs must be null in a file; got {parameters['n_jobs']!r}")
+    template = parameters.get("verbose_feature_names_out")
+    if isinstance(template, str) and not _is_plain_template(template):
+        raise ValueError(
+            f"{kind}.verbose_feature_names_out must have no fields but {sorted(_NAME_FIELDS)}, "
+            f"without formats; got {template!r}"
+        )
+    made = TRANSFORMERS[kind](**parameters)
+    check_cost(made, 1, _MAX_COLUMNS)
+    return made
+
+
+def _is_plain_template(template: str) -> bool:
+    """Whether filling it in only puts names together; a format could ask for any length."""
+    return all(
+        field is None or (field in _NAME_FIELDS and not form and not conversion)
+        for _, field, form, conversion in string.Formatter().parse(template)
+    )
+
+
+def check_cost(transformer, n_inputs: int, n_outputs: int) -> None:
+    """Refuse a transformer that takes much more memory than its inputs and its columns.
+
+    Parameters
+    ----------
+    transformer : transformer
+        One of the list, not fitted.
+    n_inputs, n_outputs : int
+        Columns that are there: those of its inputs, and those it gave.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it would make many more on its way, or its parameters make no sense.
+    """
+    room = _ROOM * (n_inputs + n_outputs) + _LEAST_ROOM
+    _spend(transformer, n_inputs, room, room)
+
+
+def _spend(transformer, n_inputs: int, left: int, most: int) -> int:
+    """What is left of the columns that may be made, after those of this transformer."""
+    left -= max(1, n_inputs)
+    if isinstance(transformer, preprocessing.SplineTransformer):
+        knots = transformer.knots
+        n_knots = transformer.n_knots if isinstance(knots, str) else len(knots)
+        degree = _at_most(transformer.degree, _MAX_DEGREE, "degree", transformer)
+        left -= n_inputs * (degree + _at_most(n_knots, most, "n_knots", transformer))
+    elif isinstance(transformer, preprocessing.PolynomialFeatures):
+        degrees = transformer.degree
+        degrees = [degrees] if isinstance(degrees, Integral) else list(degrees)
+        degree = max(_at_most(k, _MAX_DEGREE, "degree", transformer) for k in degrees)
+        left -= _n_monomials(n_inputs, degree, transformer.interaction_only, most)
+    elif isinstance(transformer, FeatureUnion):
+        for _, part in transformer.transformer_list:
+            left = _spend_part(part, n_inputs, left, most)
+    elif isinstance(transformer, ColumnTransformer):
+        for _, part, columns in transformer.transformers:
+            n_columns = 1 if isinstance(columns, Integral | str) else len(columns)
+            left = _spend_part(part, n_columns, left, most)
+        left = _spend_part(transformer.remainder, n_inputs, left, most)
+    _at_most(most - left, most, "columns", transformer)
+    return left
+
+
+def _spend_part(part, n_inputs: int, left: int, most: int) -> int:
+    if isinstance(part, str):  # "drop", "passthrough"
+        return left - max(1, n_inputs)
+    return _spend(part, n_inputs, left, most)
+
+
+def _n_monomials(n_inputs: int, degree: int, interaction_only: bool, most: int) -> int:
+    """Monomials up to a degree, which are all computed; any number above ``most`` if more."""
+    total = of_degree = 1
+    for k in range(1, degree + 1):
+        factor = n_inputs - k + 1 if interaction_only else n_inputs + k - 1
+        of_degree = of_degree * max(0, factor) // k
+        total += of_degree
+        if total > most:
+            break
+    return total
+
+
+def _at_most(number, most: int, name: str, transformer) -> int:
+    if not isinstance(number, Integral) or not 0 <= int(number) <= most:
+        raise ValueError(
+            f"{type(transformer).__name__} must not take much more memory than its inputs and its "
+            f"columns, which are in the file: {name} must be an int from 0 to {most}; got "
+            f"{number!r}"
+        )
+    return int(number)
