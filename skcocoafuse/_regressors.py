@@ -90,7 +90,9 @@ behavior_intercept_ : float
 
 
 def _documented(cls):
-    """Fill in what the three docstrings share."""
+    """Fill in what the three docstrings share, if there are docstrings (not by ``python -OO``)."""
+    if cls.__doc__ is None:
+        return cls
     learned = cls._behavior is None
     doc = inspect.cleandoc(cls.__doc__)  # the same text on every Python
     parameters = _PARAMETERS.format(behavior=_BEHAVIOR_FEATURES if learned else "")

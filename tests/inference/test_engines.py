@@ -11,8 +11,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
-from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import rhat
+from skcocoafuse._monte_carlo import ess, rhat
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import (
     ENGINE_NAMES,
