@@ -64,8 +64,7 @@ def effective(problem, theta) -> dict[str, float]:
     """ESS and R-hat of the log posterior and of the predictive mean at 10 rows."""
     import numpy as np
 
-    from skcocoafuse._arviz import ess
-    from skcocoafuse._monte_carlo import rhat
+    from skcocoafuse._monte_carlo import ess, rhat
     from skcocoafuse.inference.kernel import Kernel
     from skcocoafuse.model import forward
     from skcocoafuse.model.mixtures import mixture_of

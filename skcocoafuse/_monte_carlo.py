@@ -1,13 +1,15 @@
-"""Checks of Monte Carlo draws for many quantities at once: R-hat, Pareto smoothing.
+"""Checks of Monte Carlo draws for many quantities at once: R-hat, ESS, Pareto smoothing.
 
-ArviZ has both, one quantity at a time: a millisecond or two each, which adds up over pairs
-of chains and over rows. It is the oracle of the tests.
+ArviZ has them, one quantity at a time: a millisecond or two each, which adds up over pairs
+of chains and over rows. It is the oracle of the tests. Its functions also need docstrings, which
+``python -OO`` takes away, and change global state (numba, warning filters), which is not for
+threads.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special, stats
+from scipy import fft, special, stats
 
 MAX_PARETO_K = 0.7  # above it importance weights cannot be trusted, however many draws
 _LEAST_TAIL = 5  # draws that a Pareto tail can be fitted to
@@ -33,6 +35,18 @@ def rhat(draws: np.ndarray) -> np.ndarray:
     and localization: an improved R-hat", Bayesian Analysis 16(2).
     """
     return of_each(draws, _rank_rhat)
+
+
+def ess(draws: np.ndarray) -> np.ndarray:
+    """Bulk effective sample size of chains; shapes and NaN as in :func:`rhat`.
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), "Rank-normalization, folding,
+    and localization: an improved R-hat", Bayesian Analysis 16(2), section 3: autocorrelations
+    combined over split chains, summed by Geyer's initial monotone sequence.
+    """
+    return of_each(draws, _bulk_ess)
 
 
 def of_each(draws: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -64,9 +78,46 @@ def ess_of_resampled(draws: np.ndarray) -> float:
     return float(counts.sum() ** 2 / (counts.astype(float) ** 2).sum())
 
 
-def _rank_rhat(draws: np.ndarray) -> np.ndarray:
+def _bulk_ess(draws: np.ndarray) -> np.ndarray:
+    if len(draws) == 1:  # a chain alone is compared with itself: its halves
+        draws = _halves(draws[:, : draws.shape[1] // 2 * 2])
+    halves = _halves(draws)
+    size, n = halves.shape[0] * halves.shape[1], halves.shape[1]
+    rho = _autocorrelation(_normal_scores(halves))
+    last = max((n - 3) // 2, 0)  # pair of lags (even, odd) that has enough draws
+    even, odd = rho[: 2 * last + 1 : 2], rho[1 : 2 * last + 2 : 2]
+    pairs = even + odd
+    ends = pairs <= 0.0  # sums of pairs are positive and fall, but for noise
+    end = np.where(ends.any(axis=0), ends.argmax(axis=0), last)
+    before = np.arange(last + 1)[:, None] < end
+    total = np.where(before, np.minimum.accumulate(pairs), 0.0).sum(axis=0)
+    columns = np.arange(rho.shape[1])
+    single = even[end, columns]
+    single = np.where(pairs[end, columns] >= 0.0, single, np.maximum(single, 0.0))
+    return size / np.maximum(2.0 * total + single - 1.0, 1.0 / np.log10(size))
+
+
+def _autocorrelation(chains: np.ndarray) -> np.ndarray:
+    """Of all chains together at every lag, (lags, quantities): 1 at lag 0, lower if they differ."""
+    n = chains.shape[1]
+    length = fft.next_fast_len(2 * n, real=True)
+    spectrum = fft.rfft(chains - chains.mean(axis=1, keepdims=True), length, axis=1)
+    covariance = fft.irfft(np.abs(spectrum) ** 2, length, axis=1)[:, :n].mean(axis=0) / n
+    within = covariance[0] * n / (n - 1.0)
+    variance = covariance[0] + chains.mean(axis=1).var(axis=0, ddof=1)
+    rho = 1.0 - (within - covariance) / variance
+    rho[0] = 1.0
+    return rho
+
+
+def _halves(draws: np.ndarray) -> np.ndarray:
+    """First and second halves of chains as chains of their own, without the middle of odd ones."""
     half = draws.shape[1] // 2
-    halves = np.concatenate([draws[:, :half], draws[:, -half:]])
+    return np.concatenate([draws[:, :half], draws[:, -half:]])
+
+
+def _rank_rhat(draws: np.ndarray) -> np.ndarray:
+    halves = _halves(draws)
     folded = np.abs(halves - np.median(halves, axis=(0, 1)))
     return np.maximum(*(_plain_rhat(_normal_scores(part)) for part in (halves, folded)))
 

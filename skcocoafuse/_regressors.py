@@ -95,7 +95,9 @@ def _inference_words() -> str:
 
 
 def _documented(cls):
-    """Fill in what the three docstrings share."""
+    """Fill in what the three docstrings share, if there are docstrings (not by ``python -OO``)."""
+    if cls.__doc__ is None:
+        return cls
     learned = cls._behavior is None
     doc = inspect.cleandoc(cls.__doc__)  # the same text on every Python
     parameters = _PARAMETERS.format(

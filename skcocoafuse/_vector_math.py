@@ -8,8 +8,9 @@ two units in the last place over the stated range (tests compare with numpy).
 
 from math import factorial, sqrt
 
-from numba import njit, types
-from numba.extending import intrinsic
+from skcocoafuse._jit import bits_of as _bits
+from skcocoafuse._jit import njit
+from skcocoafuse._jit import real_of as _real
 
 # No reassociation: the rounding trick and the two-part log(2) depend on the order.
 _OPTIONS = {
@@ -26,21 +27,6 @@ _LN2_LOW = 1.90821492927058770002e-10
 _ROUND = 1.5 * 2.0**52  # adding it leaves the nearest integer in the lowest bits
 _SQRT2 = sqrt(2.0)
 _C = tuple(1.0 / factorial(k) for k in range(13))
-
-
-def _bitcast(source, target):
-    @intrinsic
-    def cast(typingctx, value):
-        def codegen(context, builder, signature, args):
-            return builder.bitcast(args[0], context.get_value_type(target))
-
-        return target(source), codegen
-
-    return cast
-
-
-_bits = _bitcast(types.float64, types.int64)
-_real = _bitcast(types.int64, types.float64)
 
 
 @njit(**_OPTIONS)

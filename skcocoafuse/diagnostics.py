@@ -5,8 +5,7 @@ import warnings
 import numpy as np
 from scipy import special
 
-from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import MAX_PARETO_K, enough_draws, ess_of_resampled, rhat
+from skcocoafuse._monte_carlo import MAX_PARETO_K, enough_draws, ess, ess_of_resampled, rhat
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,

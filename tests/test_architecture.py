@@ -27,6 +27,7 @@ LAYERS = [
         "_arviz",
         "_blas",
         "_hints",
+        "_jit",
         "_wrappers",
         "_monte_carlo",
         "_vector_math",
@@ -39,16 +40,8 @@ HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "ma
 HEAVY |= {"h5py", "h5netcdf"}
 HEAVY |= {"skpro"}  # an extra
 MAY_IMPORT_AT_THE_TOP = {  # files that are themselves imported inside functions
-    "_vector_math.py": {"numba"},
-    "inference/_likelihood.py": {"numba"},
-    "inference/ascent.py": {"numba"},
-    "inference/coordinates.py": {"numba"},
+    "_jit.py": {"numba"},
     "inference/kernel.py": {"numba"},
-    "model/_affine.py": {"numba"},
-    "model/_blocks.py": {"numba"},
-    "predictive/_fused.py": {"numba"},
-    "predictive/_merged.py": {"numba"},
-    "predictive/_sums.py": {"numba"},
     "predictive/skpro_distribution.py": {"skpro", "pandas"},
 }
 

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from skcocoafuse._monte_carlo import (
+    ess,
     ess_of_resampled,
     log_shares,
     rhat,
@@ -20,6 +21,27 @@ def test_rhat_is_that_of_arviz(shape):
     draws[..., 0] = np.round(draws[..., 0])  # ties
     expected = [float(arviz.rhat(draws[..., k])) for k in range(shape[2])]
     np.testing.assert_allclose(rhat(draws), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 50, 4), (4, 101, 6), (3, 1000, 4), (8, 4, 2), (2, 5, 2)])
+def test_ess_is_that_of_arviz(shape):
+    """Slow, independent and alternating draws, one of them with ties, one of chains apart."""
+    rng = np.random.default_rng(shape)
+    draws = rng.standard_t(3, size=shape)
+    for t in range(1, shape[1]):
+        draws[:, t] += np.linspace(-0.9, 0.98, shape[2]) * draws[:, t - 1]
+    draws[..., 0] = np.round(draws[..., 0])
+    draws[..., 1] += np.arange(shape[0])[:, None]
+    expected = [float(arviz.ess(draws[..., k])) for k in range(shape[2])]
+    np.testing.assert_allclose(ess(draws), expected, rtol=1e-10)
+
+
+def test_ess_of_one_chain_compares_its_halves():
+    draws = np.random.default_rng(0).normal(size=(1, 401, 2)).cumsum(axis=1)
+    halves = draws[0, :400].reshape(2, 200, 2)
+    np.testing.assert_array_equal(ess(draws), ess(halves))
+    assert np.isnan(ess(np.ones((2, 100, 1)))).all()
+    assert np.isnan(ess(draws[:, :7])).all()
 
 
 def test_rhat_sees_location_scale_and_drift():

@@ -9,8 +9,7 @@ import pytest
 from sklearn.base import clone
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
-from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import rhat
+from skcocoafuse._monte_carlo import ess, rhat
 from skcocoafuse.inference import chains, starts
 from skcocoafuse.posterior.islands import invariants
 from tests.conftest import fit_quietly

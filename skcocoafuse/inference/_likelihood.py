@@ -20,9 +20,9 @@ their workspaces.
 import math
 
 import numpy as np
-from numba import njit
 
 from skcocoafuse import _vector_math
+from skcocoafuse._jit import njit
 from skcocoafuse.model._affine import (
     OPTIONS,
     ROWS,

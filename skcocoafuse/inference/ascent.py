@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from skcocoafuse._jit import njit
 from skcocoafuse.inference.kernel import LogDensity, evaluate
 from skcocoafuse.model._affine import OPTIONS
 

@@ -13,9 +13,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import linalg
 
+from skcocoafuse._jit import njit
 from skcocoafuse.model._affine import OPTIONS
 from skcocoafuse.model.spec import ModelSpec
 

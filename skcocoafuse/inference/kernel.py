@@ -10,11 +10,9 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from llvmlite import ir
-from numba import carray, cfunc, njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import carray, types
 
+from skcocoafuse._jit import as_pointer, c_callback, call, njit, plain
 from skcocoafuse.inference._likelihood import log_likelihood
 from skcocoafuse.inference.coordinates import (
     Coordinates,
@@ -60,7 +58,7 @@ def _prior(prior, x, softening, gradient):
             total -= 0.5 * (df + 1.0) * math.log1p(z * z / df)
             gradient[i] -= (df + 1.0) * z / ((df + z * z) * scale)
         elif family == _HALF_NORMAL:
-            q = math.exp(x[i]) / scale
+            q = np.exp(x[i]) / scale
             total += x[i] - 0.5 * q * q
             gradient[i] += 1.0 - q * q
         elif family == _FLAT:
@@ -101,7 +99,7 @@ def log_posterior(
     variance = np.empty(M)
     d_variance = np.zeros(M)
     for k in range(M):
-        variance[k] = math.exp(2.0 * theta[at_sigma + k]) + rounding_variance
+        variance[k] = np.exp(2.0 * theta[at_sigma + k]) + rounding_variance
     raw = theta[at_gate_coef:at_behavior].reshape((K, d_g))
     gate = np.zeros(M)
     gate_coef = np.zeros((M, d_g))
@@ -279,7 +277,7 @@ def _prior_constant(spec: ModelSpec) -> float:
     Found as the difference at a point where every entry of a parameter is 0 (1 for
     positive ones), so that no formula has a second home.
     """
-    total = 0.0
+    total, at_zero = 0.0, plain(_prior)
     for block in spec.blocks:
         prior = spec.priors[block.name]
         count = block.size
@@ -290,16 +288,8 @@ def _prior_constant(spec: ModelSpec) -> float:
         else:
             full = prior.log_density(math.log, 0.0)
         row = np.array(_prior_row(prior))
-        total += count * (full - _prior.py_func(row, np.zeros(1), 0.0, np.zeros(1)))
+        total += count * (full - at_zero(row, np.zeros(1), 0.0, np.zeros(1)))
     return total
-
-
-@intrinsic
-def _as_pointer(typingctx, address):
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), codegen
 
 
 _N_SIZES = 8
@@ -307,7 +297,7 @@ _N_ADDRESSES = 12  # at the head of user_data; the last three are 0 without coor
 _REALS = types.CPointer(types.double)
 
 
-@cfunc(types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr), cache=True)
+@c_callback(types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr))
 def log_posterior_callback(n, theta, gradient, value, user_data):
     """C-callable :func:`log_posterior`, in coordinates if there are any.
 
@@ -322,31 +312,31 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
     at, slope, bent = np.empty(n), np.empty(n), np.empty(n)
     result = 0.0
     if moved:
-        centre = carray(_as_pointer(u[9]), (n,), np.float64)
-        factor = carray(_as_pointer(u[10]), (n, n), np.float64)
-        bends = carray(_as_pointer(u[11]), (n, 2), np.float64)
+        centre = carray(as_pointer(u[9]), (n,), np.float64)
+        factor = carray(as_pointer(u[10]), (n, n), np.float64)
+        bends = carray(as_pointer(u[11]), (n, 2), np.float64)
         result = to_theta(centre, factor, bends, z, bent, at)
     else:
         for i in range(n):
             at[i] = z[i]
     result += log_posterior(
         at,
-        carray(_as_pointer(u[0]), (blocks, u[12]), np.float64),
-        carray(_as_pointer(u[1]), (blocks, u[13]), np.float64),
-        carray(_as_pointer(u[2]), (blocks, u[14]), np.float64),
-        carray(_as_pointer(u[3]), (rows,), np.float64),
-        carray(_as_pointer(u[4]), (rows,), np.float64),
-        carray(_as_pointer(u[5]), (M, M - 1), np.float64),
-        carray(_as_pointer(u[6]), (n_priors, 4), np.float64),
-        carray(_as_pointer(u[7]), (1,), np.float64)[0],
+        carray(as_pointer(u[0]), (blocks, u[12]), np.float64),
+        carray(as_pointer(u[1]), (blocks, u[13]), np.float64),
+        carray(as_pointer(u[2]), (blocks, u[14]), np.float64),
+        carray(as_pointer(u[3]), (rows,), np.float64),
+        carray(as_pointer(u[4]), (rows,), np.float64),
+        carray(as_pointer(u[5]), (M, M - 1), np.float64),
+        carray(as_pointer(u[6]), (n_priors, 4), np.float64),
+        carray(as_pointer(u[7]), (1,), np.float64)[0],
         behavior,
-        carray(_as_pointer(u[8]), (2,), np.float64),
+        carray(as_pointer(u[8]), (2,), np.float64),
         slope,
         u[19] != 0,
     )
     if moved:
-        factor = carray(_as_pointer(u[10]), (n, n), np.float64)
-        bends = carray(_as_pointer(u[11]), (n, 2), np.float64)
+        factor = carray(as_pointer(u[10]), (n, n), np.float64)
+        bends = carray(as_pointer(u[11]), (n, 2), np.float64)
         pull_back(factor, bends, bent, slope, g)
     else:
         for i in range(n):
@@ -357,25 +347,11 @@ def log_posterior_callback(n, theta, gradient, value, user_data):
     return 0 if np.isfinite(result) else 1
 
 
-@intrinsic
-def _call(typingctx, function, n, theta, gradient, value, user_data):
-    """Call the C function at an address, with the signature of log_posterior_callback."""
-
-    def codegen(context, builder, signature, args):
-        address, size, *pointers = args
-        integer, pointer = cgutils.intp_t, cgutils.voidptr_t
-        kind = ir.FunctionType(integer, [integer] + [pointer] * len(pointers))
-        callee = builder.inttoptr(address, kind.as_pointer())
-        return builder.call(callee, [size, *(builder.inttoptr(p, pointer) for p in pointers)])
-
-    return types.intp(*[types.intp] * 6), codegen
-
-
 @njit(cache=True, nogil=True)
 def evaluate(handle, at, gradient):
     """Value, without the priors' constants, and gradient of a :class:`LogDensity`."""
     value = np.empty(1)
-    _call(handle[0], at.size, at.ctypes.data, gradient.ctypes.data, value.ctypes.data, handle[1])
+    call(handle[0], at.size, at.ctypes.data, gradient.ctypes.data, value.ctypes.data, handle[1])
     return value[0]
 
 
@@ -385,7 +361,7 @@ def _evaluate_rows(handle, points, values, gradients):
         values[i] = evaluate(handle, points[i], gradients[i])
 
 
-@cfunc(types.int64(types.uint64, types.uint64, _REALS, _REALS, types.voidptr), cache=True)
+@c_callback(types.int64(types.uint64, types.uint64, _REALS, _REALS, types.voidptr))
 def identity_callback(n, n_out, theta, out, user_data):
     """C-callable copy: samplers ask how to expand the unconstrained vector."""
     source, target = carray(theta, (n,)), carray(out, (n_out,))

@@ -6,7 +6,8 @@ product column by column, limited by reading and writing, is not. BLAS would tak
 """
 
 import numpy as np
-from numba import njit
+
+from skcocoafuse._jit import njit
 
 # Infinities and NaN keep their meaning (no "nnan", "ninf"): overflow must be seen. All is inlined:
 # otherwise callers hold copies of a function that round differently, and which one is called

@@ -6,9 +6,8 @@ shared by the experts) and one ``w[k]`` per expert; two base addresses per loop 
 the compiler to vectorise.
 """
 
-from numba import njit
-
 from skcocoafuse import _vector_math
+from skcocoafuse._jit import njit
 from skcocoafuse.model._affine import OPTIONS, ROWS, affine, affine_of_one
 
 _exp = _vector_math.exp

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import smooth_importance_weights, trusted_pareto_k
+from skcocoafuse._monte_carlo import ess, smooth_importance_weights, trusted_pareto_k
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import beta_of, mixture_of
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks

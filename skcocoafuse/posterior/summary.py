@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import rhat
+from skcocoafuse._monte_carlo import ess, rhat
 from skcocoafuse.model.spec import Parameters
 
 

@@ -6,8 +6,8 @@ of ``_affine.in_blocks``.
 """
 
 import numpy as np
-from numba import njit
 
+from skcocoafuse._jit import njit
 from skcocoafuse.model._affine import OPTIONS, ROWS
 from skcocoafuse.model._blocks import (
     BETA,

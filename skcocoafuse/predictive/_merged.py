@@ -10,9 +10,9 @@ error of a probability is then of the order of the fourth power of the width.
 import math
 
 import numpy as np
-from numba import njit
 
 from skcocoafuse import _vector_math
+from skcocoafuse._jit import njit
 from skcocoafuse.model._affine import OPTIONS
 from skcocoafuse.predictive._sums import FAR, ROOT_2PI, kernel_and_tail
 

@@ -8,10 +8,10 @@ and rows are outside. Arrays: ``weight``, ``mean`` and ``sd`` (rows, components)
 import math
 
 import numpy as np
-from numba import njit
 from scipy import special
 
 from skcocoafuse import _vector_math
+from skcocoafuse._jit import njit
 from skcocoafuse.model._affine import OPTIONS
 
 _exp = _vector_math.exp

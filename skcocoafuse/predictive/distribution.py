@@ -191,7 +191,7 @@ class PredictiveDistribution:
         return out if x.ndim == 2 else out[:, 0]
 
     def over_components(self, function) -> None:
-        """Call ``function(rows, weight, mean, sd)`` for blocks of rows; arrays as in ``mixture``."""
+        """Call ``function(rows, weight, mean, sd)`` for blocks of rows, as ``MixtureBlocks``."""
         self._blocks.over_components(function, self._designs)
 
     # -- moments -----------------------------------------------------------------------
@@ -348,8 +348,7 @@ class PredictiveDistribution:
         Returns
         -------
         Modes
-            Of the exact density. They are looked for where posterior draws put them: around the
-            mean of every component, in steps of a third of its own standard deviation.
+            Of the exact density, looked for around every component in steps of its own sd.
 
         Raises
         ------
@@ -372,8 +371,8 @@ class PredictiveDistribution:
         Returns
         -------
         HighestDensity
-            Intervals, and the probability they hold exactly, which is ``prob`` up to 1e-6 of it.
-            Where few draws make the density rough, intervals may be many.
+            Intervals, many where few draws make the density rough, and what they hold exactly:
+            ``prob`` up to 1e-6 of it.
 
         Raises
         ------

@@ -3,7 +3,6 @@
 import copy
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,26 +14,16 @@ from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.distribution import PredictiveDistribution
 from skcocoafuse.predictive.merging import MergedMixtures
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
+from skcocoafuse.predictive.quadrature import nodes_on, panel_edges
 from skcocoafuse.predictive.target import ROUNDING, Range, TargetMap
 
-_NODES = np.polynomial.legendre.leggauss(10)  # nodes and weights on each panel
 _WIDTH = 0.02  # of cells whose components become one: moments are wrong by some 1e-9
-_LEAST_LOG_DENSITY = -700.0  # below it density is not told from nothing
 _REACH = 39.0  # sds of the inner distribution beyond which densities are no numbers
 # Behind bounded transformations (Yeo-Johnson with a negative power) every Normal puts something at
 # infinity, so strictly no moment exists. Of ordinary rows it is 1e-7 to 5e-5, which no data show.
 _NEGLIGIBLE = 1e-4
 _SEEN = 1e-9  # a probability at an end that shapes of densities take notice of
 _LEFT_OUT = 10.0 ** np.arange(-15, -3)  # parts that integrals leave out beside such an end
-
-
-class _Quadrature(NamedTuple):
-    """Nodes of some rows: probability at each, probability below it, target there."""
-
-    row: np.ndarray
-    mass: np.ndarray
-    below: np.ndarray
-    y: np.ndarray
 
 
 class TransformedDistribution:
@@ -336,10 +325,10 @@ class TransformedDistribution:
         def block(rows, weight, mean, sd):
             mixtures = MergedMixtures(weight, mean, sd, _WIDTH)
             edges = [
-                _edges(mixtures.panels(k), knots, cuts[row], low[row], high[row])
+                panel_edges(mixtures.panels(k), knots, cuts[row], low[row], high[row])
                 for k, row in enumerate(range(rows.start, rows.stop))
             ]
-            function(rows, self._nodes(mixtures, edges))
+            function(rows, nodes_on(mixtures, edges, self._map.backward))
 
         self._inner.over_components(block)
 
@@ -354,19 +343,6 @@ class TransformedDistribution:
             ):
                 cut[:, side] = quantiles(_LEFT_OUT)[rows, wanted[:, side]]
         return cut
-
-    def _nodes(self, mixtures: MergedMixtures, edges: list[np.ndarray]) -> _Quadrature:
-        """Nodes on the panels of every row."""
-        half = np.concatenate([0.5 * np.diff(own) for own in edges])
-        middle = np.concatenate([0.5 * (own[1:] + own[:-1]) for own in edges])
-        panels = np.array([len(own) - 1 for own in edges])
-        row = np.repeat(np.arange(len(edges)), panels * len(_NODES[0]))
-        t = (middle[:, None] + half[:, None] * _NODES[0]).ravel()
-        log_density = mixtures.log_density(row, t)
-        mass = np.where(log_density > _LEAST_LOG_DENSITY, np.exp(log_density), 0.0)
-        mass = mass * (half[:, None] * _NODES[1]).ravel()
-        y = self._map.backward(t)
-        return _Quadrature(row, mass, mixtures.below(row, t), np.where(mass > 0, y, 0.0))
 
     # -- shape ---------------------------------------------------------------------------
 
@@ -439,15 +415,6 @@ class TransformedDistribution:
     def to_skpro(self, index=None, columns=None):
         """As a distribution object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""
         return to_skpro(self, index, columns)
-
-
-def _edges(panels, knots, cuts, low: float, high: float) -> np.ndarray:
-    """Edges of one row's panels between ``low`` and ``high``, knots and cuts among them."""
-    low, high = max(low, panels[0]), min(high, panels[-1])
-    if not high > low:  # all of the row is beyond an end
-        return np.array([low, low])
-    everything = np.concatenate([panels, knots, cuts[np.isfinite(cuts)], [low, high]])
-    return np.unique(everything[(everything >= low) & (everything <= high)])
 
 
 class _Curves:

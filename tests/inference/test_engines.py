@@ -15,8 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
-from skcocoafuse._arviz import ess
-from skcocoafuse._monte_carlo import rhat
+from skcocoafuse._monte_carlo import ess, rhat
 from skcocoafuse.diagnostics import converged
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
