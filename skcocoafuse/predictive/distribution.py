@@ -22,8 +22,7 @@ class PredictiveDistribution:
     :math:`\sum_i a_i N(y; m_i, v_i)`, nothing is sampled or fitted again. Words are
     scipy's; every method works on all rows at once, in blocks of bounded memory.
 
-    Objects come from ``predict_dist``; they are immutable and can be sliced by row
-    (``dist[:10]``, ``dist[mask]``).
+    Objects come from ``predict_dist``, cannot be changed, and are sliced by row (``dist[:10]``).
 
     Parameters
     ----------
@@ -371,8 +370,7 @@ class PredictiveDistribution:
         Returns
         -------
         HighestDensity
-            Intervals, many where few draws make the density rough, and what they hold exactly:
-            ``prob`` up to 1e-6 of it.
+            Intervals, and what they hold exactly: ``prob`` up to 1e-6 of it.
 
         Raises
         ------
