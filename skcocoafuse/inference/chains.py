@@ -2,7 +2,8 @@
 
 import dataclasses
 import inspect
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ _EARLY_WINDOW = 30
 # Draws in the later windows. In nutpie's 80 a chain may see one end of a bent ridge only, and
 # then its mass matrix holds it there (1 of 20 fits of the smooth transition).
 _WINDOW = 120
+_MOMENT = 0.005  # seconds to wait for one of several samplers that a core may be free after
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
@@ -67,27 +69,76 @@ class Run:
 
 
 def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
-    """Run all launches at the same time."""
-    cores = max(1, settings.cores // len(launches))
-    samplers = []
-    try:
-        for launch in launches:
-            part = 1.0 if launch.begins is None else _FROM_A_DRAW
-            own = dataclasses.replace(
-                settings,
-                # with more chains than draws ArviZ takes the axes for confused
-                draws=max(settings.draws, launch.chains),
-                chains=launch.chains,
-                cores=cores,
-                tune=max(1, int(part * settings.tune)),  # nutpie panics without a warm-up
-            )
-            seed = int(rng.integers(2**31))
+    """Run all launches, as many chains at a time as there are cores.
+
+    Launches share the cores; of more launches than cores each has one, and the next begins where
+    one is done. Draws do not depend on that. An exception, an interrupt above all, ends every
+    chain before it leaves: none goes on behind the user's back.
+
+    Raises
+    ------
+    RuntimeError
+        If nutpie's compiled code stops, as it does after some warm-ups that are too short.
+    """
+    shares = _shares([launch.chains for launch in launches], settings.cores)
+    seeds = [int(rng.integers(2**31)) for _ in launches]
+    traces: dict[int, Any] = {}
+    running: dict[int, Any] = {}
+    with _panics_as_errors(settings), ExitStack() as started:
+        for number, launch in enumerate(launches):
+            while running and sum(shares[n] for n in running) + shares[number] > settings.cores:
+                traces |= _take_finished(running)
             with _as_change_of_nutpie():
-                samplers.append(_start_sampler(_nutpie_model(launch), own, seed))
-        traces = [sampler.wait() for sampler in samplers]
-    except BaseException as error:  # no chain goes on behind the user's back
-        for sampler in samplers:
-            _cancel(sampler)
+                sampler = _start(launch, settings, shares[number], seeds[number])
+            started.callback(_cancel, sampler)  # nothing, where it is done
+            running[number] = sampler
+        for number, sampler in running.items():
+            traces[number] = sampler.wait()
+    with _as_change_of_nutpie():
+        return [
+            _read(launch, traces[number], settings.draws) for number, launch in enumerate(launches)
+        ]
+
+
+def _shares(chains: list[int], cores: int) -> list[int]:
+    """Cores of each launch: at least one, at most as many as it has chains."""
+    each, more = divmod(cores, len(chains))
+    return [max(1, min(n, each + (k < more))) for k, n in enumerate(chains)]
+
+
+def _start(launch: Launch, settings: Settings, cores: int, seed: int):
+    part = 1.0 if launch.begins is None else _FROM_A_DRAW
+    own = dataclasses.replace(
+        settings,
+        # with more chains than draws ArviZ takes the axes for confused
+        draws=max(settings.draws, launch.chains),
+        chains=launch.chains,
+        cores=cores,
+        tune=max(1, int(part * settings.tune)),  # nutpie panics without a warm-up
+    )
+    return _start_sampler(_nutpie_model(launch), own, seed)
+
+
+def _take_finished(running: dict[int, Any]) -> dict[int, Any]:
+    """Traces of samplers that are done, which leave ``running``; none may be, for now.
+
+    Samplers have no way to wait for the first of several, so each is waited for a moment.
+    """
+    traces = {}
+    for number, sampler in list(running.items()):
+        try:
+            traces[number] = sampler.wait(timeout=_MOMENT)
+        except TimeoutError:
+            continue
+        del running[number]
+    return traces
+
+
+@contextmanager
+def _panics_as_errors(settings: Settings):
+    try:
+        yield
+    except BaseException as error:
         if not _is_panic(error):
             raise
         raise RuntimeError(
@@ -95,11 +146,6 @@ def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
             f"warm-up of {settings.tune}. It needs a warm-up that is long enough to adapt in: give "
             "more tune (500 by default). If it stops with that as well, use inference='pymc'."
         ) from error
-    with _as_change_of_nutpie():
-        return [
-            _read(launch, trace, settings.draws)
-            for launch, trace in zip(launches, traces, strict=True)
-        ]
 
 
 def _is_panic(error: BaseException) -> bool:

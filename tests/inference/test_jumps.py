@@ -1,5 +1,7 @@
 """Jumps between modes keep the posterior: exact averages, balance, and what chains hold then."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -157,3 +159,28 @@ def test_more_jumps_are_tried_where_few_leave_chains_apart(run, monkeypatch, agr
     monkeypatch.setattr(jumps, "change_places", answer)
     agreement._with_jumps(Kernel(problem), draws, SETTINGS, np.random.default_rng(0))
     assert seen == expected
+
+
+def test_an_interrupt_ends_jumps(monkeypatch):
+    """It reaches the main thread alone; the others end with it, at the next density."""
+    kernel = Kernel(make_problem(2, n=40))
+    theta = np.random.default_rng(0).normal(size=(4, 100, kernel.n_parameters))
+    begun = threading.Event()
+    work = jumps._work
+
+    def endless(here, there, offset, z, step_size, rng):
+        begun.set()
+        while True:
+            work(here, there, offset, z, step_size, rng)
+
+    class Threads(jumps.ThreadPoolExecutor):
+        def map(self, *arguments):
+            super().map(*arguments)
+            assert begun.wait(60)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(jumps, "_work", endless)
+    monkeypatch.setattr(jumps, "ThreadPoolExecutor", Threads)
+    rng = np.random.default_rng(0)
+    with pytest.raises(KeyboardInterrupt):
+        jumps.change_places(kernel, theta, [[0, 1], [2, 3]], 24, 2, rng)
