@@ -35,6 +35,7 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence.fitted import FittedState
+from skcocoafuse.persistence.paths import local_path
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.export import NO_ROW_GROUPS
 from skcocoafuse.posterior.relabel import relabel
@@ -332,7 +333,8 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         path : str or path-like
-            A file there is replaced, once the new one is complete.
+            As for ``open``, so "~" is not expanded. A file there is replaced, once the new one is
+            complete.
 
         Raises
         ------
@@ -364,6 +366,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
+        path = local_path(path)
         groups = self._arviz_groups(NO_ROW_GROUPS)
         del groups["posterior_standardized"]  # the state has it
         persistence.write(path, type(self), self.get_params(deep=False), self._state(), groups)
