@@ -186,10 +186,8 @@ def test_islands_are_named_and_weighted(nuts_switch):
     model.posterior_ = replace(model.posterior_, islands=islands, island_weight=weight)
     chains = model.to_arviz(log_likelihood=False, posterior_predictive=False)["sample_stats"]
     assert (chains["island"].values.T == [1, 0, 2, 0]).all()
-    weights = chains["chain_weight"].values
-    np.testing.assert_allclose(
-        weights.T, np.tile([0.3, 0.3, 0.1, 0.3], (model.posterior_.n_draws, 1))
-    )
+    for weights in chains["chain_weight"].values.T:
+        np.testing.assert_allclose(weights, [0.3, 0.3, 0.1, 0.3])
 
 
 @pytest.mark.parametrize("thin", [0, -1, 1.5, "all", True, None])
@@ -237,10 +235,8 @@ def test_every_group_is_a_table(table_model):
         assert set(dataset.coords) == set(dataset.dims)
         assert not set(dataset.coords) & set(dataset.data_vars)
         assert list(dataset.to_dataframe().columns) == list(dataset.data_vars)
-        if arviz.__version__ >= "1" or name.endswith(
-            "_data"
-        ):  # InferenceData has no tables of these
-            continue
+        if arviz.__version__ >= "1" or name.endswith("_data"):
+            continue  # InferenceData gives no tables of these
         for include_coords in (True, False):
             table = found.to_dataframe(groups=name, include_coords=include_coords)
             assert len(table) == n_chains * n_draws
