@@ -36,6 +36,7 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence.fitted import FittedState
+from skcocoafuse.persistence.paths import local_path
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.export import NO_ROW_GROUPS
 from skcocoafuse.posterior.relabel import relabel
@@ -353,9 +354,10 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         path : str or path-like
-            A file there is replaced, once the new one is complete and on the disk: a reader, or
-            another process that saves there, never meets a part of one. It keeps its permissions.
-            A symbolic link is replaced, and not what it points to.
+            As for ``open``, so "~" is not expanded. A file there is replaced, once the new one is
+            complete and on the disk: a reader, or another process that saves there, never meets a
+            part of one. It keeps its permissions. A symbolic link is replaced, and not what it
+            points to.
 
         Raises
         ------
@@ -391,6 +393,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._check_parameters()
+        path = local_path(path)
         groups = self._arviz_groups(NO_ROW_GROUPS)
         del groups["posterior_standardized"]  # the state has it
         persistence.write(path, type(self), self.get_params(deep=False), self._state(), groups)

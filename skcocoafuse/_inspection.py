@@ -91,17 +91,18 @@ class InspectedExperts(FittedExperts):
             - ``posterior_standardized``: every variable of the PyMC model of ``build_model``, so
               that functions of PyMC that take a posterior take it.
             - ``sample_stats``: ``lp`` (log posterior of the unconstrained standardised
-              parameters), and ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws.
+              parameters), and ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws; the
+              same for all draws of a chain, ``island`` and ``chain_weight``.
             - ``log_likelihood``: of each row, in units of the target, summed over experts; times
               the row's weight, as it enters the posterior.
             - ``posterior_predictive``: a new target for every draw and row.
             - ``observed_data``: the target.
             - ``constant_data``: the design matrices, in original units, and the row weights.
 
-            Rows of weight 0 are in none of them. Experts have the same labels in all chains. The
-            coordinate ``island`` of every chain numbers groups of chains that agree, the heaviest
-            first (more than one only with a ``SeparateModesWarning``), and ``chain_weight`` is the
-            part of the chain in predictions, which ArviZ does not know of: it counts draws alike.
+            Rows of weight 0 are in none of them. Experts have the same labels in all chains.
+            ``island`` numbers groups of chains that agree, the heaviest first (more than one only
+            with a ``SeparateModesWarning``), and ``chain_weight`` is the part of the chain in
+            predictions, which ArviZ does not know of: it counts draws alike.
 
         Raises
         ------

@@ -2,6 +2,7 @@
 
 from skcocoafuse import persistence
 from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
+from skcocoafuse.persistence.paths import local_path
 
 # all that a file may name
 _KINDS = {
@@ -19,6 +20,7 @@ def load(path):
     Parameters
     ----------
     path : str or path-like
+        As for ``open``, so "~" is not expanded.
 
     Returns
     -------
@@ -47,6 +49,7 @@ def load(path):
     >>> model.predict(X).shape
     (100,)
     """
+    path = local_path(path)
     saved = persistence.read(path, _KINDS)
     known = set(saved.kind().get_params(deep=False))
     unknown = sorted(set(saved.parameters) - known)

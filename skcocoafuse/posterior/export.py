@@ -106,27 +106,24 @@ def arviz_groups(
 
 
 def _dataset(variables: Variables, coords: dict[str, Any]):
-    """Variables with the coordinates along their dims, and no others."""
+    """Variables with the coordinates along their dims, and no others.
+
+    All coordinates are those of a dim of their own name: ``InferenceData.to_dataframe`` would write
+    others once per variable, and fail where columns are there twice.
+    """
     import xarray
 
     dims = {dim for own, _ in variables.values() for dim in own}
-    along = {name: value[0] if isinstance(value, tuple) else name for name, value in coords.items()}
-    used = {name: value for name, value in coords.items() if along[name] in dims}
+    used = {name: value for name, value in coords.items() if name in dims}
     return xarray.Dataset(variables, used, ATTRS)
 
 
 def _coords(posterior: Posterior, parts: dict[str, DesignPart]) -> dict[str, Any]:
-    """Coordinates by name; those along the dim of another are pairs (dim, values)."""
+    """Coordinates by the name of their dim."""
     M = posterior.spec.n_experts
-    island = np.empty(posterior.n_chains, dtype=int)
-    for number, chains in enumerate(posterior.islands):
-        island[list(chains)] = number
-    chain_weight = posterior.draw_weight().reshape(posterior.n_chains, -1).sum(axis=1)
     return {
         "chain": np.arange(posterior.n_chains),
         "draw": np.arange(posterior.n_draws),
-        "island": ("chain", island),
-        "chain_weight": ("chain", chain_weight),
         "expert": np.arange(M),
         "contrast": np.arange(M - 1),
         **{f"{part}_feature": design.names for part, design in parts.items()},
@@ -154,7 +151,18 @@ def _standardized(posterior: Posterior) -> Variables:
 
 
 def _sample_stats(posterior: Posterior) -> Variables:
-    stats = {"lp": posterior.log_posterior, **posterior.stats}
+    """Those of the sampler, and of each chain its island and its part in predictions."""
+    island = np.empty(posterior.n_chains, dtype=int)
+    for number, chains in enumerate(posterior.islands):
+        island[list(chains)] = number
+    shape = posterior.n_chains, posterior.n_draws
+    chain_weight = posterior.draw_weight().reshape(shape).sum(axis=1)
+    stats = {
+        "lp": posterior.log_posterior,
+        **posterior.stats,
+        "island": np.repeat(island[:, None], posterior.n_draws, axis=1),
+        "chain_weight": np.repeat(chain_weight[:, None], posterior.n_draws, axis=1),
+    }
     return {name: (_DRAWS, values) for name, values in stats.items()}
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import arviz
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
 import xarray
@@ -99,7 +100,7 @@ def test_parameters_are_those_the_estimator_reports(groups, model):
         "behavior_intercept": model.behavior_intercept_,
         "behavior_coef": model.behavior_coef_,
     }.items():
-        kept = posterior[name].isel(chain=posterior["island"].values == 0)
+        kept = posterior[name].isel(chain=groups["sample_stats"]["island"].values[:, 0] == 0)
         np.testing.assert_allclose(kept.mean(("chain", "draw")).values, ours, rtol=1e-10)
 
 
@@ -183,9 +184,10 @@ def test_islands_are_named_and_weighted(nuts_switch):
     model = copy.copy(nuts_switch["MoERegressor"])
     islands, weight = ((1, 3), (0,), (2,)), np.array([0.6, 0.3, 0.1])
     model.posterior_ = replace(model.posterior_, islands=islands, island_weight=weight)
-    chains = model.to_arviz(log_likelihood=False, posterior_predictive=False)["posterior"]
-    assert chains["island"].values.tolist() == [1, 0, 2, 0]
-    np.testing.assert_allclose(chains["chain_weight"].values, [0.3, 0.3, 0.1, 0.3])
+    chains = model.to_arviz(log_likelihood=False, posterior_predictive=False)["sample_stats"]
+    assert (chains["island"].values.T == [1, 0, 2, 0]).all()
+    for weights in chains["chain_weight"].values.T:
+        np.testing.assert_allclose(weights, [0.3, 0.3, 0.1, 0.3])
 
 
 @pytest.mark.parametrize("thin", [0, -1, 1.5, "all", True, None])
@@ -209,3 +211,51 @@ def test_one_draw_and_one_expert(data):
     assert set(found["posterior"].data_vars) == {"expert_intercept", "expert_coef", "sigma"}
     assert set(found["constant_data"].data_vars) == {"X_expert", "sample_weight"}
     assert found["posterior_predictive"]["y"].shape == (1, 1, len(y))
+
+
+def group_names(found):
+    return list(found.children) if arviz.__version__ >= "1" else found.groups()
+
+
+@pytest.fixture(scope="module", params=["laplace", "map", "nuts"])
+def table_model(request, transition):
+    """Columns of which some are called as variables, dims and statistics are."""
+    X = pd.DataFrame(np.column_stack([transition[0][:50], np.arange(50.0) % 3]))
+    X.columns = ["sigma", "island"]
+    model = CoCoAFusERegressor(2, inference=request.param, draws=20, tune=20, chains=2)
+    return fit_quietly(model.set_params(random_state=0), X, transition[1][:50])
+
+
+def test_every_group_is_a_table(table_model):
+    """By ``to_dataframe`` of ArviZ 0.x and of xarray: a column per variable, a row per entry."""
+    found = table_model.to_arviz(random_state=0)
+    n_chains, n_draws = found["posterior"]["sigma"].shape[:2]
+    for name in group_names(found):
+        dataset = found[name] if arviz.__version__ < "1" else found[name].to_dataset()
+        assert set(dataset.coords) == set(dataset.dims)
+        assert not set(dataset.coords) & set(dataset.data_vars)
+        assert list(dataset.to_dataframe().columns) == list(dataset.data_vars)
+        if arviz.__version__ >= "1" or name.endswith("_data"):
+            continue  # InferenceData gives no tables of these
+        for include_coords in (True, False):
+            table = found.to_dataframe(groups=name, include_coords=include_coords)
+            assert len(table) == n_chains * n_draws
+            n_columns = sum(v.size for v in dataset.data_vars.values()) // len(table)
+            assert table.shape[1] == 2 + n_columns
+    if arviz.__version__ < "1":
+        assert len(found.to_dataframe()) == n_chains * n_draws
+
+
+@pytest.mark.parametrize("source", ["fit", "file"])
+def test_tables_have_the_numbers(table_model, tmp_path, source):
+    found = table_model.to_arviz(log_likelihood=False, posterior_predictive=False)
+    if source == "file":
+        table_model.save(tmp_path / "fit.nc")
+        found = arviz.from_netcdf(tmp_path / "fit.nc")
+    if arviz.__version__ < "1":
+        column = found.to_dataframe(groups="posterior", include_coords=False)["sigma[1]"]
+    else:
+        column = found["posterior"].to_dataset().to_dataframe()["sigma"]
+        column = column.xs(1, level="expert").groupby(["chain", "draw"]).first()
+    original = table_model._original_units(table_model.posterior_.parameters)
+    np.testing.assert_allclose(column.to_numpy(), original.sigma[..., 1].ravel())
