@@ -33,7 +33,7 @@ from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
-from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.model.spec import ModelSpec, parameter_names
 from skcocoafuse.persistence.fitted import FittedState
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.export import NO_ROW_GROUPS
@@ -258,7 +258,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             designs["gate"].shape[1],
             designs["behavior"].shape[1],
             behavior=self._behavior,
-            priors=complete_priors(self.priors),
+            priors=complete_priors(
+                self.priors, parameter_names(self._behavior), type(self).__name__
+            ),
             rounding_variance=rounding_variance(resolution / self._target.scale),
         )
         return Problem(spec, designs, self._target.apply(y), weight)
