@@ -292,7 +292,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             result.stats,
         )
         self.posterior_, found = diagnostics.judge(
-            problem, posterior, result.seconds, result.independent
+            problem, posterior, result.seconds, result.independent, self._target
         )
         self._problem = problem  # leave-one-out densities and exports need the rows
         self._publish_coefficients()
