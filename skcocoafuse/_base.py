@@ -34,7 +34,7 @@ from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
-from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.model.spec import ModelSpec, parameter_names
 from skcocoafuse.persistence.fitted import FittedState
 from skcocoafuse.persistence.paths import local_path
 from skcocoafuse.posterior.draws import Posterior
@@ -280,7 +280,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             designs["gate"].shape[1],
             designs["behavior"].shape[1],
             behavior=self._behavior,
-            priors=complete_priors(self.priors),
+            priors=complete_priors(
+                self.priors, parameter_names(self._behavior), type(self).__name__
+            ),
             rounding_variance=rounding_variance(resolution / self._target.scale),
         )
         return Problem(spec, designs, self._target.apply(y), weight)
@@ -312,7 +314,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             result.stats,
         )
         self.posterior_, found = diagnostics.judge(
-            problem, posterior, result.seconds, result.independent
+            problem, posterior, result.seconds, result.independent, self._target
         )
         self._problem = problem  # leave-one-out densities and exports need the rows
         self._publish_coefficients()

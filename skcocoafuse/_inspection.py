@@ -149,7 +149,7 @@ class InspectedExperts(FittedExperts):
 
         By Pareto-smoothed importance sampling: draws from the posterior given all rows get
         the weights that make them draws given all but one. Where chains settled in several
-        modes, each island is left-one-out by itself and their densities are mixed by
+        modes, rows are left out of each chain cluster by itself and the densities are mixed by
         stacking weights, which have seen all rows.
 
         Parameters
@@ -170,7 +170,8 @@ class InspectedExperts(FittedExperts):
         Warns
         -----
         InfluentialRowsWarning
-            If weights of some rows cannot be trusted.
+            If weights of 1% of the rows, or more, cannot be trusted; ``bad_rows`` of the result
+            lists these rows however few they are.
 
         Raises
         ------

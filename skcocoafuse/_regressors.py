@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from types import CellType, FunctionType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,8 +20,8 @@ expert_features, gate_features : None, list or transformer, default=None
     cloned and fitted inside.
 {behavior}priors : dict of str to Prior, optional
     Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
-    ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``,
-    ``"behavior_intercept"``, ``"behavior_coef"``. What is left out keeps its default.
+    ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``{behavior_priors}.
+    What is left out keeps its default; other names are an error.
 {inference}
 draws, tune, chains : int, default=1000, 500, 4
     Kept draws and warm-up draws per chain, and the number of chains.
@@ -58,6 +59,9 @@ behavior_features : None, list or transformer, default=None
     The inputs of the behavior gate, as above.
 """
 
+_BEHAVIOR_PRIORS = """,
+    ``"behavior_intercept"``, ``"behavior_coef"``"""
+
 _ATTRIBUTES = """\
 expert_coef_ : ndarray of shape (n_experts, n_expert_features)
     Posterior mean slopes of the experts, in original units.
@@ -72,8 +76,8 @@ gate_intercept_ : ndarray of shape (n_experts,)
 {behavior}posterior_ : Posterior
     All draws as numpy arrays, experts consistently labelled.
 diagnostics_ : dict
-    R-hat, effective sample size, islands of chains and their weights, divergences, use of
-    the experts, seconds per phase.
+    R-hat, effective sample size, chain clusters (``islands``) and their weights, divergences,
+    use of the experts, seconds per phase.
 n_features_in_ : int
 feature_names_in_ : ndarray of str
     Only if X had string column names."""
@@ -101,13 +105,47 @@ def _documented(cls):
     learned = cls._behavior is None
     doc = inspect.cleandoc(cls.__doc__)  # the same text on every Python
     parameters = _PARAMETERS.format(
-        behavior=_BEHAVIOR_FEATURES if learned else "", inference=_inference_words()
+        behavior=_BEHAVIOR_FEATURES if learned else "",
+        behavior_priors=_BEHAVIOR_PRIORS if learned else "",
+        inference=_inference_words(),
     )
     attributes = _ATTRIBUTES.format(behavior=_BEHAVIOR_ATTRIBUTES if learned else "")
     cls.__doc__ = doc.replace("%(parameters)s", parameters).replace("%(attributes)s", attributes)
     return cls
 
 
+def _with_own_methods(cls):
+    """Copies of the public methods the three share, which carry this class's name.
+
+    Python's TypeErrors (an argument that does not exist, or one too many) call a function by its
+    qualified name, which would be that of a private class.
+    """
+    for name, function in inspect.getmembers(cls, inspect.isfunction):
+        shared = name not in vars(cls) and function.__module__.startswith("skcocoafuse.")
+        if shared and (name == "__init__" or not name.startswith("_")):
+            setattr(cls, name, _copied(function, cls))
+    return cls
+
+
+def _copied(function: FunctionType, cls: type) -> FunctionType:
+    """The same function with the name it has in a class; also one that wraps another."""
+    inner, cells = getattr(function, "__wrapped__", None), function.__closure__ or ()
+    if inner is not None:
+        own = _copied(inner, cls)
+        cells = tuple(CellType(own) if cell.cell_contents is inner else cell for cell in cells)
+    copy = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, cells
+    )
+    copy.__dict__.update(vars(function))
+    if inner is not None:
+        copy.__dict__["__wrapped__"] = own
+    copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
+    copy.__annotations__ = function.__annotations__
+    copy.__module__, copy.__qualname__ = cls.__module__, f"{cls.__qualname__}.{function.__name__}"
+    return copy
+
+
+@_with_own_methods
 @_documented
 class MoERegressor(BaseExpertsRegressor):
     r"""Mixture of Experts: linear regressions whose densities are superposed.
@@ -148,6 +186,7 @@ class MoERegressor(BaseExpertsRegressor):
     _behavior = 1.0
 
 
+@_with_own_methods
 @_documented
 class BoERegressor(BaseExpertsRegressor):
     r"""Blend of Experts: one Normal whose parameters are averaged over linear experts.
@@ -186,6 +225,7 @@ class BoERegressor(BaseExpertsRegressor):
     _behavior = 0.0
 
 
+@_with_own_methods
 @_documented
 class CoCoAFusERegressor(BaseExpertsRegressor):
     r"""Competitive and collaborative experts: learns per input how much to mix or blend.

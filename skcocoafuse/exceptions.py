@@ -6,6 +6,7 @@ __all__ = [
     "ChainMixingWarning",
     "CollapsedExpertWarning",
     "DivergenceWarning",
+    "ExpertOutOfRangeWarning",
     "InfluentialRowsWarning",
     "KernelFallbackWarning",
     "PoorApproximationWarning",
@@ -25,6 +26,10 @@ class ChainMixingWarning(ConvergenceWarning):
 
 class CollapsedExpertWarning(ConvergenceWarning):
     """An expert is responsible for practically none of the data."""
+
+
+class ExpertOutOfRangeWarning(ConvergenceWarning):
+    """Far outside the range of the target lies an expert that still has weight there."""
 
 
 class PoorApproximationWarning(ConvergenceWarning):
@@ -49,3 +54,18 @@ class UncertainSelectionWarning(ConvergenceWarning):
 
 class KernelFallbackWarning(RuntimeWarning):
     """The sampler did not take the compiled kernel; the PyMC model was used instead."""
+
+
+def beyond(value: float, limit: float, decimals: int) -> str:
+    """A number with as many decimals, or more, as show on which side of a limit it is.
+
+    Examples
+    --------
+    >>> beyond(1.083, 1.05, 2), beyond(1.0502, 1.05, 2), beyond(99.7, 100.0, 0)
+    ('1.08', '1.0502', '99.7')
+    """
+    text = f"{value:.{decimals}f}"
+    while (float(text) > limit, float(text) < limit) != (value > limit, value < limit):
+        decimals += 1
+        text = f"{value:.{decimals}f}"
+    return text

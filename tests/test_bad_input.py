@@ -1,11 +1,16 @@
 """Bad input gets one clear error and leaves nothing half-fitted."""
 
+import inspect
+import pickle
 from functools import partial
 
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.exceptions import NotFittedError
+from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor, Prior, log_prob
 from tests.conftest import REGRESSORS
@@ -55,6 +60,72 @@ def test_fit(regressor, params, data, error, message):
     with pytest.raises(error, match=message):
         estimator.fit(*data)
     assert vars(estimator) == before
+
+
+@pytest.mark.parametrize("regressor", [MoERegressor, BoERegressor])
+@pytest.mark.parametrize("name", ["behavior_intercept", "behavior_coef"])
+@pytest.mark.parametrize("method", ["fit", "build_model", "sample_prior_predictive"])
+def test_priors_of_parameters_that_the_model_does_not_have(regressor, name, method):
+    priors = {"sigma": Prior("half_normal"), name: Prior("normal")}
+    estimator = clone(regressor(priors=priors, inference="map"))  # no complaint before fit
+    message = (
+        f"^{regressor.__name__} has no parameter '{name}', .*its parameters: "
+        r"\['expert_coef', 'expert_intercept', 'gate_coef', 'gate_intercept', 'sigma'\]"
+    )
+    with pytest.raises(ValueError, match=message):
+        getattr(estimator, method)(X, Y)
+
+
+def test_priors_of_parameters_that_have_no_entries_are_kept_for_searches():
+    """One expert has no gate, but a search over n_experts shares its priors."""
+    priors = {"gate_coef": Prior("normal"), "gate_intercept": Prior("normal")}
+    model = MoERegressor(priors=priors, inference="map", random_state=0)
+    search = GridSearchCV(model, {"n_experts": [1, 2]}, cv=2, error_score="raise")
+    assert np.isfinite(search.fit(X, Y).cv_results_["mean_test_score"]).all()
+
+
+def test_a_search_over_classes_names_the_one_that_cannot_take_a_prior():
+    learned = CoCoAFusERegressor(
+        1, priors={"behavior_coef": Prior("normal")}, inference="map", random_state=0
+    )
+    mixture = MoERegressor(1, priors=learned.priors, inference="map", random_state=0)
+    search = GridSearchCV(Pipeline([("model", learned)]), {"model": [learned, mixture]}, cv=2)
+    with pytest.warns(FitFailedWarning, match="MoERegressor has no parameter 'behavior_coef'"):
+        search.fit(X, Y)
+    assert isinstance(search.best_estimator_["model"], CoCoAFusERegressor)
+
+
+@pytest.mark.parametrize("regressor", REGRESSORS)
+def test_type_errors_name_the_class_that_was_called(regressor):
+    """Python's own errors, which know a function by the class that it was written in."""
+    name = regressor.__name__
+    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) got an unexpected .*'experts'"):
+        regressor(experts=3)
+    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) takes from 1 to 2 positional"):
+        regressor(3, None)
+    estimator = regressor(1, inference="map")
+    with pytest.raises(TypeError, match=rf"^{name}\.fit\(\) missing 1 required .*: 'y'"):
+        estimator.fit(X)
+    functions = dict(inspect.getmembers(regressor, inspect.isfunction))
+    own = [n for n, f in functions.items() if f.__module__.startswith("skcocoafuse.")]
+    public = [n for n in own if not n.startswith("_")]
+    assert {"fit", "predict", "predict_interval", "loo", "save", "summary"} <= set(public)
+    for method in public:
+        with pytest.raises(TypeError, match=rf"^{name}\.{method}\(\) got an unexpected"):
+            getattr(estimator, method)(nonsense=1)
+        assert pickle.loads(pickle.dumps(functions[method])) is functions[method]
+
+
+def test_subclasses_keep_their_own_methods_and_name_what_they_inherit():
+    class Shifted(MoERegressor):
+        def predict(self, X):
+            return super().predict(X) + 1.0
+
+    plain = MoERegressor(1, inference="map", random_state=0).fit(X, Y)
+    shifted = Shifted(1, inference="map", random_state=0).fit(X, Y)
+    np.testing.assert_allclose(shifted.predict(X), plain.predict(X) + 1.0)
+    with pytest.raises(TypeError, match=r"MoERegressor\.predict_interval\(\)"):
+        shifted.predict_interval(X, nonsense=1)
 
 
 def test_unknown_prior_family():

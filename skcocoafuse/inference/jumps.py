@@ -116,8 +116,8 @@ def _work(here: Callable, there: Callable, offset: float, z, step_size: float, r
     """Log acceptance ratio of a jump: what the changes of density along the way add up to."""
     total = 0.0
     for stage in range(1, _STAGES + 1):
-        difference = there(z)[0] + offset - here(z)[0]
-        total += difference / _STAGES
+        with np.errstate(invalid="ignore"):  # NaN where neither has a density
+            total += (there(z)[0] + offset - here(z)[0]) / _STAGES
         if not np.isfinite(total):
             return -np.inf
         if stage < _STAGES:
@@ -126,21 +126,25 @@ def _work(here: Callable, there: Callable, offset: float, z, step_size: float, r
 
 
 def _trajectory(here, there, share, z, step_size, rng) -> tuple[np.ndarray, bool]:
-    """A trajectory on the density between the two, accepted or not."""
+    """A trajectory on the density between the two, accepted or not.
+
+    One that does not end at a number, with a density there, is not accepted.
+    """
 
     def between(at):
         (value, slope), (other_value, other_slope) = here(at), there(at)
         return (1 - share) * value + share * other_value, (1 - share) * slope + share * other_slope
 
-    value, slope = between(z)
     momentum = rng.normal(size=len(z))
-    at, moving = z, momentum
-    for _ in range(_STEPS):
-        moving = moving + 0.5 * step_size * slope
-        at = at + step_size * moving
-        end, slope = between(at)
-        moving = moving + 0.5 * step_size * slope
-    gain = end - value - 0.5 * (moving @ moving - momentum @ momentum)
+    with np.errstate(over="ignore", invalid="ignore"):  # steps that are too long leave all bounds
+        value, slope = between(z)
+        at, moving = z, momentum
+        for _ in range(_STEPS):
+            moving = moving + 0.5 * step_size * slope
+            at = at + step_size * moving
+            end, slope = between(at)
+            moving = moving + 0.5 * step_size * slope
+        gain = end - value - 0.5 * (moving @ moving - momentum @ momentum)
     accepted = bool(np.log(rng.uniform()) < gain)  # False for NaN
     return (at, True) if accepted else (z, False)
 

@@ -1,7 +1,7 @@
 """Prior distributions as data: a family, a scale, and where each may be used."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -155,15 +155,33 @@ DEFAULT_PRIORS: dict[str, Prior] = {
 }
 
 
-def complete_priors(priors: Mapping[str, Prior] | None) -> dict[str, Prior]:
+def complete_priors(
+    priors: Mapping[str, Prior] | None,
+    parameters: Collection[str] = DEFAULT_PRIORS,
+    model: str = "The model",
+) -> dict[str, Prior]:
     """Check the user's priors and fill in the defaults.
+
+    Parameters
+    ----------
+    priors : mapping of str to Prior, or None
+    parameters : collection of str
+        Names of the parameters that the model has; all names there are by default.
+    model : str
+        Its name, for messages.
+
+    Returns
+    -------
+    dict of str to Prior
+        One for each name in ``DEFAULT_PRIORS``.
 
     Raises
     ------
     TypeError
         If ``priors`` is no mapping of names to :class:`Prior`.
     ValueError
-        If a name is unknown, or a family does not fit its parameter.
+        If a name is unknown or that of a parameter which the model does not have, or if a family
+        does not fit its parameter.
     """
     if priors is None:
         return dict(DEFAULT_PRIORS)
@@ -174,7 +192,12 @@ def complete_priors(priors: Mapping[str, Prior] | None) -> dict[str, Prior]:
     for name, prior in priors.items():
         if name not in DEFAULT_PRIORS:
             raise ValueError(
-                f"Unknown parameter {name!r} in priors; known names: {sorted(DEFAULT_PRIORS)}."
+                f"Unknown parameter {name!r} in priors; known names: {sorted(parameters)}."
+            )
+        if name not in parameters:
+            raise ValueError(
+                f"{model} has no parameter {name!r}, so priors cannot have it; its parameters: "
+                f"{sorted(parameters)}. Leave it out, or use CoCoAFusERegressor, which has all."
             )
         if not isinstance(prior, Prior):
             raise TypeError(

@@ -74,6 +74,11 @@ DIMS: dict[str, tuple[str, ...]] = {
 }
 
 
+def parameter_names(behavior: float | None) -> tuple[str, ...]:
+    """Names of the parameters of a model whose behavior is learned (None) or fixed."""
+    return tuple(name for name in DIMS if behavior is None or not name.startswith("behavior"))
+
+
 class Block(NamedTuple):
     """One parameter inside the unconstrained vector.
 

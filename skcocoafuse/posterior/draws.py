@@ -26,7 +26,7 @@ class Posterior:
     island_weight : ndarray of shape (islands,)
         Part of each island in predictions; sums to one.
     island_elpd : ndarray of shape (islands,)
-        Leave-one-out log density of the data by each island; NaN for a single one.
+        Leave-one-out log density of the standardised target by each island; NaN for a single one.
     """
 
     spec: ModelSpec

@@ -9,7 +9,7 @@ from scipy import special
 
 from skcocoafuse._monte_carlo import LEAST_DRAWS, trusted_pareto_k
 from skcocoafuse._validation import check_probability
-from skcocoafuse.exceptions import InfluentialRowsWarning
+from skcocoafuse.exceptions import InfluentialRowsWarning, beyond
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
@@ -22,6 +22,7 @@ _DISTANCE = {
     "normal": special.ndtri,
 }
 _NAMED_ROWS = 5  # in a warning
+_MANY_BAD_ROWS = 0.01  # part of the rows from which there is a warning
 
 
 def sum_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
@@ -114,7 +115,8 @@ class LooResult:
     n_draws : int
         Posterior draws that were used.
     k_threshold : float
-        min(1 - 1 / log10(S), 0.7) for S draws (of the smallest island, where there are several).
+        min(1 - 1 / log10(S), 0.7) for S draws (of the smallest chain cluster, where there are
+        several).
     converged : bool
         Whether the fit (and each refit) passed the checks that ``fit`` warns of.
 
@@ -262,19 +264,22 @@ def estimate(
 
 
 def warn(result: LooResult, stacklevel: int, model: str = "") -> None:
-    """One warning if some rows cannot be trusted; ``model`` says whose."""
+    """One warning if many rows cannot be trusted; ``model`` says whose.
+
+    A row in a hundred or fewer is left to ``bad_rows`` of the result.
+    """
     bad = result.bad_rows
-    if not bad.size:
+    if bad.size < _MANY_BAD_ROWS * result.n_rows or not bad.size:
         return
     worst = bad[np.argsort(-result.pareto_k[bad], kind="stable")]
     named = ", ".join(map(str, worst[:_NAMED_ROWS])) + (", ..." if bad.size > _NAMED_ROWS else "")
+    largest, most = result.pareto_k[worst[0]], result.k_threshold
     warnings.warn(
         f"Leave-one-out figures of {bad.size} of {result.n_rows} rows{model} cannot be trusted: "
-        f"their Pareto k-hat is above {result.k_threshold:.2f} (largest: "
-        f"{result.pareto_k[worst[0]]:.2f}; rows {named}), so elpd is probably too high. "
-        f"loo(reloo=True) fits again without each of them ({bad.size} fits). More draws than the "
-        f"{result.n_draws} used help where k-hat is a little above. If there are many, try fewer "
-        "experts or tighter priors.",
+        f"their Pareto k-hat is above {beyond(most, largest, 2)} (largest: "
+        f"{beyond(largest, most, 2)}; rows {named}), "
+        "so elpd is probably too high. "
+        f"loo(reloo=True) fits again without each of them ({bad.size} fits).",
         InfluentialRowsWarning,
         stacklevel=stacklevel,
     )

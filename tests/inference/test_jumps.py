@@ -1,6 +1,7 @@
 """Jumps between modes keep the posterior: exact averages, balance, and what chains hold then."""
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -57,6 +58,39 @@ def test_trajectories_keep_the_density_between():
         draws.append(z[0])
     assert np.mean(draws) == pytest.approx(0.0, abs=0.1)
     assert np.var(draws) == pytest.approx(1.0, abs=0.15)
+
+
+def nowhere(z):
+    """No density, and slopes without end in both directions."""
+    return np.float64(-np.inf), np.where(np.arange(len(z)) % 2, np.inf, -np.inf)
+
+
+def steep(z):
+    """A density whose slopes overflow after a few steps that are too long."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.float64(-(z**4).sum()), -4.0 * z**3
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "step_size"),
+    [
+        (normal, nowhere, 0.3),
+        (nowhere, nowhere, 0.3),
+        (steep, nowhere, 1e8),
+        (normal, steep, 1e8),
+        (steep, steep, 1e8),
+    ],
+)
+def test_jumps_out_of_all_bounds_are_declined_without_a_word(here, there, step_size):
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for z in rng.normal(size=(5, 4)):
+            end, accepted = jumps._trajectory(here, there, 0.5, z, step_size, rng)
+            assert not accepted
+            np.testing.assert_array_equal(end, z)
+            work = jumps._work(here, there, 0.0, z, step_size, rng)
+            assert (work == -np.inf) is (there is nowhere)
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,7 @@ def test_islands_enter_by_their_weights(monkeypatch):
     assert not result.converged
     np.testing.assert_allclose(result.in_sample, model.log_prob(X, y))
     assert result.k_threshold == pytest.approx(1 - 1 / np.log10(400))
-    best = model.diagnostics_["island_elpd"].max() - 60 * np.log(model._target.scale)
+    best = model.diagnostics_["island_elpd"].max()
     # stacking maximises elpd and a row for each island; so it beats 61 of 62 rows for the best
     weight = model.diagnostics_["island_weight"]
     most = best + 61 * np.log(61 / 62) + np.log(1 / 62)
@@ -223,3 +223,27 @@ def test_bad_rows_are_named_once():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         elpd.warn(replace(result, pareto_k=np.zeros(6)), stacklevel=2)
+
+
+def test_few_bad_rows_are_left_to_the_result():
+    """Below one in a hundred they are listed there; from then on there is a warning."""
+    few = np.zeros(500)
+    few[[3, 70, 200, 499]] = 0.9
+    result = result_of(np.zeros(500), np.ones(500), pareto_k=few)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        elpd.warn(result, stacklevel=2)
+    assert result.bad_rows.tolist() == [3, 70, 200, 499]
+    assert "4 bad Pareto k" in repr(result)
+    few[0] = 0.9
+    with pytest.warns(InfluentialRowsWarning, match="5 of 500 rows"):
+        elpd.warn(replace(result, pareto_k=few), stacklevel=2)
+    weight = np.r_[np.ones(300), np.zeros(200)]  # rows without weight count nowhere
+    with pytest.warns(InfluentialRowsWarning, match="4 of 300 rows"):
+        elpd.warn(replace(result, pareto_k=few, weight=weight), stacklevel=2)
+
+
+def test_a_k_hat_above_the_threshold_is_said_to_be_above():
+    result = result_of(np.zeros(3), np.ones(3), pareto_k=np.array([0.1, 0.66701, 0.2]))
+    with pytest.warns(InfluentialRowsWarning, match=r"above 0\.667 .largest: 0\.67;"):
+        elpd.warn(replace(result, k_threshold=0.667), stacklevel=2)
