@@ -90,7 +90,7 @@ def test_jumps_out_of_all_bounds_are_declined_without_a_word(here, there, step_s
             assert not accepted
             np.testing.assert_array_equal(end, z)
             work = jumps._work(here, there, 0.0, z, step_size, rng)
-            assert (work == -np.inf) is (there is nowhere)
+            assert (work == -np.inf) == (there is nowhere)
 
 
 @pytest.fixture(scope="module")
