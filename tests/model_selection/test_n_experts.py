@@ -264,7 +264,9 @@ def test_engines_registry_says_how_rows_are_left_out(data, monkeypatch):
 
 def test_chains_that_disagree_are_told_of_the_choice(data):
     model = clone(FAST).set_params(draws=25, chains=1)
-    with pytest.warns(match="Draws of the approximation are too few"):  # 25 draws are too few by any measure
+    with pytest.warns(
+        match="Draws of the approximation are too few"
+    ):  # 25 draws are too few by any measure
         select_n_experts(model, *data, n_experts=[1], cv=2)
 
 
