@@ -200,7 +200,7 @@ def _levels(curves: Curves, land: Landscape, level, wanted) -> tuple[np.ndarray,
     """
     low, high = np.full(len(level), -_STEEP), np.full(len(level), _STEEP)
     before, excess_before = np.full(len(level), np.nan), np.full(len(level), np.nan)
-    ends = _ends(curves, land, level)
+    ends = _ends(curves, land, level, wanted > 0)  # others are single points
     for _ in range(_MAX_STEPS):
         excess = _mass(curves, ends, len(level)) - wanted
         open_rows = (wanted > 0) & ~(np.abs(excess) <= _MASS_TOLERANCE * np.abs(wanted))
@@ -234,12 +234,10 @@ def _mass(curves: Curves, ends: _Ends, n_rows: int) -> np.ndarray:
     return np.bincount(ends.row, np.where(ends.begins, -below, below), minlength=n_rows)
 
 
-def _ends(curves: Curves, land: Landscape, level, rows=None) -> _Ends:
-    """Where the densities (of some rows only) cross their levels, or begin and end above them."""
-    row, x, height = land
-    if rows is not None:
-        part = rows[row]
-        row, x, height = row[part], x[part], height[part]
+def _ends(curves: Curves, land: Landscape, level, rows: np.ndarray) -> _Ends:
+    """Where the densities of some rows cross their levels, or begin and end above them."""
+    part = rows[land.row]
+    row, x, height = (a[part] for a in land)
     above = height >= level[row]
     same = row[:-1] == row[1:]
     cross = np.flatnonzero(same & (above[:-1] != above[1:]))

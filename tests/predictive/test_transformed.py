@@ -234,6 +234,16 @@ def test_what_is_beyond_a_square_root_belongs_to_zero():
     assert region.intervals[0, 0, 0] == 0.0
 
 
+def test_an_end_that_holds_enough_is_the_region():
+    """The density beside zero is infinite, but the point alone is smaller."""
+    dist = TransformedDistribution(normals(-1.2, 0.7), FunctionTransformer(np.sqrt, np.square))
+    at_zero = dist.cdf(0.0)[0]
+    assert at_zero > 0.95
+    region = dist.hdi(0.9)
+    np.testing.assert_array_equal(region.intervals, [[[0.0, 0.0]]])
+    assert region.mass[0] == pytest.approx(at_zero, rel=1e-8)  # the end is bisected
+
+
 def test_scores_outside_of_a_range_count_the_distance():
     transformer = QuantileTransformer(n_quantiles=50).fit(TARGETS)
     dist = TransformedDistribution(normals(0.5, 0.2), transformer)
