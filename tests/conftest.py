@@ -1,5 +1,7 @@
 """Fixtures that several files share: fits are made once per worker."""
 
+import signal
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
@@ -34,6 +36,14 @@ def fit_quietly(estimator, X, y, **arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return estimator.fit(X, y, **arguments)
+
+
+@pytest.fixture
+def ctrl_c_raises():
+    """Python's own handler, also where the suite runs in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

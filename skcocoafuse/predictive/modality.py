@@ -1,5 +1,6 @@
 """Modes and regions of highest density of Normal mixtures; shapes as in ``mixture``."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +80,7 @@ def highest_density(weight, mean, sd, prob: float) -> list[np.ndarray]:
     regions = level_sets.highest_density(MergedMixtures(weight, mean, sd), len(mean), prob)
     for row, region in enumerate(regions):
         one = weight[row : row + 1], mean[row : row + 1], sd[row : row + 1]
-        mass = np.diff(mixture.cdf(*one, region.reshape(1, -1)).reshape(-1, 2)).sum()
+        mass = mass_of(region[None], partial(mixture.cdf, *one))[0]
         if not abs(mass - prob) <= _TOLERANCE * prob:
             whole = MergedMixtures(*one, width=0.0)
             regions[row] = level_sets.highest_density(whole, 1, prob)[0]

@@ -20,7 +20,7 @@ class Nodes(NamedTuple):
     y: np.ndarray
 
 
-def panel_edges(panels, knots, cuts, low: float, high: float) -> np.ndarray:
+def cut_panels(panels, knots, cuts, low: float, high: float) -> np.ndarray:
     """Edges of one row's panels between ``low`` and ``high``, knots and cuts among them."""
     low, high = max(low, panels[0]), min(high, panels[-1])
     if not high > low:  # all of the row is beyond an end

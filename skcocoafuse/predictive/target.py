@@ -5,7 +5,8 @@ scale t, ``backward`` returns.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,11 +79,11 @@ class TargetMap:
     ----------
     *transformers : object
         With ``transform`` and ``inverse_transform`` on one column; strictly monotone. The target
-        goes through them in their order.
+        goes through them, and through the steps of pipelines among them, in their order.
     """
 
     def __init__(self, *transformers):
-        self.transformers = transformers
+        self.transformers = tuple(_steps(transformers))
 
     def __repr__(self) -> str:
         return " > ".join(repr(transformer) for transformer in self.transformers)
@@ -106,13 +107,13 @@ class TargetMap:
         zero, one = self.backward(np.array([0.0, 1.0]))
         return float(zero), float(one - zero)
 
+    @cached_property
     def knots(self) -> np.ndarray:
-        """Where the map is not smooth, on the scale of the model."""
-        found: list[np.ndarray] = []
+        """Where the map is not smooth, on the scale of the model, (knots,)."""
+        found = [np.empty(0)]
         for k, transformer in enumerate(self.transformers):
-            after = TargetMap(*self.transformers[k:])
-            found.extend(after.forward(knot) for knot in _knots(transformer))
-        everything = np.concatenate([np.ravel(knots) for knots in found]) if found else np.empty(0)
+            found.append(TargetMap(*self.transformers[k:]).forward(_knots(transformer)))
+        everything = np.concatenate(found)
         return np.unique(everything[np.isfinite(everything)])
 
     def log_slope(self, y: np.ndarray) -> np.ndarray:
@@ -157,21 +158,16 @@ class TargetMap:
             raise ValueError(_NOT_MONOTONE.format(self))
         middle = np.median(centers)
         start = near[np.abs(near - middle).argmin()]
-        ends = [self._end(start, far, spread) for far in (low, high)]
-        first, last = (np.nan_to_num(x[0], nan=x[2]) for x in ends)
-        sides = self.backward(np.array([first, last]))
+        first, at_first = self._end(start, low, spread)
+        last, at_last = self._end(start, high, spread)
+        sides = self.backward(np.array([max(first, low), min(last, high)]))
         if not last > first or sides[0] == sides[1]:
             raise ValueError(_NOT_MONOTONE.format(self))
         center = float(self.backward(np.array([start]))[0])
-        targets = [0.0 if abs(end[1]) <= ROUNDING * abs(center) else end[1] for end in ends]
-        return Range(
-            -np.inf if np.isnan(ends[0][0]) else ends[0][0],
-            np.inf if np.isnan(ends[1][0]) else ends[1][0],
-            targets[0],
-            targets[1],
-            center,
-            bool(sides[1] < sides[0]),
+        at_first, at_last = (
+            0.0 if abs(y) <= ROUNDING * abs(center) else y for y in (at_first, at_last)
         )
+        return Range(first, last, at_first, at_last, center, bool(sides[1] < sides[0]))
 
     def _returns(self, t, spread: float) -> np.ndarray:
         """Whether going to the target and back ends where it began."""
@@ -180,8 +176,8 @@ class TargetMap:
             apart = np.abs(self.forward(there) - t)
         return np.isfinite(there) & (apart <= _RETURN * np.abs(t) + _RETURN_OF_SPREAD * spread)
 
-    def _end(self, start: float, far: float, spread: float) -> tuple[float, float, float]:
-        """The end of the range on one side: t (NaN if beyond ``far``), target, last t looked at."""
+    def _end(self, start: float, far: float, spread: float) -> tuple[float, float]:
+        """An end of the range and the target there; infinite and NaN if it is beyond ``far``."""
         steps = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, _PROBES)])
         t = start + steps * (far - start)
         with np.errstate(all="ignore"):
@@ -194,7 +190,7 @@ class TargetMap:
         valid = np.logical_and.accumulate(valid)
         last = np.flatnonzero(valid & returns)[-1]
         if last == len(t) - 1:
-            return np.nan, np.nan, float(far)
+            return float(np.copysign(np.inf, far - start)), np.nan
         inside, outside = t[last], t[last + 1]
         for _ in range(_BISECTIONS):
             middle = 0.5 * (inside + outside)
@@ -203,7 +199,7 @@ class TargetMap:
                 inside = middle
             else:
                 outside = middle
-        return float(inside), self._limit(inside, outside, direction), float(inside)
+        return float(inside), self._limit(inside, outside, direction)
 
     def _limit(self, inside: float, outside: float, direction: float) -> float:
         """The target at an end: infinite if it keeps growing where the inverse is not defined."""
@@ -230,8 +226,7 @@ def _apply(function, values) -> np.ndarray:
             column = function(column)
         except ValueError:  # such as values that are not positive, for the Box-Cox transformation
             column = np.array([_apply_to_one(function, value) for value in column[:, 0]])
-    column = np.asarray(column, dtype=np.float64).reshape(values.shape)
-    return column
+    return np.asarray(column, dtype=np.float64).reshape(values.shape)
 
 
 def _apply_to_one(function, value: float) -> float:
@@ -242,8 +237,6 @@ def _apply_to_one(function, value: float) -> float:
 
 
 def _is_affine(transformer) -> bool:
-    if isinstance(transformer, Pipeline):
-        return all(_is_affine(step) for step in _steps(transformer))
     if isinstance(transformer, FunctionTransformer):
         return transformer.func in (None, np.negative) and transformer.inverse_func in (
             None,
@@ -252,33 +245,25 @@ def _is_affine(transformer) -> bool:
     return isinstance(transformer, _AFFINE) and not getattr(transformer, "clip", False)
 
 
-def _steps(pipeline: Pipeline) -> list:
-    return [step for _, step in pipeline.steps if step is not None and step != "passthrough"]
+def _steps(transformers) -> Iterator[Any]:
+    """The transformers, with the steps of pipelines in the place of these."""
+    for transformer in transformers:
+        if isinstance(transformer, Pipeline):
+            yield from _steps(step for _, step in transformer.steps)
+        elif transformer is not None and transformer != "passthrough":
+            yield transformer
 
 
-def _knots(transformer) -> list[np.ndarray]:
+def _knots(transformer) -> np.ndarray:
     """Targets at which a transformer is not smooth."""
-    if isinstance(transformer, Pipeline):
-        steps = _steps(transformer)
-        found: list[np.ndarray] = []
-        for k, step in enumerate(steps):
-            before = TargetMap(*steps[:k])
-            found.extend(before.backward(knot) for knot in _knots(step))
-        return found
     if isinstance(transformer, QuantileTransformer):
-        return [transformer.quantiles_[:, 0]]
+        return transformer.quantiles_[:, 0]
     if isinstance(transformer, PowerTransformer) and transformer.method == "yeo-johnson":
-        return [np.zeros(1)]
-    return []
+        return np.zeros(1)
+    return np.empty(0)
 
 
 def _log_slope(transformer, y):
-    if isinstance(transformer, Pipeline):
-        total = np.zeros_like(y)
-        for step in _steps(transformer):
-            total = total + _log_slope(step, y)
-            y = TargetMap(step).forward(y)
-        return total
     if isinstance(transformer, FunctionTransformer) and not transformer.kw_args:
         try:
             slope = _LOG_SLOPES.get(transformer.func)

@@ -14,7 +14,7 @@ from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.distribution import PredictiveDistribution
 from skcocoafuse.predictive.merging import MergedMixtures
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
-from skcocoafuse.predictive.quadrature import nodes_on, panel_edges
+from skcocoafuse.predictive.quadrature import cut_panels, nodes_on
 from skcocoafuse.predictive.target import ROUNDING, Range, TargetMap
 
 _WIDTH = 0.02  # of cells whose components become one: moments are wrong by some 1e-9
@@ -114,9 +114,12 @@ class TransformedDistribution:
 
     def _atoms(self) -> np.ndarray:
         """Probability beyond both ends of the range, (rows, 2), on the model's scale."""
-        low = self._inner.cdf(self._range.low) if np.isfinite(self._range.low) else 0.0
-        high = self._inner.sf(self._range.high) if np.isfinite(self._range.high) else 0.0
-        return np.stack(np.broadcast_arrays(low, high, np.zeros(len(self)))[:2], axis=1)
+        atoms = np.zeros((len(self), 2))
+        if np.isfinite(self._range.low):
+            atoms[:, 0] = self._inner.cdf(self._range.low)
+        if np.isfinite(self._range.high):
+            atoms[:, 1] = self._inner.sf(self._range.high)
+        return atoms
 
     # -- quantiles and probabilities -----------------------------------------------------
 
@@ -231,7 +234,7 @@ class TransformedDistribution:
             away += (own * (ends - mean[:, None]) ** 2).sum(axis=1)
             first[rows], second[rows] = mean, away / total
 
-        self._integrate(fill, np.empty((len(self), 0)))
+        self._integrate(fill, atoms, np.empty((len(self), 0)))
         sent = self._sent_to_infinity(atoms)
         self._warn_of_infinity(sent, atoms)
         # where both ends are infinite and hold something there is no mean
@@ -311,31 +314,31 @@ class TransformedDistribution:
                 distance += (own * np.abs(ends - at[:, None])).sum(axis=1)
                 out[rows, j] = distance - sign * spread
 
-        self._integrate(fill, self._from_targets(columns))
+        self._integrate(fill, atoms, self._from_targets(columns))
         out[self._sent_to_infinity(atoms).any(axis=1)] = np.inf
         out[np.isinf(columns)] = np.inf
         out[np.isnan(columns)] = np.nan
         return out if y.ndim == 2 else out[:, 0]
 
-    def _integrate(self, function: Callable, cuts: np.ndarray) -> None:
+    def _integrate(self, function: Callable, atoms: np.ndarray, cuts: np.ndarray) -> None:
         """Call ``function(rows, nodes)`` for blocks of rows; panels end at ``cuts`` (rows, k)."""
-        low, high = self._cut_ends().T
-        knots = self._map.knots()
+        low, high = self._cut_ends(atoms).T
+        knots = self._map.knots
 
         def block(rows, weight, mean, sd):
             mixtures = MergedMixtures(weight, mean, sd, _WIDTH)
             edges = [
-                panel_edges(mixtures.panels(k), knots, cuts[row], low[row], high[row])
+                cut_panels(mixtures.panels(k), knots, cuts[row], low[row], high[row])
                 for k, row in enumerate(range(rows.start, rows.stop))
             ]
             function(rows, nodes_on(mixtures, edges, self._map.backward))
 
         self._inner.over_components(block)
 
-    def _cut_ends(self) -> np.ndarray:
+    def _cut_ends(self, atoms: np.ndarray) -> np.ndarray:
         """From where to where to integrate, (rows, 2): short of what is sent to infinity."""
         cut = np.tile([self._range.low, self._range.high], (len(self), 1))
-        wanted = np.searchsorted(_LEFT_OUT, 10.0 * self._atoms()).clip(max=len(_LEFT_OUT) - 1)
+        wanted = np.searchsorted(_LEFT_OUT, 10.0 * atoms).clip(max=len(_LEFT_OUT) - 1)
         rows = np.arange(len(self))
         for side, quantiles in ((0, self._inner.ppf), (1, self._inner.isf)):
             if np.isinf(self._ends()[side]) and np.isfinite(
@@ -424,7 +427,7 @@ class _Curves:
         self._own, self._mixtures, self.atoms = own, mixtures, atoms
         low, high = own._range.low, own._range.high
         inside = (mixtures.x > low) & (mixtures.x < high)
-        knots = own._map.knots()
+        knots = own._map.knots
         knots = knots[(knots > low) & (knots < high)]
         rows = np.arange(len(atoms))
         # an end with next to nothing says nothing of the shape, even if slopes are infinite there

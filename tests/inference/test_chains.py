@@ -105,13 +105,6 @@ def test_a_fit_keeps_to_its_cores(watch, monkeypatch, cores):
     assert active == []
 
 
-@pytest.fixture
-def ctrl_c_raises():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("ctrl_c_raises")
 @pytest.mark.parametrize("cores", [1, 2, 4])
 def test_an_interrupt_ends_every_chain(watch, modes, monkeypatch, cores):

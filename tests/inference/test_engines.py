@@ -266,14 +266,6 @@ def test_other_errors_are_not_hidden(monkeypatch, error):
         nuts.sample(make_problem(2, n=40), QUICK)
 
 
-@pytest.fixture
-def ctrl_c_raises():
-    """Python's own handler, also where the suite runs in the background of a shell."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("ctrl_c_raises")
 @pytest.mark.parametrize("moment", ["search", "sampling"])
 @pytest.mark.parametrize("fitted_before", [False, True])
