@@ -29,6 +29,7 @@ from skcocoafuse._validation import (
 )
 from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine
 from skcocoafuse.model.design import DesignPart, Scale, rounding_variance, smallest_difference
+from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
@@ -237,18 +238,19 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
 
     def _pose(self, X, y, weight) -> Problem:
         """Standardise, build the design matrices and the specification."""
-        names = getattr(self, "feature_names_in_", None)
+        inputs = Inputs(X, getattr(self, "feature_names_in_", None), type(self).__name__)
+        self._numeric_columns = inputs.numeric_columns()
         selections = {
             "expert": self.expert_features,
             "gate": self.gate_features,
             "behavior": getattr(self, "behavior_features", []),  # only one model has such a gate
         }
         self._designs = {
-            part: DesignPart.fit(selection, X, names, weight, self.standardize, f"{part}_features")
+            part: DesignPart.fit(selection, inputs, weight, self.standardize, f"{part}_features")
             for part, selection in selections.items()
         }
         self._target = Scale.fit(y, weight, self.standardize)
-        designs = self._design_matrices(X)
+        designs = self._design_matrices(inputs)
         resolution = self.target_resolution
         if resolution == "auto":
             resolution = smallest_difference(y[weight > 0])
@@ -378,10 +380,12 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             self.diagnostics_,
             self.n_features_in_,
             getattr(self, "feature_names_in_", None),
+            self._numeric_columns,
         )
 
     def _restore(self, state: FittedState):
         """Become fitted; the inverse of :meth:`_state`."""
+        self._numeric_columns = state.numeric_columns
         self._designs, self._target, self._problem = state.designs, state.target, state.problem
         self.posterior_, self.diagnostics_ = state.posterior, state.diagnostics
         self.n_features_in_ = state.n_features_in

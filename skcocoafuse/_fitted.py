@@ -15,7 +15,9 @@ from skcocoafuse._validation import (
     validate_predict,
 )
 from skcocoafuse.model import forward
+from skcocoafuse.model.derivative import SIDES
 from skcocoafuse.model.design import DesignPart, Scale, Units
+from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.spec import Parameters
 from skcocoafuse.posterior.draws import Posterior
@@ -28,6 +30,7 @@ class FittedExperts:
     """Methods of a regressor that holds ``posterior_``, its designs, target's scale and rows."""
 
     _behavior: ClassVar[float | None]
+    _numeric_columns: np.ndarray
     _designs: dict[str, DesignPart]
     _target: Scale
     _problem: Problem
@@ -35,11 +38,14 @@ class FittedExperts:
     posterior_: Posterior
     diagnostics_: dict
 
-    def _design_matrices(self, X) -> dict[str, np.ndarray]:
-        names = getattr(self, "feature_names_in_", None)
+    def _inputs(self, X) -> Inputs:
+        check_is_fitted(self)
+        X = validate_predict(self, X, objects=not self._numeric_columns.all())
+        return Inputs(X, getattr(self, "feature_names_in_", None), type(self).__name__)
+
+    def _design_matrices(self, X: Inputs) -> dict[str, np.ndarray]:
         return {
-            part: design.transform(X, names, f"{part}_features")
-            for part, design in self._designs.items()
+            part: design.transform(X, f"{part}_features") for part, design in self._designs.items()
         }
 
     @property
@@ -52,8 +58,7 @@ class FittedExperts:
         return self._units.undo(p)
 
     def _checked_designs(self, X) -> dict[str, np.ndarray]:
-        check_is_fitted(self)
-        return self._design_matrices(validate_predict(self, X))
+        return self._design_matrices(self._inputs(X))
 
     # -- prediction ----------------------------------------------------------------------
 
@@ -298,21 +303,36 @@ class FittedExperts:
         if coverage is not None:
             outside = 1.0 - float(check_probability(coverage, "coverage"))
             tails = [0.5 * outside, 1.0 - 0.5 * outside]
-        check_is_fitted(self)
-        X = validate_predict(self, X)
-        names = getattr(self, "feature_names_in_", None)
+        X = self._inputs(X)
+        coef = np.empty(X.shape)
+        interval = np.empty((*X.shape, len(tails)))
+        for rows, designs in self._blocks_of_slopes(X):
+            coef[rows], interval[rows] = self._slopes(X.rows(rows), designs, tails)
+        coef[:, ~self._numeric_columns] = interval[:, ~self._numeric_columns] = np.nan
+        return (coef, interval) if tails else coef
+
+    def _blocks_of_slopes(self, X: Inputs):
+        """Blocks of rows whose transformers' derivatives, and the steps to these, fit in memory."""
+        designs, n_features = self._design_matrices(X), X.shape[1]
+        n_columns = max(Z.shape[1] for Z in designs.values())
+        per_row = n_columns * n_features + SIDES * (n_columns + n_features)
+        return row_blocks(designs, BLOCK_NUMBERS // per_row)
+
+    def _slopes(self, X: Inputs, designs, tails) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes of the mean at these rows, and their quantiles."""
+        chains = {
+            part: self._designs[part].pull_back(X, self._numeric_columns, f"{part}_features")
+            for part in ("expert", "gate")
+        }
 
         def pull_back(part, slopes, rows):
-            design = self._designs[part]
-            return self._target.scale * design.pull_back(slopes, X[rows], names, f"{part}_features")
+            return self._target.scale * chains[part](slopes, rows)
 
-        posterior = self.posterior_
-        coef, interval = local_slopes(
-            posterior.flat(),
-            self._design_matrices(X),
-            posterior.draw_weight(),
+        return local_slopes(
+            self.posterior_.flat(),
+            designs,
+            self.posterior_.draw_weight(),
             pull_back,
             X.shape[1],
             tails,
         )
-        return (coef, interval) if tails else coef

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skcocoafuse.model.design import DesignPart, Scale
+from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.recorded import RecordedInputs
 from skcocoafuse.model.spec import DIMS, ModelSpec, Parameters
 from skcocoafuse.posterior.draws import Posterior
 
@@ -28,6 +30,7 @@ class FittedState(NamedTuple):
     diagnostics: dict[str, Any]
     n_features_in: int
     feature_names_in: np.ndarray | None
+    numeric_columns: np.ndarray
 
 
 # -- to plain values and arrays ----------------------------------------------------------
@@ -47,7 +50,7 @@ def arrays_of(state: FittedState) -> dict[str, tuple[tuple[str, ...], np.ndarray
     }
     for design in state.designs.values():
         if design.inputs is not None:  # all parts see the same rows
-            arrays["X"] = (("row", "feature"), design.inputs)
+            arrays["X"] = (("row", "feature"), design.inputs.values)
     return {name: (dims, array) for name, (dims, array) in arrays.items() if array.size}
 
 
@@ -57,6 +60,8 @@ def values_of(state: FittedState) -> dict[str, Any]:
     return {
         "n_features_in": state.n_features_in,
         "feature_names_in": state.feature_names_in,
+        "numeric_columns": state.numeric_columns,
+        "inputs": _kinds_of_inputs(state),
         "designs": {
             part: {
                 "columns": design.columns,
@@ -75,6 +80,20 @@ def values_of(state: FittedState) -> dict[str, Any]:
         "island_elpd": posterior.island_elpd,
         "diagnostics": state.diagnostics,
     }
+
+
+def _kinds_of_inputs(state: FittedState) -> dict[str, Any] | None:
+    """What the numbers of ``X`` stand for, where they are not the inputs themselves."""
+    recorded = [design.inputs for design in state.designs.values() if design.inputs is not None]
+    if not recorded or recorded[0].kinds is None:
+        return None
+    if missing := recorded[0].not_recorded(state.feature_names_in):
+        raise TypeError(
+            f"save() cannot write column {missing[0]!r} of X, which a transformer was fitted to: "
+            "it must hold numbers, strings, categories of these, or dates. Leave it out of X, or "
+            "keep this estimator by joblib.dump or skops.io.dump."
+        )
+    return {"kinds": recorded[0].kinds, "levels": recorded[0].levels}
 
 
 def _scale_values(scale: Scale) -> dict[str, Any]:
@@ -113,7 +132,8 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
             f"loc and scale for each of {len(labels)} names",
         )
         if transformer is not None:
-            inputs = _array(arrays, "X", (n_rows, n_features))
+            kinds = values.get("inputs") or {}  # older files have none
+            inputs = RecordedInputs(_array(arrays, "X", (n_rows, n_features)), **kinds)
             return DesignPart.again(transformer, scale, labels, inputs, names_in)
         columns = own["columns"]
         fits = len(columns) == len(labels) and set(columns.tolist()) <= set(range(n_features))
@@ -142,6 +162,7 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
         values["diagnostics"],
         n_features,
         names_in,
+        values.get("numeric_columns", np.ones(n_features, dtype=bool)),
     )
 
 
@@ -179,7 +200,8 @@ def _check_transformers(designs, matrices, names) -> None:
     for part, design in designs.items():
         if design.transformer is None:
             continue
-        found = design.transform(design.inputs, names, f"{part}_features")
+        inputs = Inputs(design.inputs.table(names), names)
+        found = design.transform(inputs, f"{part}_features")
         same = found.shape == matrices[part].shape and np.allclose(found, matrices[part])
         _check(same, f"designs.{part}.transformer", "the columns it gave when the fit was saved")
 
