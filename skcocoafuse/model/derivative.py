@@ -7,6 +7,7 @@ best, which balances curvature against rounding, in whatever units.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,22 @@ _FEW = np.array([1e-2, 1e-3, 1e-4])  # of the scale; enough where a function is 
 _MANY = 12  # steps elsewhere, from the largest to the smallest part of the scale, or to ...
 _LARGEST, _SMALLEST = 0.1, 1e-9
 _OF_VALUE = 1e-6  # ... this part of a value near zero, where a logarithm is steep,
-_LEAST = 1e-16  # but not below this part of the scale
-_SPACINGS = 16  # a step is at least so many times the spacing of floats at the value
+_LEAST = 1e-22  # but not below this part of the scale
+_SPACINGS = 4  # a step is at least so many times the spacing of floats at the value
+_FLAT = 0.05  # a slope below this part of the one over the largest step counts as none
 SIDES = 2 * _MANY + 1  # values a row is moved to, at most
+
+
+class _Tolerance(NamedTuple):
+    """How well slopes over two steps must agree: in part of themselves, and in rounding errors."""
+
+    slopes: float
+    sides: float  # in place of ``slopes`` on one side, where errors are larger
+    noise: float
+
+
+_STRICT = _Tolerance(1e-5, 1e-3, 0.0)
+_LENIENT = _Tolerance(0.05, 0.05, 2.0)
 
 # f(rows, values): outputs (n, columns) of rows (n,) of int, with these values (n,) in the column
 Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -28,7 +42,8 @@ class Column:
     """Where the values of a column were in ``fit``.
 
     ``scale`` is their standard deviation (their size where they are all the same), ``low`` and
-    ``high`` their range (infinite where they are all the same).
+    ``high`` their range (infinite where they are all the same), and ``between`` is a value that is
+    none of them.
     """
 
     scale: float
@@ -87,33 +102,40 @@ def derivative(function: Function, column: Column, x: np.ndarray) -> np.ndarray:
     """
     rows = np.arange(len(x))
     outside = np.maximum(0.0, np.maximum(column.low - x, x - column.high))
-    spacing = np.spacing(np.abs(x))
-    scale = np.fmax(np.fmax(column.scale, outside), _SPACINGS / _LARGEST * spacing)
-    found, fine = _estimate(function, column, x, rows, scale[:, None] * _FEW, 1e-5, 1e-3)
-    rest = rows[~fine & np.isfinite(x)]
-    if rest.size:
-        x, scale = x[rest], scale[rest]
-        largest = _LARGEST * scale
-        least = np.clip(_OF_VALUE * np.abs(x), _LEAST * scale, _SMALLEST * column.scale)
-        ratio = (least / largest)[:, None] ** (np.arange(_MANY) / (_MANY - 1))
-        steps = largest[:, None] * ratio
-        found[rest], _ = _estimate(function, column, x, rest, steps, 0.05, 0.05)
+    scale = np.fmax(column.scale, outside)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # moved, not asked for
+        found, fine = _estimate(function, column, x, rows, scale[:, None] * _FEW, _STRICT)
+        rest = rows[~fine & np.isfinite(x)]
+        if rest.size:
+            steps = _ladder(column, x[rest], scale[rest])
+            found[rest], _ = _estimate(function, column, x[rest], rest, steps, _LENIENT)
     return found
 
 
-def _estimate(function, column, x, rows, steps, tolerance, tolerance_of_sides):
-    """Derivatives (rows, columns), and whether both sides agree on them (rows,).
+def _ladder(column: Column, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Many steps for each row, decreasing, (rows, _MANY)."""
+    resolved = _SPACINGS * np.spacing(np.abs(x))
+    largest = np.maximum(_LARGEST * scale, 4 * resolved)
+    least = np.clip(_OF_VALUE * np.abs(x), _LEAST * scale, _SMALLEST * column.scale)
+    ratio = np.maximum(least, resolved) / largest
+    return largest[:, None] * ratio[:, None] ** (np.arange(_MANY) / (_MANY - 1))
 
-    ``steps`` (rows, k) decrease.
-    """
+
+def _estimate(
+    function: Function,
+    column: Column,
+    x: np.ndarray,
+    rows: np.ndarray,
+    steps: np.ndarray,
+    tolerance: _Tolerance,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives (rows, columns) by decreasing steps (rows, k), and where both sides agree."""
     n, k = steps.shape
-    low, high = column.pieces(x)
-    at = x[:, None]
+    at, (low, high) = x[:, None], column.pieces(x[:, None])
     right, left = at + steps, at - steps
     least = _SPACINGS * np.spacing(np.abs(at))
     to_right, to_left = [
-        (side >= low[:, None]) & (side <= high[:, None]) & (np.abs(side - at) >= least)
-        for side in (right, left)
+        (side >= low) & (side <= high) & (np.abs(side - at) >= least) for side in (right, left)
     ]
     moved = np.concatenate([at, np.where(to_right, right, at), np.where(to_left, left, at)], axis=1)
     values = function(np.repeat(rows, 2 * k + 1), moved.ravel()).reshape(n, 2 * k + 1, -1)
@@ -122,50 +144,48 @@ def _estimate(function, column, x, rows, steps, tolerance, tolerance_of_sides):
     to_left &= finite[:, k + 1 :] & finite[:, :1]
     values = np.where(finite[..., None], values, 0.0)
     middle, at_right, at_left = np.split(values, [1, k + 1], axis=1)
-    by_right, by_left = (right - at)[..., None], (at - left)[..., None]
-    rounding = _EPS * np.abs(values).max(axis=1, keepdims=True), np.spacing(np.abs(at))[..., None]
+    rounding, steps = _rounding(values), steps[..., None]
+    by_right, by_left = (right - at)[..., None], (at - left)[..., None]  # rounded, unlike steps
 
-    with np.errstate(divide="ignore", invalid="ignore"):
-        up, down = (at_right - middle) / by_right, (middle - at_left) / by_left
-        central = (at_right - at_left) / (by_right + by_left)
-    steps = steps[..., None]
-    both = _best(central, to_right & to_left, steps, rounding, tolerance)
-    above, to_right = _one_sided(up, by_right, to_right)
-    below, to_left = _one_sided(down, by_left, to_left)
-    estimates = [
-        both,
-        _best(above, to_right, steps[:, 1:], rounding, tolerance_of_sides),
-        _best(below, to_left, steps[:, 1:], rounding, tolerance_of_sides),
-    ]
-    slopes, fine = zip(*estimates, strict=True)
-    everywhere = np.logical_and.reduce(fine)
-    choices = [good[:, None] for good in (everywhere, *fine[1:])]
-    return np.select(choices, slopes, np.nan), everywhere
+    central = (at_right - at_left) / (by_right + by_left)
+    above, from_right = _one_sided((at_right - middle) / by_right, by_right, to_right)
+    below, from_left = _one_sided((middle - at_left) / by_left, by_left, to_left)
+    of_sides = tolerance._replace(slopes=tolerance.sides)
+    both, smooth = _best(central, to_right & to_left, steps, rounding, tolerance)
+    above, fine_above = _best(above, from_right, steps[:, 1:], rounding, of_sides)
+    below, fine_below = _best(below, from_left, steps[:, 1:], rounding, of_sides)
+    smooth &= fine_above & fine_below
+    choices = [smooth[:, None], fine_above[:, None], fine_below[:, None]]
+    return np.select(choices, [both, above, below], np.nan), smooth
 
 
 def _one_sided(slopes, by, usable):
     """Of second order, from secants (rows, k, columns) of decreasing steps ``by`` to one side."""
     far, near = by[:, :-1], by[:, 1:]
     found = (far * slopes[:, 1:] - near * slopes[:, :-1]) / (far - near)
-    return found, usable[:, 1:] & usable[:, :-1]
+    return found, usable[:, 1:] & usable[:, :-1] & (far > near)[..., 0]
 
 
-def _best(slopes, usable, steps, rounding, tolerance):
-    """The slopes (rows, columns) whose larger step agrees best, and whether that is enough (rows,).
+def _rounding(values: np.ndarray) -> np.ndarray:
+    """Rounding errors of outputs (rows, sides, columns), (rows, 1, columns)."""
+    single = (values.astype(np.float32) == values).all(axis=1, keepdims=True)
+    largest = np.abs(values).max(axis=1, keepdims=True)
+    return np.where(single, np.finfo(np.float32).eps, _EPS) * largest
 
-    ``slopes`` are (rows, k, columns), for steps that may be ``usable`` (rows, k).
+
+def _best(slopes, usable, steps, rounding, tolerance: _Tolerance):
+    """The slopes (rows, columns) that agree best with those over a larger step.
+
+    ``slopes`` are (rows, k, columns), for ``steps`` that may be ``usable`` (rows, k). Also returns
+    in which rows all columns agree well enough, (rows,).
     """
     usable = usable[..., None]
     slopes = np.where(usable, slopes, 0.0)
-    of_outputs, of_values = rounding
-    steepest = np.abs(slopes).max(axis=1, keepdims=True)
-    noise = (of_outputs + of_values * steepest) / steps
+    size, noise = np.abs(slopes), rounding / steps[:, 1:]
     error = np.abs(np.diff(slopes, axis=1))
-    total = np.where(usable[:, 1:] & usable[:, :-1], error + noise[:, 1:], np.inf)
-    best = total.argmin(axis=1)[:, None]
-    at_best = [np.take_along_axis(a, best, axis=1)[:, 0] for a in (slopes[:, 1:], error, noise)]
-    found, error, noise = at_best
-    typical = np.abs(np.take_along_axis(slopes, usable.argmax(axis=1)[:, None], axis=1))[:, 0]
-    enough = error <= tolerance * np.abs(found) + 1e-6 * typical + 4.0 * noise
-    known = np.isfinite(total).any(axis=1)
-    return found, (enough & known).all(axis=1)
+    widest = np.take_along_axis(size, usable.argmax(axis=1)[:, None], axis=1)
+    allowed = tolerance.slopes * (size[:, 1:] + _FLAT * widest) + tolerance.noise * noise
+    agree = usable[:, 1:] & usable[:, :-1] & (error <= allowed)
+    best = np.where(agree, error + noise, np.inf).argmin(axis=1)[:, None]
+    found = np.take_along_axis(slopes[:, 1:], best, axis=1)[:, 0]
+    return found, agree.any(axis=1).all(axis=1)
