@@ -115,7 +115,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Numbers where a part of the model uses columns directly. Other columns may hold what
+            transformers in ``expert_features`` and its siblings take.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
             Factor of each row's log likelihood, >= 0. A weight of 2 is the same as writing
@@ -342,8 +344,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             Before ``fit``.
         TypeError
             If a parameter, or a transformer fitted inside, is of a kind that the file has no
-            place for (a function, a transformer of your own), or the estimator is of a class of
-            your own. Nothing is written then; :mod:`joblib` and skops take these.
+            place for (a function, a transformer of your own), if a transformer was fitted to a
+            table with a column that it has no place for (other than numbers, strings, categories
+            and dates), or the estimator is of a class of your own. Nothing is written then; :mod:`joblib` and skops take these.
         OSError
             If the file cannot be written.
 

@@ -279,7 +279,14 @@ class FittedExperts:
 
         The derivative of the mean, which is a weighted average of the experts' coefficients
         plus the change of the weights times the experts' differences; exact for columns of
-        X, numerical behind a transformer in ``expert_features`` or ``gate_features``.
+        X, numerical behind a transformer in ``expert_features`` or ``gate_features``, with steps
+        that come from the spread of the column in ``fit`` and from the row's own value.
+
+        Where a transformer has a kink (a spline of degree 1 at its knots) the slope is the mean
+        of those on both sides. At the smallest and largest value of the column in ``fit``, where
+        a spline may stop or clip, it is the slope on their inner side, and where a transformer
+        jumps (a step of :class:`~sklearn.preprocessing.KBinsDiscretizer`) the slope on the side
+        that the value belongs to.
 
         Parameters
         ----------
@@ -290,14 +297,17 @@ class FittedExperts:
         Returns
         -------
         coef : ndarray of shape (n_samples, n_features)
-            Units of the target per unit of the input.
+            Units of the target per unit of the input; 0 for numbers that no part uses. NaN where
+            there is no derivative: for columns of strings, categories or dates, for numbers that
+            a transformer takes as categories, and where a value is missing (and imputed).
         interval : ndarray of shape (n_samples, n_features, 2)
             Only if ``coverage`` is given.
 
         Raises
         ------
         ValueError
-            If ``coverage`` is not strictly between 0 and 1.
+            If ``coverage`` is not strictly between 0 and 1, or a transformer refuses values close
+            to those of a row.
         """
         tails = []
         if coverage is not None:

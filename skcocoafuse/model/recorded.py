@@ -1,5 +1,6 @@
 """What a transformer was fitted to, as plain numbers that travel and can be written to a file."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,12 @@ from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of
 
 _EXACT = 2.0**53  # whole numbers below are float64s
 _ORDERED = "ordered category"
+_UNITS = r"\[(s|ms|us|ns)(, [\w/+:-]+)?\]"
+# data types by pandas' names; numbers of other types are recorded as float64
+_KIND = re.compile(
+    rf"bool|boolean|[Uu]?[Ii]nt\d+|[Ff]loat\d+|(bool|double|float|u?int\d+|string)\[pyarrow\]"
+    rf"|object|str|string|category|{_ORDERED}|(datetime64|timedelta64){_UNITS}"
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,38 @@ class RecordedInputs:
         table = inputs.table
         if hasattr(table, "iloc"):
             if (table.dtypes == np.float64).all():
-                return cls(table.to_numpy())
+                return cls(table.to_numpy(copy=True))  # the frame may change after fit
         elif table.dtype == np.float64:
             return cls(table)
         recorded = [_record(column_of(table, j)) for j in range(inputs.shape[1])]
         values, kinds, levels = zip(*recorded, strict=True)
         return cls(np.column_stack(values), list(kinds), list(levels))
+
+    @classmethod
+    def read(cls, values: np.ndarray, kinds=None, levels=None) -> "RecordedInputs":
+        """The same from a file, which may hold anything.
+
+        Raises
+        ------
+        ValueError
+            If columns are not of a known kind, or codes and levels do not fit together.
+        """
+        if kinds is None and levels is None:
+            return cls(values)
+        for name, found in (("kinds", kinds), ("levels", levels)):
+            if not isinstance(found, list) or len(found) != values.shape[1]:
+                raise ValueError(f"{name} of inputs must be a list with an entry per column")
+        for codes, kind, own in zip(values.T, kinds, levels, strict=True):
+            if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+                raise ValueError(f"a column of inputs must be of a known kind; got {kind!r}")
+            known = codes[~np.isnan(codes)]
+            if own is not None and not (
+                isinstance(own, list)
+                and all(map(_is_level, own))
+                and ((known >= 0) & (known < len(own)) & (known % 1 == 0)).all()
+            ):
+                raise ValueError(f"a column of inputs of kind {kind!r} must have codes of levels")
+        return cls(values, kinds, levels)
 
     def table(self, names):
         """The rows as the transformer saw them, but for columns that are not recorded."""
@@ -74,7 +107,7 @@ def _record(column) -> tuple[np.ndarray, str, list[Any] | None]:
     if holds_numbers(column) and column.dtype != object:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         if column.dtype.kind == "f" or (np.abs(values[~missing]) < _EXACT).all():
-            return values, kind, None
+            return values, kind if _KIND.fullmatch(kind) else "float64", None
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, found = column.cat.codes.to_numpy(), column.cat.categories.tolist()
         kind = _ORDERED if column.cat.ordered else "category"
@@ -85,9 +118,13 @@ def _record(column) -> tuple[np.ndarray, str, list[Any] | None]:
     else:
         codes, found = pd.factorize(column)
     levels = [value.item() if isinstance(value, np.generic) else value for value in found]
-    if not all(value is None or isinstance(value, bool | int | float | str) for value in levels):
+    if not (_KIND.fullmatch(kind) and all(map(_is_level, levels))):
         return np.full(len(column), np.nan), "", None
     return np.where(codes < 0, np.nan, codes), kind, levels
+
+
+def _is_level(value) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _codes_of_objects(column) -> tuple[np.ndarray, list[Any]]:
@@ -96,7 +133,7 @@ def _codes_of_objects(column) -> tuple[np.ndarray, list[Any]]:
     codes = np.empty(len(column), dtype=int)
     levels: list[Any] = []
     for row, value in enumerate(column):
-        if not (value is None or isinstance(value, bool | int | float | str | np.generic)):
+        if not (_is_level(value) or isinstance(value, np.generic)):
             return codes, [value]  # which is no level
         key = (type(value), value if value == value else "NaN")
         if key not in positions:

@@ -133,7 +133,7 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
         )
         if transformer is not None:
             kinds = values.get("inputs") or {}  # older files have none
-            inputs = RecordedInputs(_array(arrays, "X", (n_rows, n_features)), **kinds)
+            inputs = RecordedInputs.read(_array(arrays, "X", (n_rows, n_features)), **kinds)
             return DesignPart.again(transformer, scale, labels, inputs, names_in)
         columns = own["columns"]
         fits = len(columns) == len(labels) and set(columns.tolist()) <= set(range(n_features))
