@@ -346,7 +346,8 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             If a parameter, or a transformer fitted inside, is of a kind that the file has no
             place for (a function, a transformer of your own), if a transformer was fitted to a
             table with a column that it has no place for (other than numbers, strings, categories
-            and dates), or the estimator is of a class of your own. Nothing is written then; :mod:`joblib` and skops take these.
+            and dates), or the estimator is of a class of your own. Nothing is written then;
+            :mod:`joblib` and skops take these.
         OSError
             If the file cannot be written.
 

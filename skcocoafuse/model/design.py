@@ -1,5 +1,6 @@
 """Design matrices: which inputs a part of the model sees, and on what scale."""
 
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from skcocoafuse.model.derivative import Column, derivative
 from skcocoafuse.model.inputs import Inputs, column_of, labels_of, take, with_column
 from skcocoafuse.model.recorded import RecordedInputs
 from skcocoafuse.model.spec import Parameters
+
+_REFUSALS = (ValueError, TypeError, LookupError)  # of a value that a transformer does not know
 
 
 @dataclass(frozen=True)
@@ -229,12 +232,14 @@ class DesignPart:
         """Derivatives of the transformer, (rows, columns, features)."""
         assert self.inputs is not None  # what it was fitted to
         out = np.full((X.shape[0], len(self.names), X.shape[1]), np.nan)
-        for feature in np.flatnonzero(numeric).tolist():
-            column = Column.of(self.inputs.column(feature))
-            if _takes(self.transformer, X.table, feature, column.between):
-                moved = _Moved(self.transformer, X, feature, argument)
-                own = column_of(X.table, feature).to_numpy(dtype=np.float64, na_value=np.nan)
-                out[..., feature] = derivative(moved, column, own)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about values that nobody asked for
+            for feature in np.flatnonzero(numeric).tolist():
+                column = Column.of(self.inputs.column(feature))
+                if _takes(self.transformer, X.table, feature, column.between):
+                    moved = _Moved(self.transformer, X, feature, argument)
+                    own = column_of(X.table, feature).to_numpy(dtype=np.float64, na_value=np.nan)
+                    out[..., feature] = derivative(moved, column, own)
         return out
 
 
@@ -251,7 +256,7 @@ class _Moved:
         table = with_column(take(self.X.table, rows), self.feature, values)
         try:
             return _matrix(self.transformer, table, self.argument)
-        except (ValueError, TypeError) as error:
+        except _REFUSALS as error:
             label = labels_of(self.X.names, self.X.shape[1])[self.feature]
             raise ValueError(
                 f"The slope by column {label!r} of X takes values close to those of the rows, but "
@@ -265,7 +270,7 @@ def _takes(transformer, table, feature: int, value: float) -> bool:
     """Whether a transformer takes this value of an input, which it was not fitted to."""
     try:
         transformer.transform(with_column(take(table, slice(0, 1)), feature, np.array([value])))
-    except (ValueError, TypeError):
+    except _REFUSALS:
         return False
     return True
 
