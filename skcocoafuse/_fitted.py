@@ -15,7 +15,6 @@ from skcocoafuse._validation import (
     validate_predict,
 )
 from skcocoafuse.model import forward
-from skcocoafuse.model.derivative import SIDES
 from skcocoafuse.model.design import DesignPart, Scale, Units
 from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
@@ -314,22 +313,7 @@ class FittedExperts:
             outside = 1.0 - float(check_probability(coverage, "coverage"))
             tails = [0.5 * outside, 1.0 - 0.5 * outside]
         X = self._inputs(X)
-        coef = np.empty(X.shape)
-        interval = np.empty((*X.shape, len(tails)))
-        for rows, designs in self._blocks_of_slopes(X):
-            coef[rows], interval[rows] = self._slopes(X.rows(rows), designs, tails)
-        coef[:, ~self._numeric_columns] = interval[:, ~self._numeric_columns] = np.nan
-        return (coef, interval) if tails else coef
-
-    def _blocks_of_slopes(self, X: Inputs):
-        """Blocks of rows whose transformers' derivatives, and the steps to these, fit in memory."""
-        designs, n_features = self._design_matrices(X), X.shape[1]
-        n_columns = max(Z.shape[1] for Z in designs.values())
-        per_row = n_columns * n_features + SIDES * (n_columns + n_features)
-        return row_blocks(designs, BLOCK_NUMBERS // per_row)
-
-    def _slopes(self, X: Inputs, designs, tails) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes of the mean at these rows, and their quantiles."""
+        designs = self._design_matrices(X)
         chains = {
             part: self._designs[part].pull_back(X, self._numeric_columns, f"{part}_features")
             for part in ("expert", "gate")
@@ -338,11 +322,14 @@ class FittedExperts:
         def pull_back(part, slopes, rows):
             return self._target.scale * chains[part](slopes, rows)
 
-        return local_slopes(
-            self.posterior_.flat(),
+        posterior = self.posterior_
+        coef, interval = local_slopes(
+            posterior.flat(),
             designs,
-            self.posterior_.draw_weight(),
+            posterior.draw_weight(),
             pull_back,
             X.shape[1],
             tails,
         )
+        coef[:, ~self._numeric_columns] = interval[:, ~self._numeric_columns] = np.nan
+        return (coef, interval) if tails else coef

@@ -477,3 +477,13 @@ def test_bins_and_ordinal_codes():
     model = encoding(expert_features=bins, gate_features=["count"]).fit(FRAME, Y)
     slopes = model.local_coef(FRAME)
     np.testing.assert_allclose(slopes[:, COLUMN["x"]], 0.0, atol=1e-12)  # experts are flat inside
+
+
+def test_sparse_columns_of_a_frame():
+    dummies = pd.get_dummies(FRAME["kind"], sparse=True, dtype=float)
+    X = FRAME[["x"]].join(dummies)
+    model = MoERegressor(expert_features=["x"], gate_features=["a"], **FAST)
+    dense = clone(model).fit(X.astype({"a": float, "b": float}), Y)
+    np.testing.assert_array_equal(model.fit(X, Y).predict(X), dense.predict(X))
+    with pytest.raises(TypeError, match="dense data is required"):
+        MoERegressor(**FAST).fit(dummies, Y)

@@ -54,19 +54,19 @@ class Column:
     @classmethod
     def of(cls, values: np.ndarray) -> "Column":
         """The column of these values; NaN and infinity do not count."""
-        distinct = np.unique(values[np.isfinite(values)])
-        if len(distinct) == 0:
-            distinct = np.zeros(1)
-        low, high = distinct[0], distinct[-1]
+        values = values[np.isfinite(values)]
+        if values.size == 0:
+            values = np.zeros(1)
+        low, high = values.min(), values.max()
         size = max(abs(low), abs(high))
         if high - low <= 10 * _EPS * size:
             scale = size or 1.0
             return cls(scale, -np.inf, np.inf, low + _LARGEST * scale)
         unit = high - low  # squares of values of 1e200 would overflow
-        scale = unit * np.std((values[np.isfinite(values)] - low) / unit)
-        middle = len(distinct) // 2
-        between = distinct[middle - 1] + 0.5 * (distinct[middle] - distinct[middle - 1])
-        return cls(scale, low, high, between)
+        scale = unit * np.std((values - low) / unit)
+        above = values[values > np.median(values)].min(initial=high)
+        below = values[values < above].max()
+        return cls(scale, low, high, below + 0.5 * (above - below))
 
     def pieces(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far down and up each value may be moved, (rows,) each.

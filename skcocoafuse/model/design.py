@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from skcocoafuse.model.derivative import Column, derivative
+from skcocoafuse.model.derivative import SIDES, Column, derivative
 from skcocoafuse.model.inputs import Inputs, column_of, labels_of, take, with_column
+from skcocoafuse.model.problem import BLOCK_NUMBERS
 from skcocoafuse.model.recorded import RecordedInputs
 from skcocoafuse.model.spec import Parameters
 
@@ -215,11 +216,19 @@ class DesignPart:
         """
         if self.columns is not None:
             return lambda slopes, rows: self._scatter(slopes, X.shape[1])
-        jacobian = self._jacobian(X, numeric, argument)
+        columns = self._columns_of(X, numeric)
+        n_inputs, n_columns = X.shape[1], len(self.names)
+        size = max(1, BLOCK_NUMBERS // (n_columns * n_inputs + SIDES * (n_columns + n_inputs)))
 
         def chain(slopes, rows):
-            by_row = np.moveaxis(slopes / self.scale.scale, -2, 0)
-            return np.moveaxis(by_row @ jacobian[rows], 0, -2)
+            out = np.empty((*slopes.shape[:-1], n_inputs))
+            for start in range(0, slopes.shape[-2], size):
+                block = slice(start, min(start + size, slopes.shape[-2]))
+                own = X.rows(slice(rows.start + block.start, rows.start + block.stop))
+                by_row = np.moveaxis(slopes[:, block] / self.scale.scale, 1, 0)
+                jacobian = self._jacobian(own, columns, argument)
+                out[:, block] = np.moveaxis(by_row @ jacobian, 0, 1)
+            return out
 
         return chain
 
@@ -228,18 +237,25 @@ class DesignPart:
         out[..., self.columns] = slopes / self.scale.scale
         return out
 
-    def _jacobian(self, X: Inputs, numeric: np.ndarray, argument: str) -> np.ndarray:
-        """Derivatives of the transformer, (rows, columns, features)."""
+    def _columns_of(self, X: Inputs, numeric: np.ndarray) -> dict[int, Column]:
+        """The inputs that a transformer takes between the values of ``fit``, by their number."""
         assert self.inputs is not None  # what it was fitted to
-        out = np.full((X.shape[0], len(self.names), X.shape[1]), np.nan)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about values that nobody asked for
-            for feature in np.flatnonzero(numeric).tolist():
-                column = Column.of(self.inputs.column(feature))
+        found = {}
+        for feature in np.flatnonzero(numeric).tolist():
+            column = Column.of(self.inputs.column(feature))
+            with _quietly():
                 if _takes(self.transformer, X.table, feature, column.between):
-                    moved = _Moved(self.transformer, X, feature, argument)
-                    own = column_of(X.table, feature).to_numpy(dtype=np.float64, na_value=np.nan)
-                    out[..., feature] = derivative(moved, column, own)
+                    found[feature] = column
+        return found
+
+    def _jacobian(self, X: Inputs, columns: dict[int, Column], argument: str) -> np.ndarray:
+        """Derivatives of the transformer, (rows, columns, inputs); NaN by other inputs."""
+        out = np.full((X.shape[0], len(self.names), X.shape[1]), np.nan)
+        for feature, column in columns.items():
+            moved = _Moved(self.transformer, X, feature, argument)
+            own = column_of(X.table, feature).to_numpy(dtype=np.float64, na_value=np.nan)
+            with _quietly():
+                out[..., feature] = derivative(moved, column, own)
         return out
 
 
@@ -273,6 +289,14 @@ def _takes(transformer, table, feature: int, value: float) -> bool:
     except _REFUSALS:
         return False
     return True
+
+
+@contextmanager
+def _quietly():
+    """Without warnings about values that nobody asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager

@@ -162,4 +162,14 @@ def holds_numbers(column) -> bool:
 
 
 def _columns(table, columns: np.ndarray):
-    return table.iloc[:, columns] if hasattr(table, "iloc") else table[:, columns]
+    if not hasattr(table, "iloc"):
+        return table[:, columns]
+    chosen = table.iloc[:, columns]
+    # scikit-learn takes sparse columns next to dense ones only
+    return chosen.sparse.to_dense() if _is_sparse(chosen) else chosen
+
+
+def _is_sparse(frame) -> bool:
+    from pandas import SparseDtype
+
+    return all(isinstance(kind, SparseDtype) for kind in frame.dtypes)
