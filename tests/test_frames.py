@@ -487,3 +487,14 @@ def test_sparse_columns_of_a_frame():
     np.testing.assert_array_equal(model.fit(X, Y).predict(X), dense.predict(X))
     with pytest.raises(TypeError, match="dense data is required"):
         MoERegressor(**FAST).fit(dummies, Y)
+
+
+def test_columns_that_became_text_or_categories_since_fit():
+    X = FRAME[["x", "count", "single"]]
+    coded = by_columns((OneHotEncoder(), ["count"]), (StandardScaler(), ["x"]))
+    model = encoding(expert_features=coded).fit(X, Y)
+    changed = X.assign(count=X["count"].astype("category"), single="nobody looks here")
+    np.testing.assert_array_equal(model.predict(changed), model.predict(X))
+    slopes = model.local_coef(changed)
+    np.testing.assert_array_equal(slopes[:, 0], model.local_coef(X)[:, 0])
+    assert np.isnan(slopes[:, 1:]).all()

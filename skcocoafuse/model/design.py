@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skcocoafuse.model.derivative import SIDES, Column, derivative
-from skcocoafuse.model.inputs import Inputs, column_of, labels_of, take, with_column
+from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of, take, with_column
 from skcocoafuse.model.problem import BLOCK_NUMBERS
 from skcocoafuse.model.recorded import RecordedInputs
 from skcocoafuse.model.spec import Parameters
@@ -252,10 +252,13 @@ class DesignPart:
         """Derivatives of the transformer, (rows, columns, inputs); NaN by other inputs."""
         out = np.full((X.shape[0], len(self.names), X.shape[1]), np.nan)
         for feature, column in columns.items():
+            own = column_of(X.table, feature)
+            if not holds_numbers(own):  # unlike in fit: categories, or what no part uses
+                continue
             moved = _Moved(self.transformer, X, feature, argument)
-            own = column_of(X.table, feature).to_numpy(dtype=np.float64, na_value=np.nan)
+            values = own.to_numpy(dtype=np.float64, na_value=np.nan)
             with _quietly():
-                out[..., feature] = derivative(moved, column, own)
+                out[..., feature] = derivative(moved, column, values)
         return out
 
 
@@ -276,9 +279,9 @@ class _Moved:
             label = labels_of(self.X.names, self.X.shape[1])[self.feature]
             raise ValueError(
                 f"The slope by column {label!r} of X takes values close to those of the rows, but "
-                f"the transformer given as {self.argument} refuses one: {error}\nAsk for rows "
-                "farther from where it ends; or if the column is no quantity, give it as strings "
-                "or of dtype 'category', whose slopes are NaN."
+                f"the transformer given as {self.argument} refuses one: {error}\nIf the column is "
+                "no quantity, give it as strings or of dtype 'category': its slopes are NaN then. "
+                "Else let the transformer take what lies between the values of fit."
             ) from error
 
 

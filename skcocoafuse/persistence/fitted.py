@@ -140,6 +140,8 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
         _check(fits, f"designs.{part}.columns", f"{len(labels)} numbers below {n_features}")
         return DesignPart(columns, None, scale, labels)
 
+    numeric = values.get("numeric_columns", np.ones(n_features, dtype=bool))  # older: all
+    _check(np.shape(numeric) == (n_features,), "numeric_columns", f"{n_features} flags")
     designs = {part: design(part) for part in PARTS}
     width = {part: len(design.names) for part, design in designs.items()}
     spec = ModelSpec(
@@ -162,7 +164,7 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
         values["diagnostics"],
         n_features,
         names_in,
-        values.get("numeric_columns", np.ones(n_features, dtype=bool)),
+        numeric,
     )
 
 
