@@ -30,6 +30,7 @@ from skcocoafuse._validation import (
 )
 from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine
 from skcocoafuse.model.design import DesignPart, Scale, rounding_variance, smallest_difference
+from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
@@ -136,7 +137,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Numbers where a part of the model uses columns directly. Other columns may hold what
+            transformers in ``expert_features`` and its siblings take.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
             Factor of each row's log likelihood, >= 0. A weight of 2 is the same as writing
@@ -259,18 +262,19 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
 
     def _pose(self, X, y, weight) -> Problem:
         """Standardise, build the design matrices and the specification."""
-        names = getattr(self, "feature_names_in_", None)
+        inputs = Inputs(X, getattr(self, "feature_names_in_", None), type(self).__name__)
+        self._numeric_columns = inputs.numeric_columns()
         selections = {
             "expert": self.expert_features,
             "gate": self.gate_features,
             "behavior": getattr(self, "behavior_features", []),  # only one model has such a gate
         }
         self._designs = {
-            part: DesignPart.fit(selection, X, names, weight, self.standardize, f"{part}_features")
+            part: DesignPart.fit(selection, inputs, weight, self.standardize, f"{part}_features")
             for part, selection in selections.items()
         }
         self._target = Scale.fit(y, weight, self.standardize)
-        designs = self._design_matrices(X)
+        designs = self._design_matrices(inputs)
         resolution = self.target_resolution
         if resolution == "auto":
             resolution = _recorded_step(y[weight > 0])
@@ -367,8 +371,10 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             Before ``fit``.
         TypeError
             If a parameter, or a transformer fitted inside, is of a kind that the file has no
-            place for (a function, a transformer of your own), or the estimator is of a class of
-            your own. Nothing is written then; :mod:`joblib` and skops take these.
+            place for (a function, a transformer of your own), if a transformer was fitted to a
+            table with a column that it has no place for (other than numbers, strings, categories
+            and dates), or the estimator is of a class of your own. Nothing is written then;
+            :mod:`joblib` and skops take these.
         ValueError
             If a parameter was set to what ``fit`` would not take, or :func:`skcocoafuse.load`
             could not read the file. Nothing is written then either.
@@ -415,10 +421,12 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             self.diagnostics_,
             self.n_features_in_,
             getattr(self, "feature_names_in_", None),
+            self._numeric_columns,
         )
 
     def _restore(self, state: FittedState):
         """Become fitted; the inverse of :meth:`_state`."""
+        self._numeric_columns = state.numeric_columns
         self._designs, self._target, self._problem = state.designs, state.target, state.problem
         self.posterior_, self.diagnostics_ = state.posterior, state.diagnostics
         self.n_features_in_ = state.n_features_in

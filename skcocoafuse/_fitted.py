@@ -17,6 +17,7 @@ from skcocoafuse._validation import (
 )
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale, Units
+from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.spec import Parameters
 from skcocoafuse.posterior.draws import Posterior
@@ -29,6 +30,7 @@ class FittedExperts:
     """Methods of a regressor that holds ``posterior_``, its designs, target's scale and rows."""
 
     _behavior: ClassVar[float | None]
+    _numeric_columns: np.ndarray
     _designs: dict[str, DesignPart]
     _target: Scale
     _problem: Problem
@@ -36,11 +38,14 @@ class FittedExperts:
     posterior_: Posterior
     diagnostics_: dict
 
-    def _design_matrices(self, X) -> dict[str, np.ndarray]:
-        names = getattr(self, "feature_names_in_", None)
+    def _inputs(self, X) -> Inputs:
+        check_is_fitted(self)
+        X = validate_predict(self, X, objects=not self._numeric_columns.all())
+        return Inputs(X, getattr(self, "feature_names_in_", None), type(self).__name__)
+
+    def _design_matrices(self, X: Inputs) -> dict[str, np.ndarray]:
         return {
-            part: design.transform(X, names, f"{part}_features")
-            for part, design in self._designs.items()
+            part: design.transform(X, f"{part}_features") for part, design in self._designs.items()
         }
 
     @property
@@ -53,8 +58,7 @@ class FittedExperts:
         return self._units.undo(p)
 
     def _checked_designs(self, X) -> dict[str, np.ndarray]:
-        check_is_fitted(self)
-        return self._design_matrices(validate_predict(self, X))
+        return self._design_matrices(self._inputs(X))
 
     # -- prediction ----------------------------------------------------------------------
 
@@ -297,7 +301,14 @@ class FittedExperts:
 
         The derivative of the mean, which is a weighted average of the experts' coefficients
         plus the change of the weights times the experts' differences; exact for columns of
-        X, numerical behind a transformer in ``expert_features`` or ``gate_features``.
+        X, numerical behind a transformer in ``expert_features`` or ``gate_features``, with steps
+        that come from the spread of the column in ``fit`` and from the row's own value.
+
+        Where a transformer has a kink (a spline of degree 1 at its knots) the slope is the mean
+        of those on both sides. At the smallest and largest value of the column in ``fit``, where
+        a spline may stop or clip, it is the slope on their inner side, and where a transformer
+        jumps (a step of :class:`~sklearn.preprocessing.KBinsDiscretizer`) the slope on the side
+        that the value belongs to.
 
         Parameters
         ----------
@@ -308,34 +319,40 @@ class FittedExperts:
         Returns
         -------
         coef : ndarray of shape (n_samples, n_features)
-            Units of the target per unit of the input.
+            Units of the target per unit of the input; 0 for numbers that no part uses. NaN where
+            there is no derivative: for columns of strings, categories or dates, for numbers that
+            a transformer takes as categories, and where a value is missing (and imputed).
         interval : ndarray of shape (n_samples, n_features, 2)
             Only if ``coverage`` is given.
 
         Raises
         ------
         ValueError
-            If ``coverage`` is not strictly between 0 and 1.
+            If ``coverage`` is not strictly between 0 and 1, or a transformer refuses values close
+            to those of a row.
         """
         tails = []
         if coverage is not None:
             outside = 1.0 - float(check_probability(coverage, "coverage"))
             tails = [0.5 * outside, 1.0 - 0.5 * outside]
-        check_is_fitted(self)
-        X = validate_predict(self, X)
-        names = getattr(self, "feature_names_in_", None)
+        X = self._inputs(X)
+        designs = self._design_matrices(X)
+        chains = {
+            part: self._designs[part].pull_back(X, self._numeric_columns, f"{part}_features")
+            for part in ("expert", "gate")
+        }
 
         def pull_back(part, slopes, rows):
-            design = self._designs[part]
-            return self._target.scale * design.pull_back(slopes, X[rows], names, f"{part}_features")
+            return self._target.scale * chains[part](slopes, rows)
 
         posterior = self.posterior_
         coef, interval = local_slopes(
             posterior.flat(),
-            self._design_matrices(X),
+            designs,
             posterior.draw_weight(),
             pull_back,
             X.shape[1],
             tails,
         )
+        coef[:, ~self._numeric_columns] = interval[:, ~self._numeric_columns] = np.nan
         return (coef, interval) if tails else coef

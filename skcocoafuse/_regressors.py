@@ -17,7 +17,9 @@ n_experts : int, default=2
 expert_features, gate_features : None, list or transformer, default=None
     The inputs each part of the model sees: None for all columns, a list of column
     names or indices (``[]`` means a constant), or a scikit-learn transformer, which is
-    cloned and fitted inside.
+    cloned and fitted inside. Columns that a part uses directly must hold finite numbers; a
+    transformer gets all of X as it is and digests its own columns (strings, missing values),
+    and columns that no part uses may hold anything.
 {behavior}priors : dict of str to Prior, optional
     Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
     ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``{behavior_priors}.

@@ -6,11 +6,14 @@ from numbers import Integral
 
 import joblib
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import _fit_context
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
+    _check_y,
+    _get_feature_names,
     check_consistent_length,
     column_or_1d,
     validate_data,
@@ -58,24 +61,26 @@ class IntervalWithHint(Interval):
 
 
 def validate_fit(estimator, X, y, sample_weight):
-    """Checked float arrays for ``fit``; sets ``n_features_in_`` and feature names.
+    """Checked data for ``fit``; sets ``n_features_in_`` and feature names.
 
     Returns
     -------
-    X : ndarray of shape (rows, features)
+    X : ndarray of float64 or object, or pandas.DataFrame, of shape (rows, features)
+        Not looked into: each part of the model checks the columns that it uses.
     y : ndarray of shape (rows,)
     weight : ndarray of shape (rows,)
 
     Raises
     ------
-    ValueError
-        As scikit-learn does; for NaN and infinity with the advice to impute, for a
+    ValueError, TypeError
+        As scikit-learn does; for NaN and infinity in y with the advice to impute, for a
         constant target, and for weights that are negative or all zero.
     """
+    validate_data(estimator, X, y, skip_check_array=True)
+    X = _table(estimator, X, objects=False, ensure_min_samples=2)
     with _advice_to_impute():
-        X, y = validate_data(
-            estimator, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
-        )
+        y = _check_y(y, y_numeric=True, estimator=estimator)
+    check_consistent_length(X, y)
     y = np.asarray(y, dtype=np.float64)
     with _advice_to_impute():  # again: None among objects is NaN only now
         assert_all_finite(y, input_name="y")
@@ -89,10 +94,55 @@ def validate_fit(estimator, X, y, sample_weight):
     return X, y, weight
 
 
-def validate_predict(estimator, X):
-    """Checked float array with the features seen in ``fit``."""
-    with _advice_to_impute():
-        return validate_data(estimator, X, dtype=np.float64, reset=False)
+def validate_predict(estimator, X, objects: bool):
+    """Rows with the features seen in ``fit``, as :func:`validate_fit` has them.
+
+    ``objects`` says whether X had columns without numbers in ``fit``.
+    """
+    table = _table(estimator, X, objects)
+    validate_data(estimator, X, reset=False, skip_check_array=True)
+    return table
+
+
+def _table(estimator, X, objects: bool, **least):
+    """A frame where it has names and ``fit`` saw names, else an array: of floats if it can be.
+
+    With ``objects`` an array is of objects in any case: whether some rows happen to hold numbers
+    only must not matter.
+    """
+    if hasattr(estimator, "feature_names_in_") and _get_feature_names(X) is not None:
+        # in scikit-learn's words, without a look at the values
+        check_array(np.broadcast_to(0.0, X.shape), estimator=estimator, **least)
+        return _frame(X)
+    options = {"ensure_all_finite": False, "estimator": estimator, "input_name": "X", **least}
+    if objects:
+        return check_array(X, dtype=object, **options)
+    try:
+        return check_array(X, dtype=np.float64, **options)
+    except (ValueError, TypeError):
+        if not _may_be_mixed(X):
+            raise
+    return check_array(X, dtype=object, **options)
+
+
+def _may_be_mixed(X) -> bool:
+    """Whether these are rows and columns of something that is no float by itself."""
+    if issparse(X):
+        return False
+    try:
+        array = np.asarray(X)
+    except ValueError:  # rows of different lengths
+        return False
+    return array.ndim == 2 and array.dtype.kind in "OSTUmM"
+
+
+def _frame(X):
+    """A frame of any library as one of pandas."""
+    import pandas as pd
+
+    if isinstance(X, pd.DataFrame):
+        return X
+    return pd.DataFrame({name: np.asarray(X[name]) for name in _get_feature_names(X)})
 
 
 def validate_observed(y, X) -> np.ndarray:

@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.preprocessing import SplineTransformer
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+)
 
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor
 
@@ -67,3 +72,57 @@ def test_intervals_widen_with_coverage_and_hold_the_mean(data):
     assert (narrow[..., 1] <= wide[..., 1]).all()
     inside = (coef >= wide[..., 0]) & (coef <= wide[..., 1])
     assert inside.mean() > 0.99
+
+
+TRANSFORMERS = {
+    "spline": lambda: SplineTransformer(4, extrapolation="linear"),
+    "polynomial": lambda: PolynomialFeatures(2, include_bias=False),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_units_make_no_difference(name, data):
+    """Neither those of the inputs nor those of the rows that are asked for besides."""
+    X, y = data
+
+    def model():
+        features = TRANSFORMERS[name]()
+        options = {"expert_features": features, "gate_features": features}
+        return MoERegressor(inference="map", random_state=0, **options)
+
+    expected = model().fit(X, y).local_coef(X[:20])
+    for units in ([1e-9, 1.0, 1e9], [1e9, 1e-9, 1e-3]):
+        fitted = model().fit(units * X, y)
+        rows = np.concatenate([units * X[:20], 1e8 * (units * X[:2]), 1e-8 * (units * X[:2])])
+        found = fitted.local_coef(rows) * units
+        np.testing.assert_allclose(found[:20], expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(found[:20], fitted.local_coef(rows[:20]) * units)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_one_expert_behind_a_transformer_has_an_analytic_slope(data):
+    """At rows from 1e-8 to 1e4 times those of the fit."""
+    X, y = data
+    powers = PolynomialFeatures(3, include_bias=False)
+    logs = FunctionTransformer(np.log, feature_names_out="one-to-one")
+    at = np.concatenate([size * X[:10, :1] for size in (1e-8, 1e-3, 1.0, -1e2, 1e4)])
+    model = MoERegressor(1, inference="map", expert_features=powers, gate_features=[])
+    found = model.fit(X[:, :1], y).local_coef(at)[:, 0]
+    b = model.expert_coef_[0]
+    x = at[:, 0]
+    np.testing.assert_allclose(found, b[0] + 2 * b[1] * x + 3 * b[2] * x**2, rtol=1e-7)
+    positive = np.exp(3 * X[:, :1])  # from 1e-4 to 1e3
+    model = MoERegressor(1, inference="map", expert_features=logs, gate_features=[])
+    found = model.fit(positive, y).local_coef(positive)
+    np.testing.assert_allclose(found, model.expert_coef_[0, 0] / positive, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_values_that_nobody_asked_for_are_not_warned_of(data):
+    y = data[1]
+    codes = np.arange(len(y))[:, None] % 3
+    encoder = OneHotEncoder(handle_unknown="warn")
+    model = MoERegressor(1, inference="map", expert_features=encoder, gate_features=[])
+    assert np.isnan(model.fit(codes, y).local_coef(codes[:5])).all()

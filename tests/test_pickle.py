@@ -23,6 +23,7 @@ SKOPS_TYPES = [
     "skcocoafuse._regressors.MoERegressor",
     "skcocoafuse.model.design.DesignPart",
     "skcocoafuse.model.design.Scale",
+    "skcocoafuse.model.recorded.RecordedInputs",
     "skcocoafuse.model.priors.Prior",
     "skcocoafuse.model.problem.Problem",
     "skcocoafuse.model.spec.Block",

@@ -1,14 +1,21 @@
 """Design matrices: which inputs a part of the model sees, and on what scale."""
 
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
+from skcocoafuse.model.derivative import SIDES, Column, derivative
+from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of, take, with_column
+from skcocoafuse.model.problem import BLOCK_NUMBERS
+from skcocoafuse.model.recorded import RecordedInputs
 from skcocoafuse.model.spec import Parameters
 
-_RELATIVE_STEP = 1e-6  # of numerical derivatives
+_REFUSALS = (ValueError, TypeError, LookupError)  # of a value that a transformer does not know
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,7 @@ class DesignPart:
     scale : Scale
     names : list of str
         Names of the columns of the design matrix.
-    inputs : ndarray of shape (rows, features) or None
+    inputs : RecordedInputs or None
         What the transformer was fitted to, so that it can be fitted again when it is loaded.
     """
 
@@ -184,19 +191,17 @@ class DesignPart:
     transformer: Any
     scale: Scale
     names: list[str]
-    inputs: np.ndarray | None = None
+    inputs: RecordedInputs | None = None
 
     @classmethod
-    def fit(cls, selection, X, names, weight, standardize, argument) -> "DesignPart":
+    def fit(cls, selection, X: Inputs, weight, standardize, argument) -> "DesignPart":
         """Read ``selection``, fit what is to be fitted.
 
         Parameters
         ----------
         selection : None, list of str or int, or transformer
             The value of ``argument``, an estimator's ``expert_features`` or its siblings.
-        X : ndarray of shape (rows, features)
-        names : ndarray of str or None
-            Feature names, where X had any.
+        X : Inputs
         weight : ndarray of shape (rows,)
         standardize : bool
         argument : str
@@ -205,75 +210,186 @@ class DesignPart:
         Raises
         ------
         ValueError
-            Unknown or repeated columns, or a transformer whose output is no finite matrix.
+            Unknown or repeated columns, columns with missing values, or a transformer whose output
+            is no finite matrix.
         TypeError
             ``selection`` is of another kind.
         """
-        labels = _labels(names, X.shape[1])
+        labels = labels_of(X.names, X.shape[1])
         if hasattr(selection, "fit") and hasattr(selection, "transform"):
-            transformer = clone(selection).fit(_frame(X, names))
-            matrix = _matrix(transformer, X, names, argument)
+            with _noted(argument):
+                transformer = clone(selection).fit(X.table.copy())
+            matrix = _finite_matrix(transformer, X.table, argument)
             labels = _output_names(transformer, labels, matrix.shape[1])
             scale = Scale.fit(matrix, weight, standardize)
-            return cls(None, transformer, scale, labels, X)
-        columns = _columns(selection, names, X.shape[1], argument)
-        scale = Scale.fit(X[:, columns], weight, standardize)
+            return cls(None, transformer, scale, labels, RecordedInputs.of(X))
+        columns = _columns(selection, X.names, X.shape[1], argument)
+        scale = Scale.fit(X.numbers(columns, argument), weight, standardize)
         return cls(columns, None, scale, [labels[j] for j in columns])
 
     @classmethod
     def again(cls, transformer, scale: Scale, labels, inputs, names) -> "DesignPart":
         """The part of an earlier fit, its transformer (not fitted yet) fitted as it was then."""
-        return cls(None, transformer.fit(_frame(inputs, names)), scale, labels, inputs)
+        return cls(None, transformer.fit(inputs.table(names)), scale, labels, inputs)
 
-    def transform(self, X: np.ndarray, names, argument: str) -> np.ndarray:
-        """The standardised design matrix of validated inputs, (rows, columns)."""
-        if self.transformer is None:
-            return self.scale.apply(X[:, self.columns])
-        return self.scale.apply(_matrix(self.transformer, X, names, argument))
+    def transform(self, X: Inputs, argument: str) -> np.ndarray:
+        """The standardised design matrix of inputs, (rows, columns).
 
-    def pull_back(self, slopes: np.ndarray, X: np.ndarray, names, argument: str) -> np.ndarray:
-        """Slopes by the inputs, (..., rows, features), of slopes by the design's columns.
-
-        A transformer is differentiated numerically, one input at a time.
+        Raises
+        ------
+        ValueError, TypeError
+            If a column that is used directly is not finite numbers, or the transformer's output.
         """
-        slopes = slopes / self.scale.scale
-        out = np.zeros((*slopes.shape[:-1], X.shape[1]))
-        if self.transformer is None:
-            out[..., self.columns] = slopes
+        if self.columns is not None:
+            return self.scale.apply(X.numbers(self.columns, argument))
+        return self.scale.apply(_finite_matrix(self.transformer, X.table, argument))
+
+    def pull_back(
+        self, X: Inputs, numeric: np.ndarray, argument: str
+    ) -> Callable[[np.ndarray, slice], np.ndarray]:
+        """The chain rule at the rows of X: from slopes by the design's columns to those by inputs.
+
+        A transformer is differentiated numerically, one input at a time, as
+        :func:`skcocoafuse.model.derivative.derivative` describes. Slopes are NaN for inputs that
+        it takes at the values of ``fit`` only, as an encoder of categories does.
+
+        Parameters
+        ----------
+        X : Inputs
+        numeric : ndarray of shape (features,) of bool
+            Which inputs hold numbers; a transformer's slopes by others are NaN.
+        argument : str
+
+        Returns
+        -------
+        callable
+            ``f(slopes, rows)``: from slopes (draws, rows, columns) to (draws, rows, features), for
+            a slice of the rows.
+
+        Raises
+        ------
+        ValueError
+            If the transformer does not take a value close to that of a row.
+        """
+        if self.columns is not None:
+            return lambda slopes, rows: self._scatter(slopes, X.shape[1])
+        columns = self._columns_of(X, numeric)
+        n_inputs, n_columns = X.shape[1], len(self.names)
+        size = max(1, BLOCK_NUMBERS // (n_columns * n_inputs + SIDES * (n_columns + n_inputs)))
+
+        def chain(slopes, rows):
+            out = np.empty((*slopes.shape[:-1], n_inputs))
+            for start in range(0, slopes.shape[-2], size):
+                block = slice(start, min(start + size, slopes.shape[-2]))
+                own = X.rows(slice(rows.start + block.start, rows.start + block.stop))
+                by_row = np.moveaxis(slopes[:, block] / self.scale.scale, 1, 0)
+                jacobian = self._jacobian(own, columns, argument)
+                out[:, block] = np.moveaxis(by_row @ jacobian, 0, 1)
             return out
-        for feature in range(X.shape[1]):
-            width = _RELATIVE_STEP * max(1.0, np.abs(X[:, feature]).max())
-            sides = []
-            for step in (width, -width):
-                moved = X.copy()
-                moved[:, feature] += step
-                sides.append(_matrix(self.transformer, moved, names, argument))
-            out[..., feature] = (slopes * (sides[0] - sides[1]) / (2.0 * width)).sum(axis=-1)
+
+        return chain
+
+    def _scatter(self, slopes: np.ndarray, n_features: int) -> np.ndarray:
+        out = np.zeros((*slopes.shape[:-1], n_features))
+        out[..., self.columns] = slopes / self.scale.scale
+        return out
+
+    def _columns_of(self, X: Inputs, numeric: np.ndarray) -> dict[int, Column]:
+        """The inputs that a transformer takes between the values of ``fit``, by their number."""
+        assert self.inputs is not None  # what it was fitted to
+        found = {}
+        for feature in np.flatnonzero(numeric).tolist():
+            column = Column.of(self.inputs.column(feature))
+            with _quietly():
+                if _takes(self.transformer, X.table, feature, column.between):
+                    found[feature] = column
+        return found
+
+    def _jacobian(self, X: Inputs, columns: dict[int, Column], argument: str) -> np.ndarray:
+        """Derivatives of the transformer, (rows, columns, inputs); NaN by other inputs."""
+        out = np.full((X.shape[0], len(self.names), X.shape[1]), np.nan)
+        for feature, column in columns.items():
+            own = column_of(X.table, feature)
+            if not holds_numbers(own):  # unlike in fit: categories, or what no part uses
+                continue
+            moved = _Moved(self.transformer, X, feature, argument)
+            values = own.to_numpy(dtype=np.float64, na_value=np.nan)
+            with _quietly():
+                out[..., feature] = derivative(moved, column, values)
         return out
 
 
-def _labels(names, n_features: int) -> list[str]:
-    return [f"x{j}" for j in range(n_features)] if names is None else [str(s) for s in names]
+@dataclass(frozen=True)
+class _Moved:
+    """A transformer as a function of one input of some rows, (rows, columns)."""
+
+    transformer: Any
+    X: Inputs
+    feature: int
+    argument: str
+
+    def __call__(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+        table = with_column(take(self.X.table, rows), self.feature, values)
+        try:
+            return _matrix(self.transformer, table, self.argument)
+        except _REFUSALS as error:
+            label = labels_of(self.X.names, self.X.shape[1])[self.feature]
+            raise ValueError(
+                f"The slope by column {label!r} of X takes values close to those of the rows, but "
+                f"the transformer given as {self.argument} refuses one: {error}\nIf the column is "
+                "no quantity, give it as strings or of dtype 'category': its slopes are NaN then. "
+                "Else let the transformer take what lies between the values of fit."
+            ) from error
 
 
-def _frame(X: np.ndarray, names):
-    """X as the user gave it, as far as a transformer can tell: with names if it had them."""
-    if names is None:
-        return X
-    import pandas as pd
+def _takes(transformer, table, feature: int, value: float) -> bool:
+    """Whether a transformer takes this value of an input, which it was not fitted to."""
+    try:
+        transformer.transform(with_column(take(table, slice(0, 1)), feature, np.array([value])))
+    except _REFUSALS:
+        return False
+    return True
 
-    return pd.DataFrame(X, columns=names)
+
+@contextmanager
+def _quietly():
+    """Without warnings about values that nobody asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
-def _matrix(transformer, X: np.ndarray, names, argument: str) -> np.ndarray:
-    matrix = transformer.transform(_frame(X, names))
+@contextmanager
+def _noted(argument: str):
+    """Say in a transformer's own errors where it was given."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This was raised by the transformer given as {argument}.")
+        raise
+
+
+def _matrix(transformer, table, argument: str) -> np.ndarray:
+    """A transformer's output as float64, (rows, columns)."""
+    with _noted(argument):
+        matrix = transformer.transform(table.copy())  # it may work in place; other parts see it too
     matrix = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
-    if matrix.ndim != 2 or matrix.shape[0] != X.shape[0]:
+    if matrix.ndim != 2 or matrix.shape[0] != table.shape[0]:
         raise ValueError(
             f"The transformer given as {argument} must return a matrix with a row per sample, "
-            f"({X.shape[0]}, k); got shape {matrix.shape}."
+            f"({table.shape[0]}, k); got shape {matrix.shape}."
         )
-    matrix = matrix.astype(np.float64)
+    try:
+        return matrix.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"The transformer given as {argument} must return numbers: {error}. Let it encode or "
+            "drop columns of another kind, or give those it passes on no remainder='passthrough'."
+        ) from error
+
+
+def _finite_matrix(transformer, table, argument: str) -> np.ndarray:
+    matrix = _matrix(transformer, table, argument)
     if not np.isfinite(matrix).all():
         raise ValueError(
             f"The transformer given as {argument} returned NaN or infinity; "

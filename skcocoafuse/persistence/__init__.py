@@ -18,7 +18,7 @@ from skcocoafuse.persistence.netcdf import image_of, offsets_in
 from skcocoafuse.persistence.values import decode, encode
 
 FORMAT = "skcocoafuse fit"
-MAJOR, MINOR = 2, 0  # a reader takes every minor version of its major one
+MAJOR, MINOR = 2, 1  # a reader takes every minor version of its major one
 _GROUP = "skcocoafuse"
 
 

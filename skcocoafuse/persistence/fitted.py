@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skcocoafuse.model.design import DesignPart, Scale
+from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.priors import complete_priors
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.recorded import RecordedInputs
 from skcocoafuse.model.spec import DIMS, ModelSpec, Parameters
 from skcocoafuse.persistence import demands
 from skcocoafuse.persistence.demands import check
@@ -47,6 +49,7 @@ class FittedState(NamedTuple):
     diagnostics: dict[str, Any]
     n_features_in: int
     feature_names_in: np.ndarray | None
+    numeric_columns: np.ndarray
 
 
 # -- to plain values and arrays ----------------------------------------------------------
@@ -67,9 +70,7 @@ def arrays_of(state: FittedState) -> dict[str, tuple[tuple[str, ...], np.ndarray
     }
     for design in state.designs.values():
         if design.inputs is not None:  # all parts see the same rows
-            # Numbers so far. Columns of text would be codes here and levels among the values, or
-            # arrays of bytes of a fixed size, UTF-8; _training_inputs makes of them what they were.
-            arrays["X"] = (("row", "feature"), design.inputs)
+            arrays["X"] = (("row", "feature"), design.inputs.values)
     return {name: (dims, array) for name, (dims, array) in arrays.items() if array.size}
 
 
@@ -79,6 +80,8 @@ def values_of(state: FittedState) -> dict[str, Any]:
     return {
         "n_features_in": state.n_features_in,
         "feature_names_in": state.feature_names_in,
+        "numeric_columns": state.numeric_columns,
+        "inputs": _kinds_of_inputs(state),
         "designs": {
             part: {
                 "columns": design.columns,
@@ -97,6 +100,20 @@ def values_of(state: FittedState) -> dict[str, Any]:
         "island_elpd": posterior.island_elpd,
         "diagnostics": state.diagnostics,
     }
+
+
+def _kinds_of_inputs(state: FittedState) -> dict[str, Any] | None:
+    """What the numbers of ``X`` stand for, where they are not the inputs themselves."""
+    recorded = [design.inputs for design in state.designs.values() if design.inputs is not None]
+    if not recorded or recorded[0].kinds is None:
+        return None
+    if missing := recorded[0].not_recorded(state.feature_names_in):
+        raise TypeError(
+            f"save() cannot write column {missing[0]!r} of X, which a transformer was fitted to: "
+            "it must hold numbers, strings, categories of these, or dates. Leave it out of X, or "
+            "keep this estimator by joblib.dump or skops.io.dump."
+        )
+    return {"kinds": recorded[0].kinds, "levels": recorded[0].levels}
 
 
 def _scale_values(scale: Scale) -> dict[str, Any]:
@@ -132,14 +149,14 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
     """
     names_in, n_features = _inputs(arrays, values)
     y, weight = _rows(arrays)
-    X = _training_inputs(arrays, (len(y), n_features))
+    inputs = _training_inputs(arrays, values, (len(y), n_features))
     labels = {
         part: demands.strings(values["designs"][part]["names"], f"designs.{part}.names")
         for part in PARTS
     }
     matrices = {part: _numbers(arrays, f"X_{part}", (len(y), len(labels[part]))) for part in PARTS}
     designs = {
-        part: _design(part, values["designs"][part], labels[part], X, n_features, names_in)
+        part: _design(part, values["designs"][part], labels[part], inputs, n_features, names_in)
         for part in PARTS
     }
     used = _array(arrays, "feature_is_used", (n_features,), "b")
@@ -163,6 +180,7 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
         _diagnostics(values["diagnostics"], posterior),
         n_features,
         names_in,
+        _numeric_columns(values, n_features),
     )
 
 
@@ -188,13 +206,27 @@ def _rows(arrays) -> tuple[np.ndarray, np.ndarray]:
     return y, weight
 
 
-def _training_inputs(arrays, shape: tuple[int, int]) -> np.ndarray | None:
-    """What transformers were fitted to, if there were any; only they see it."""
-    return _array(arrays, "X", shape, "f") if "X" in arrays else None
+def _numeric_columns(values: dict[str, Any], n_features: int) -> np.ndarray:
+    """Flags of the columns that hold numbers; in files of format 2.0 all did."""
+    if "numeric_columns" not in values:
+        return np.ones(n_features, dtype=bool)
+    flags = values["numeric_columns"]
+    right = isinstance(flags, np.ndarray) and flags.dtype == bool and flags.shape == (n_features,)
+    check(right, "numeric_columns", f"{n_features} flags")
+    return flags
+
+
+def _training_inputs(arrays, values: dict[str, Any], shape) -> RecordedInputs | None:
+    """What transformers were fitted to, if there were any; only they see it, gaps and all."""
+    if "X" not in arrays:
+        return None
+    kinds = values.get("inputs")  # files of format 2.0 have none
+    check(kinds is None or isinstance(kinds, dict), "inputs", "kinds and levels")
+    return RecordedInputs.read(_array(arrays, "X", shape, "f"), **(kinds or {}))
 
 
 def _design(
-    part: str, own: dict[str, Any], labels: list[str], X, n_features: int, names_in
+    part: str, own: dict[str, Any], labels: list[str], inputs, n_features: int, names_in
 ) -> DesignPart:
     """A part of the model, its transformer fitted again if it has one."""
     name, n_columns = f"designs.{part}", len(labels)
@@ -202,9 +234,9 @@ def _design(
     transformer, columns = own["transformer"], own["columns"]
     if transformer is not None:
         check(type(transformer) in TRANSFORMERS.values(), f"{name}.transformer", "a known kind")
-        check(X is not None, f"{name}.transformer", "inputs X")
-        check_cost(transformer, n_features, n_columns)
-        return DesignPart.again(transformer, scale, labels, X, names_in)
+        check(inputs is not None, f"{name}.transformer", "inputs X")
+        check_cost(transformer, inputs.n_distinct(names_in), n_columns)
+        return DesignPart.again(transformer, scale, labels, inputs, names_in)
     right = (
         isinstance(columns, np.ndarray)
         and columns.dtype.kind == "i"
@@ -272,7 +304,8 @@ def _check_transformers(designs, matrices, names) -> None:
     for part, design in designs.items():
         if design.transformer is None:
             continue
-        found = design.transform(design.inputs, names, f"{part}_features")
+        inputs = Inputs(design.inputs.table(names), names)
+        found = design.transform(inputs, f"{part}_features")
         same = found.shape == matrices[part].shape and np.allclose(found, matrices[part])
         check(same, f"designs.{part}.transformer", "the columns it gave when the fit was saved")
 

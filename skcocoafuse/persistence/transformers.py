@@ -8,8 +8,10 @@ import string
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 from sklearn import preprocessing
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion
 
 TRANSFORMERS: dict[str, Any] = {
@@ -19,9 +21,12 @@ TRANSFORMERS: dict[str, Any] = {
         FeatureUnion,
         preprocessing.MaxAbsScaler,
         preprocessing.MinMaxScaler,
+        preprocessing.OneHotEncoder,
+        preprocessing.OrdinalEncoder,
         preprocessing.PolynomialFeatures,
         preprocessing.PowerTransformer,
         preprocessing.RobustScaler,
+        SimpleImputer,
         preprocessing.SplineTransformer,
         preprocessing.StandardScaler,
     )
@@ -61,7 +66,7 @@ def transformer_from(kind: str, parameters: dict[str, Any]):
             f"without formats; got {template!r}"
         )
     made = TRANSFORMERS[kind](**parameters)
-    check_cost(made, 1, _MAX_COLUMNS)
+    check_cost(made, range(1), _MAX_COLUMNS)
     return made
 
 
@@ -73,27 +78,31 @@ def _is_plain_template(template: str) -> bool:
     )
 
 
-def check_cost(transformer, n_inputs: int, n_outputs: int) -> None:
+def check_cost(transformer, n_values, n_outputs: int) -> None:
     """Refuse a transformer that takes much more memory than its inputs and its columns.
 
     Parameters
     ----------
     transformer : transformer
         One of the list, not fitted.
-    n_inputs, n_outputs : int
-        Columns that are there: those of its inputs, and those it gave.
+    n_values : pandas.Series of int, or range
+        The number of distinct values in each input, by its name if inputs have names. A range, of
+        some length, where inputs are not known.
+    n_outputs : int
+        The number of columns that it gave.
 
     Raises
     ------
-    ValueError, TypeError
+    ValueError, TypeError, LookupError
         If it would make many more on its way, or its parameters make no sense.
     """
-    room = _ROOM * (n_inputs + n_outputs) + _LEAST_ROOM
-    _spend(transformer, n_inputs, room, room)
+    room = _ROOM * (len(n_values) + n_outputs) + _LEAST_ROOM
+    _spend(transformer, n_values, room, room)
 
 
-def _spend(transformer, n_inputs: int, left: int, most: int) -> int:
+def _spend(transformer, n_values, left: int, most: int) -> int:
     """What is left of the columns that may be made, after those of this transformer."""
+    n_inputs = len(n_values)
     left -= max(1, n_inputs)
     if isinstance(transformer, preprocessing.SplineTransformer):
         knots = transformer.knots
@@ -105,22 +114,44 @@ def _spend(transformer, n_inputs: int, left: int, most: int) -> int:
         degrees = [degrees] if isinstance(degrees, Integral) else list(degrees)
         degree = max(_at_most(k, _MAX_DEGREE, "degree", transformer) for k in degrees)
         left -= _n_monomials(n_inputs, degree, transformer.interaction_only, most)
+    elif isinstance(transformer, preprocessing.OneHotEncoder):
+        left -= _n_categories(transformer, n_values)
+    elif isinstance(transformer, SimpleImputer):
+        left -= n_inputs  # indicators of what was missing
     elif isinstance(transformer, FeatureUnion):
         for _, part in transformer.transformer_list:
-            left = _spend_part(part, n_inputs, left, most)
+            left = _spend_part(part, n_values, left, most)
     elif isinstance(transformer, ColumnTransformer):
         for _, part, columns in transformer.transformers:
-            n_columns = 1 if isinstance(columns, Integral | str) else len(columns)
-            left = _spend_part(part, n_columns, left, most)
-        left = _spend_part(transformer.remainder, n_inputs, left, most)
+            left = _spend_part(part, _chosen(n_values, columns), left, most)
+        left = _spend_part(transformer.remainder, n_values, left, most)
     _at_most(most - left, most, "columns", transformer)
     return left
 
 
-def _spend_part(part, n_inputs: int, left: int, most: int) -> int:
+def _spend_part(part, n_values, left: int, most: int) -> int:
     if isinstance(part, str):  # "drop", "passthrough"
-        return left - max(1, n_inputs)
-    return _spend(part, n_inputs, left, most)
+        return left - max(1, len(n_values))
+    return _spend(part, n_values, left, most)
+
+
+def _chosen(n_values, columns):
+    """The inputs that a ColumnTransformer passes on."""
+    columns = [columns] if isinstance(columns, Integral | str) else list(columns)
+    if isinstance(n_values, range):
+        return range(len(columns))
+    by_name = any(isinstance(column, str) for column in columns)
+    return n_values.loc[columns] if by_name else n_values.iloc[columns]
+
+
+def _n_categories(encoder, n_values) -> int:
+    """Columns that a one-hot encoder makes at most."""
+    if not isinstance(encoder.categories, str):
+        return sum(map(len, encoder.categories))
+    if isinstance(n_values, range):
+        return len(n_values)
+    most = encoder.max_categories  # rare ones share a column
+    return int((n_values if most is None else np.minimum(n_values, most)).sum())
 
 
 def _n_monomials(n_inputs: int, degree: int, interaction_only: bool, most: int) -> int:

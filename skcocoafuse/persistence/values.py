@@ -23,6 +23,10 @@ _NUMBERS = {  # kinds of array, with the bytes that a number may have
     "u": (1, 2, 4, 8),
     "f": (2, 4, 8),
 }
+_DTYPES = {  # that encoders are told to give
+    **{kind.__name__: kind for kind in (float, int)},
+    **{name: getattr(np, name) for name in ("float32", "float64", "int32", "int64")},
+}
 _MAX_TEXT = 2**26  # bytes of an array of strings, all as long as the longest
 _TWISTER = 624  # words of a Mersenne Twister's state
 
@@ -33,8 +37,8 @@ def encode(value: Any, name: str):
     Parameters
     ----------
     value : object
-        None, a bool, number, string, :class:`Prior`, RandomState or one of ``TRANSFORMERS``, or a
-        list, tuple, dict (by strings) or array of such.
+        None, a bool, number, string, type of numbers, :class:`Prior`, RandomState or one of
+        ``TRANSFORMERS``, or a list, tuple, dict (by strings) or array of such.
     name : str
         What to call it in messages.
 
@@ -61,6 +65,8 @@ def encode(value: Any, name: str):
         return {"$prior": encode(asdict(value), name)}
     if isinstance(value, np.random.RandomState) and _is_mersenne_twister(value):
         return {"$random_state": encode(value.get_state(legacy=False), name)}
+    if isinstance(value, type) and value in _DTYPES.values():
+        return {"$dtype": value.__name__}
     kind = type(value).__name__
     if TRANSFORMERS.get(kind) is type(value):
         own = {key: encode(p, f"{name}.{key}") for key, p in parameters_of(value).items()}
@@ -143,6 +149,12 @@ def _float(content) -> float:
     return float(content)
 
 
+def _dtype(content) -> type:
+    if not isinstance(content, str) or content not in _DTYPES:
+        raise ValueError(f"a $dtype must be one of {list(_DTYPES)}; got {reprlib.repr(content)}")
+    return _DTYPES[content]
+
+
 def _prior(content) -> Prior:
     family, numbers = content["family"], {k: v for k, v in content.items() if k != "family"}
     if not isinstance(family, str):
@@ -194,6 +206,7 @@ def _listed(content, what: str, length: int | None = None) -> list:
 
 _KINDS: dict[str, Any] = {
     "$array": _array,
+    "$dtype": _dtype,
     "$float": _float,
     "$prior": _prior,
     "$random_state": _random_state,

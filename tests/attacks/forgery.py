@@ -27,6 +27,7 @@ HOSTILE = [
     {"$transformer": ["SplineTransformer", {"n_knots": 10**9}]},
     {"$transformer": ["PolynomialFeatures", {"degree": 10**9}]},
     {"$transformer": ["FeatureUnion", {"transformer_list": [], "n_jobs": 64}]},
+    {"$transformer": ["OneHotEncoder", {}]}, {"$dtype": "float32"}, {"$dtype": "object"},
 ]  # fmt: skip
 
 

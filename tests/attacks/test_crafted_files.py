@@ -41,6 +41,10 @@ def part(kind, columns, **parameters):
     return ["a", {"$transformer": [kind, parameters]}, columns]
 
 
+def inputs(kinds, levels=(None, None)):
+    return at("fit.inputs", {"kinds": kinds, "levels": list(levels)})
+
+
 def fill(value):
     return lambda view: view.fill(value)
 
@@ -185,6 +189,40 @@ CRAFTED = {
         "a known kind",
     ),
     "no transformer but its name": (at("fit.designs.expert.transformer", "drop"), "a known kind"),
+    "a type of no numbers": (
+        transformer("OneHotEncoder", dtype={"$dtype": "object"}),
+        "a $dtype must be",
+    ),
+    "as many categories as a list has": (
+        transformer(
+            "OneHotEncoder", categories=[{"$array": ["f", 8, [5000], [*map(float, range(5000))]]}]
+        ),
+        "columns must be",
+    ),
+    "a column for each value, again and again": (
+        transformer(
+            "FeatureUnion",
+            transformer_list=[[f"{k}", {"$transformer": ["OneHotEncoder", {}]}] for k in range(99)],
+        ),
+        "columns must be",
+    ),
+    # what transformers were fitted to
+    "inputs that are a list": (at("fit.inputs", []), "inputs must have kinds and levels"),
+    "inputs of another kind": (inputs(["float64", "os.system"]), "of a known kind"),
+    "kinds of other columns": (inputs(["float64"]), "an entry per column"),
+    "levels of other objects": (inputs(["float64", "object"], [None, [[]]]), "codes of levels"),
+    "codes of no level": (
+        both(inputs(["float64", "object"], [None, ["a"]]), numbers("X", fill(1.0))),
+        "codes of levels",
+    ),
+    "a text of a megabyte in every row": (
+        both(inputs(["float64", "str"], [None, ["a" * 2**20]]), numbers("X", fill(0.0))),
+        "characters a row",
+    ),
+    "flags of columns that are numbers": (
+        at("fit.numeric_columns", {"$array": ["i", 8, [2], [0, 1]]}),
+        "numeric_columns must have 2 flags",
+    ),
     # random states
     "a position beyond the words": (at(f"{STATE}.state.pos", 10**6), "Mersenne"),
     "a position before them": (at(f"{STATE}.state.pos", -5), "Mersenne"),

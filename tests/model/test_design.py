@@ -5,6 +5,7 @@ from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale, Units
+from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.mixtures import mixture_of
 from tests.problems import BEHAVIORS, make_problem
 
@@ -14,7 +15,7 @@ ONES = np.ones(40)
 
 
 def fit(selection, names=NAMES, weight=ONES, standardize=True):
-    return DesignPart.fit(selection, X, names, weight, standardize, "gate_features")
+    return DesignPart.fit(selection, Inputs(X, names), weight, standardize, "gate_features")
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def fit(selection, names=NAMES, weight=ONES, standardize=True):
 def test_columns_are_chosen_and_standardised(selection, names):
     part = fit(selection)
     assert part.names == names
-    Z = part.transform(X, NAMES, "gate_features")
+    Z = part.transform(Inputs(X, NAMES), "gate_features")
     assert Z.shape == (40, len(names))
     np.testing.assert_allclose(Z.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(Z.std(0), 1, atol=1e-12)
@@ -63,7 +64,7 @@ def test_original_units_undo_the_standardisation():
     part = fit(None)
     b, w = np.array([0.3, -1.0]), np.random.default_rng(0).normal(size=(2, 3))
     original_b, original_w = part.scale.undo_line(b, w)
-    standard = part.transform(X, NAMES, "gate_features") @ w.T + b
+    standard = part.transform(Inputs(X, NAMES), "gate_features") @ w.T + b
     np.testing.assert_allclose(X @ original_w.T + original_b, standard)
 
 
@@ -105,11 +106,11 @@ def test_transformers_are_cloned_named_and_fitted_on_frames():
     assert len(part.names) == 18
     assert part.names[0].startswith("wind")
     chooser = FunctionTransformer(lambda frame: frame[["temp"]])
-    assert fit(chooser).transform(X, NAMES, "gate_features").shape == (40, 1)
+    assert fit(chooser).transform(Inputs(X, NAMES), "gate_features").shape == (40, 1)
     assert isinstance(fit(chooser).names[0], str)
     sparse = SplineTransformer(n_knots=4, sparse_output=True)
     np.testing.assert_allclose(
-        fit(sparse).transform(X, NAMES, "g"), fit(spline).transform(X, NAMES, "g")
+        fit(sparse).transform(Inputs(X, NAMES), "g"), fit(spline).transform(Inputs(X, NAMES), "g")
     )
 
 
@@ -141,5 +142,5 @@ def test_errors_teach(selection, names, error, message):
 def test_frames_reach_the_transformer_at_predict():
     seen = []
     spy = FunctionTransformer(lambda Z: (seen.append(type(Z)), np.asarray(Z))[1])
-    fit(spy).transform(X, NAMES, "gate_features")
+    fit(spy).transform(Inputs(X, NAMES), "gate_features")
     assert set(seen) == {pd.DataFrame}
