@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,7 @@ from skcocoafuse.posterior.islands import MAX_RHAT, N_ANCHORS, invariants, weigh
 
 MIN_ESS = 100.0
 _MAX_INDEPENDENT = 250  # draws per chain that R-hat looks at, if they are independent
+_silent = ContextVar("silent", default=False)
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 # Part of the draws. What lies behind so few divergences has about as little of the mass, and shifts
 # averages by less than their Monte Carlo error, a 60th of a standard deviation for 4000 draws.
@@ -285,8 +288,23 @@ def check_posterior(diagnostics: dict, what: str, otherwise: str) -> None:
         )
 
 
+@contextmanager
+def without_warnings():
+    """Have :func:`warn` say nothing in this thread, for fits that are judged by their numbers.
+
+    ``warnings.catch_warnings`` changes filters of the whole process, so it is not for threads.
+    """
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
 def warn(diagnostics: dict, stacklevel: int) -> None:
     """One warning for each thing seen that a user can act on."""
+    if _silent.get():
+        return
     for category, message_of in _MESSAGES.items():
         message = message_of(diagnostics)
         if message:
@@ -425,7 +443,8 @@ def _of_out_of_range(diagnostics: dict) -> str | None:
         "Far outside the range of the target, by more than its width, are experts that still have "
         f"over {_MAX_WEIGHT_FAR:.0%} of the weight there: {described}. This pulls the predictive "
         "mean, and with it predict() and score(), away from the targets, by about "
-        f"{loss[experts].sum():.2g} of R2. predict_dist(X).median() is the better point prediction."
+        f"{loss[experts].sum():.2g} of R2. predict_dist(X).median() is the better point "
+        "prediction; or fit with another random_state, and compare by loo()."
     )
 
 

@@ -28,6 +28,7 @@ LAYERS = [
         "_blas",
         "_hints",
         "_jit",
+        "_process",
         "_wrappers",
         "_monte_carlo",
         "_vector_math",

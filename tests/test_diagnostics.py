@@ -1,5 +1,6 @@
 """Warnings that help: each seen on purpose, with its numbers in diagnostics_."""
 
+import threading
 import warnings
 from dataclasses import replace
 
@@ -405,3 +406,27 @@ def test_summary_of_a_mode_has_no_spread(map_fit):
     table = map_fit.summary()
     assert (table["sd"] == 0).all()
     assert table["rhat"].isna().all()
+
+
+def test_a_thread_without_warnings_leaves_others_theirs():
+    shaky = {**GOOD, "rhat_within": 1.3}
+    inside, leave = threading.Event(), threading.Event()
+
+    def silent():
+        with diagnostics.without_warnings():
+            inside.set()
+            assert leave.wait(60)
+            diagnostics.warn(shaky, stacklevel=1)
+
+    thread = threading.Thread(target=silent)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        thread.start()
+        assert inside.wait(60)
+        diagnostics.warn(shaky, stacklevel=1)
+        assert len(seen) == 1
+        leave.set()
+        thread.join()
+        assert len(seen) == 1
+        diagnostics.warn(shaky, stacklevel=1)
+        assert len(seen) == 2

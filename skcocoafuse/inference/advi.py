@@ -8,6 +8,7 @@ from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample, uncorrected
 from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.pymc_sampler import quiet, unconstrained
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model, free_variables
@@ -37,14 +38,17 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     mode = starts.begin(kernel, settings, rng)[0]
     watch.lap("optimisation")
     n_kept = settings.chains * settings.draws
-    with build_pymc_model(problem), quiet(not settings.progress_bar):
+    n_steps = settings.options.get("n", 20_000)
+    bar = progress_bar(settings.progress_bar, "fitting", n_steps)  # PyMC's own is on stdout
+    with build_pymc_model(problem), quiet(not settings.progress_bar), bar as step:
         approximation = pm.fit(
-            n=settings.options.get("n", 20_000),
+            n=n_steps,
             method=method,
             start=free_variables(problem.spec, mode.theta),
             random_seed=int(rng.integers(2**31)),
             obj_optimizer=pm.adam(learning_rate=_STEP),
-            progressbar=settings.progress_bar,
+            progressbar=False,
+            callbacks=[lambda *_: step()],
             compile_kwargs={"mode": get_default_mode().excluding(_BROKEN_REWRITE)},
         )
         trace = approximation.sample(_POOL * n_kept, random_seed=int(rng.integers(2**31)))

@@ -1,4 +1,4 @@
-"""A progress bar for what happens before chains run, in a terminal or a notebook."""
+"""Progress bars, on stderr in a terminal, or in a notebook; nutpie draws that of its chains."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,10 +19,14 @@ def progress_bar(shown: bool, label: str, total: int) -> Iterator[Callable[[], N
 
 @contextmanager
 def _in_terminal(label: str, total: int) -> Iterator[Callable[[], None]]:
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeElapsedColumn()) as progress:
+    console = Console(stderr=True)  # which must not take over what others print on stdout
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, redirect_stdout=False
+    ) as progress:
         task = progress.add_task(label, total=total)
         yield lambda: progress.advance(task)
         progress.update(task, total=progress.tasks[0].completed)  # fewer steps may have done
@@ -30,7 +34,7 @@ def _in_terminal(label: str, total: int) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _in_notebook(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """By HTML, which needs no widgets."""
+    """By HTML, which needs no widgets; a hundred updates at most."""
     from IPython.display import HTML, display
 
     done = 0
@@ -41,7 +45,8 @@ def _in_notebook(label: str, total: int) -> Iterator[Callable[[], None]]:
     def step() -> None:
         nonlocal done
         done += 1
-        handle.update(bar(total))
+        if 100 * done // total > 100 * (done - 1) // total:
+            handle.update(bar(total))
 
     handle = display(bar(total), display_id=True)
     yield step

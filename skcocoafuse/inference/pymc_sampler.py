@@ -1,14 +1,16 @@
 """``pm.sample`` on the PyMC model: slow to start, and open to everything PyMC offers."""
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
+from skcocoafuse._process import process_wide
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model, free_variables, variable_name
 
@@ -44,7 +46,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     n_draws = arguments["draws"]
     # with more chains than draws ArviZ takes the axes for confused
     arguments["draws"] = max(n_draws, arguments["chains"])
-    with build_pymc_model(problem), quiet(not settings.progress_bar):
+    with build_pymc_model(problem), quiet(not settings.progress_bar), _progress(arguments):
         trace = pm.sample(**arguments)
     watch.lap("sampling")
     statistics = trace.sample_stats
@@ -62,16 +64,39 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 
 
 @contextmanager
-def quiet(quiet: bool):
-    """Hold back PyMC's log lines."""
+def _progress(arguments: dict[str, Any]):
+    """A bar on stderr in the place of the one that PyMC's sampler draws on stdout."""
+    if not arguments["progressbar"] or arguments["nuts_sampler"] != "pymc":
+        yield
+        return
+    callback = arguments.get("callback")
+    n_draws = arguments["chains"] * (arguments["tune"] + arguments["draws"])
+    with progress_bar(True, "sampling", n_draws) as step:
+
+        def after_a_draw(**state):
+            step()
+            if callback is not None:
+                callback(**state)
+
+        arguments.update(progressbar=False, callback=after_a_draw)
+        yield
+
+
+@process_wide
+@contextmanager
+def _without_log_lines():
     logger = logging.getLogger("pymc")
     level = logger.level
-    if quiet:
-        logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
         logger.setLevel(level)
+
+
+def quiet(quiet: bool):
+    """Hold back PyMC's log lines, if that is wanted."""
+    return _without_log_lines() if quiet else nullcontext()
 
 
 def unconstrained(problem: Problem, posterior) -> np.ndarray:

@@ -139,7 +139,7 @@ def _estimate(
     ]
     moved = np.concatenate([at, np.where(to_right, right, at), np.where(to_left, left, at)], axis=1)
     values = function(np.repeat(rows, 2 * k + 1), moved.ravel()).reshape(n, 2 * k + 1, -1)
-    finite = np.isfinite(values).all(axis=-1)
+    finite = np.all(np.isfinite(values), axis=-1)
     to_right &= finite[:, 1 : k + 1] & finite[:, :1]
     to_left &= finite[:, k + 1 :] & finite[:, :1]
     values = np.where(finite[..., None], values, 0.0)

@@ -1,6 +1,5 @@
 """Design matrices: which inputs a part of the model sees, and on what scale."""
 
-import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from skcocoafuse._process import no_warnings
 from skcocoafuse.model.derivative import SIDES, Column, derivative
 from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of, take, with_column
 from skcocoafuse.model.problem import BLOCK_NUMBERS
@@ -300,7 +300,7 @@ class DesignPart:
         found = {}
         for feature in np.flatnonzero(numeric).tolist():
             column = Column.of(self.inputs.column(feature))
-            with _quietly():
+            with no_warnings():
                 if _takes(self.transformer, X.table, feature, column.between):
                     found[feature] = column
         return found
@@ -314,7 +314,7 @@ class DesignPart:
                 continue
             moved = _Moved(self.transformer, X, feature, argument)
             values = own.to_numpy(dtype=np.float64, na_value=np.nan)
-            with _quietly():
+            with no_warnings():
                 out[..., feature] = derivative(moved, column, values)
         return out
 
@@ -349,14 +349,6 @@ def _takes(transformer, table, feature: int, value: float) -> bool:
     except _REFUSALS:
         return False
     return True
-
-
-@contextmanager
-def _quietly():
-    """Without warnings about values that nobody asked for."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextmanager

@@ -7,12 +7,11 @@ from contextlib import nullcontext
 from numbers import Integral
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn import config_context, get_config
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils import indexable
-from sklearn.utils.parallel import Parallel, delayed
 
 from skcocoafuse import diagnostics, prediction
 from skcocoafuse._blas import one_thread_of_blas
@@ -126,18 +125,14 @@ def select_n_experts(
     if criterion == "auto":
         engine = estimator.get_params()[name.removesuffix("n_experts") + "inference"]
         criterion = "loo" if samples_posterior(engine) else "cv"
-    # what fit warns of is in the table
-    with warnings.catch_warnings(), drawn_progress(progress_bar, "fits", len(numbers)) as step:
+    with drawn_progress(progress_bar, "fits", len(numbers)) as step:
         run = _Runs(n_jobs, step)
         models = {m: clone(estimator).set_params(**{name: m}) for m in numbers}
         whole = run(_fit_whole, [(models[m], X, y, fit_params, criterion) for m in numbers])
     candidates = dict(zip(numbers, whole, strict=True))
     if criterion == "cv":
         folds = partition(cv, X, y, groups=groups)
-        with (
-            warnings.catch_warnings(),
-            drawn_progress(progress_bar, "folds", len(numbers) * len(folds)) as step,
-        ):
+        with drawn_progress(progress_bar, "folds", len(numbers) * len(folds)) as step:
             tasks = [(models[m], X, y, fit_params, *fold) for m in numbers for fold in folds]
             found = iter(_Runs(n_jobs, step)(_fit_fold, tasks))
         candidates = {
@@ -188,22 +183,30 @@ class _Runs:
         self.n_jobs, self.step = n_jobs, step
 
     def __call__(self, function, tasks: list[tuple]) -> list:
-        done = []
+        # joblib's own: each task of scikit-learn's changes the warning filters of the whole process
+        done, config = [], get_config()
         # compiled code runs without the interpreter's lock, and threads need not import anything
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
         # joblib keeps BLAS from starting more threads than there are cores in processes only
         several = effective_n_jobs(self.n_jobs) > 1
-        with one_thread_of_blas() if several else nullcontext():
-            for result in parallel(delayed(function)(*task) for task in tasks):
+        # scikit-learn's checks of arrays change warning filters for a moment; where these overlap
+        # in threads, what they leave behind is undone here, in the caller's
+        with warnings.catch_warnings(), one_thread_of_blas() if several else nullcontext():
+            for result in parallel(delayed(_configured)(config, function, *t) for t in tasks):
                 done.append(result)
                 self.step()
         return done
 
 
 def _fit_quietly(estimator, X, y, fit_params):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    """What fit warns of is in the table."""
+    with diagnostics.without_warnings():
         return estimator.fit(X, y, **fit_params)
+
+
+def _configured(config, function, *task):
+    with config_context(**config):
+        return function(*task)
 
 
 def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:

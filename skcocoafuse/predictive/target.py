@@ -4,7 +4,6 @@
 scale t, ``backward`` returns.
 """
 
-import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,6 +20,8 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
+
+from skcocoafuse._process import no_warnings
 
 # log of the absolute derivative of functions that FunctionTransformer may hold
 _LOG_SLOPES: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
@@ -146,8 +147,7 @@ class TargetMap:
         ValueError
             If there is no such range.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # transformers warn of values they do not invert
+        with no_warnings():  # transformers warn of values they do not invert
             return self._range_around(centers, low, high)
 
     def _range_around(self, centers, low, high) -> Range:

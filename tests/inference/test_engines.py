@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import io
 import re
 import signal
 import sys
@@ -433,14 +434,67 @@ def test_chains_are_shared_among_modes_of_comparable_mass():
     assert counts([0.0, -1.0], 1) == [1]
 
 
-def test_progress_is_shown_on_request_only(capfd):
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("nuts", {}, "pilot chains"),
+        ("advi", {"n": 200}, "fitting .* 200/200"),
+        ("pymc", {}, "sampling .* 60/60"),
+    ],
+)
+def test_progress_is_shown_on_request_only_and_on_stderr(capfd, name, options, expected):
+    """As bars are, so that the output of a program stays its own."""
     problem = make_problem(2, n=40)
     get_engine("map")(problem, QUICK)
-    assert capfd.readouterr().out == ""
-    get_engine("nuts")(problem, dataclasses.replace(QUICK, progress_bar=True))
-    out = capfd.readouterr().out
-    assert "looking for modes" in out
-    assert "pilot chains" in out
+    assert capfd.readouterr() == ("", "")
+    settings = dataclasses.replace(QUICK, tune=15, draws=15, progress_bar=True, options=options)
+    get_engine(name)(problem, settings)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "looking for modes" in err
+    assert re.search(expected, err)
+
+
+def test_a_bar_leaves_what_is_printed_beside_it(monkeypatch):
+    """On a terminal too, where bars redraw themselves."""
+    printed, drawn = io.StringIO(), io.StringIO()
+    drawn.isatty = lambda: True
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", printed)
+    monkeypatch.setattr(sys, "stderr", drawn)
+    with progress.progress_bar(True, "climbing", 2) as step:
+        print("a result")
+        step()
+    assert printed.getvalue() == "a result\n"
+    assert "climbing" in drawn.getvalue()
+
+
+def test_a_notebook_is_told_of_each_percent(monkeypatch):
+    seen = []
+    handle = SimpleNamespace(update=seen.append)
+    fake = SimpleNamespace(HTML=str, display=lambda html, display_id: handle)
+    monkeypatch.setitem(sys.modules, "IPython.display", fake)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake))
+    with progress._in_notebook("climbing", 20_000) as step:
+        for _ in range(20_000):
+            step()
+    assert len(seen) == 101
+    assert "20000/20000" in seen[-1]
+
+
+def test_callbacks_of_ones_own_are_called_beside_the_bar():
+    seen = []
+    arguments = {"progressbar": True, "nuts_sampler": "pymc", "chains": 1, "tune": 1, "draws": 1}
+    arguments["callback"] = lambda **state: seen.append(state)
+    with pymc_sampler._progress(arguments):
+        assert arguments["progressbar"] is False
+        arguments["callback"](trace=None, draw=1)
+    assert seen == [{"trace": None, "draw": 1}]
+    for other in ({"nuts_sampler": "nutpie"}, {"progressbar": False}):
+        given = {**arguments, "progressbar": True, **other}
+        before = dict(given)
+        with pymc_sampler._progress(given):
+            assert given == before
 
 
 def test_progress_in_a_notebook_needs_no_widgets(monkeypatch):

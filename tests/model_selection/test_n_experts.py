@@ -1,6 +1,8 @@
 """The number of experts: figures of every candidate, rules, and the selector as an estimator."""
 
 import pickle
+import sys
+import threading
 import warnings
 from dataclasses import replace
 
@@ -10,9 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
+from sklearn.exceptions import (
+    ConvergenceWarning,
+    NotFittedError,
+    UnsetMetadataPassedError,
+)
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import (
     GridSearchCV,
@@ -311,12 +318,12 @@ def test_groups_stay_together(data):
 def test_progress_is_shown(data, capsys):
     model = clone(FAST).set_params(inference="map")
     quietly(model, *data, n_experts=[1, 2], cv=2, progress_bar=True)
-    shown = capsys.readouterr().out
+    shown = capsys.readouterr().err
     assert "fits" in shown
     assert "2/2" in shown
     assert "4/4" in shown
     quietly(model, *data, n_experts=[1], cv=2)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -508,3 +515,40 @@ def test_blas_has_one_thread_beside_other_candidates(n_jobs):
         assert blas_threads() == before
     assert before
     assert found == [[1] * len(before) if n_jobs == 2 else before] * 2
+
+
+@pytest.mark.parametrize("options", [{"criterion": "cv", "cv": 3}, {"criterion": "loo"}], ids=str)
+def test_fits_in_threads_do_not_touch_warning_filters(monkeypatch, options):
+    """These belong to the whole process; two threads that change them leave a mess."""
+    places = set()
+
+    class Recorded(warnings.catch_warnings):
+        def __enter__(self):
+            if threading.current_thread() is not threading.main_thread():
+                places.add(sys._getframe(1).f_globals["__name__"])
+            return super().__enter__()
+
+    model = clone(FAST).set_params(draws=100)
+    if options["criterion"] == "loo":
+        model.set_params(inference="nuts", tune=20, draws=25)  # too few to converge
+    X, y = make_switch(60, random_state=0)
+    filters = list(warnings.filters)
+    monkeypatch.setattr(warnings, "catch_warnings", Recorded)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        select_n_experts(model, X, y, n_experts=[1, 2, 3], n_jobs=2, **options)
+    assert filters == list(warnings.filters)
+    assert "sklearn.utils.validation" in places  # threads there were, and they were looked at
+    ours = "skcocoafuse", "sklearn.utils.parallel"
+    assert not [name for name in places if name.startswith(ours)]
+    kinds = [warning.category for warning in record]
+    if options["criterion"] == "loo":
+        assert any(issubclass(kind, ConvergenceWarning) for kind in kinds)
+    assert len(kinds) == len(set(kinds))  # of the one that was chosen, each kind once
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_threads_have_the_configuration_of_scikit_learn(n_jobs):
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        found = _Runs(n_jobs, lambda: None)(get_config, [(), ()])
+        assert found == [get_config()] * 2
