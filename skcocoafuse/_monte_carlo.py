@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import fft, special, stats
 
+from skcocoafuse._threads import raise_if_cancelled
+
 MAX_PARETO_K = 0.7  # above it importance weights cannot be trusted, however many draws
 _LEAST_TAIL = 5  # draws that a Pareto tail can be fitted to
 LEAST_DRAWS = 5 * _LEAST_TAIL  # of which a fifth is such a tail
@@ -124,6 +126,7 @@ def _rank_rhat(draws: np.ndarray) -> np.ndarray:
 
 def _normal_scores(draws: np.ndarray) -> np.ndarray:
     """Each quantity's ranks among all draws, as quantiles of a standard Normal."""
+    raise_if_cancelled()
     flat = draws.reshape(-1, draws.shape[2])
     scores = special.ndtri((stats.rankdata(flat, axis=0) - 0.375) / (len(flat) + 0.25))
     return scores.reshape(draws.shape)

@@ -29,6 +29,7 @@ LAYERS = [
         "_hints",
         "_jit",
         "_process",
+        "_threads",
         "_wrappers",
         "_monte_carlo",
         "_vector_math",

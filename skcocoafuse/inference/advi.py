@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import stats
 
+from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
@@ -48,7 +49,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
             random_seed=int(rng.integers(2**31)),
             obj_optimizer=pm.adam(learning_rate=_STEP),
             progressbar=False,
-            callbacks=[lambda *_: step()],
+            callbacks=[lambda *_: step(), lambda *_: raise_if_cancelled()],
             compile_kwargs={"mode": get_default_mode().excluding(_BROKEN_REWRITE)},
         )
         trace = approximation.sample(_POOL * n_kept, random_seed=int(rng.integers(2**31)))

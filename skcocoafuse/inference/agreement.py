@@ -7,12 +7,12 @@ has.
 """
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
 import numpy as np
 
 from skcocoafuse._monte_carlo import rhat
+from skcocoafuse._threads import in_threads
 from skcocoafuse.inference import evidence, jumps
 from skcocoafuse.inference.chains import Launch, Run, mean_steps, run_chains
 from skcocoafuse.inference.engine import Settings, Stopwatch
@@ -164,8 +164,8 @@ def _moves(kernel: Kernel, chains: list[Run], settings: Settings, rng) -> dict[i
         return evidence.log_evidence(kernel, theta[number], np.random.default_rng(seeds[number]))
 
     numbers = np.flatnonzero(~still)
-    with ThreadPoolExecutor(settings.cores) as threads:
-        found = dict(zip(numbers.tolist(), threads.map(estimate, numbers), strict=True))
+    estimated = in_threads(estimate, numbers, settings.cores)
+    found = dict(zip(numbers.tolist(), estimated, strict=True))
     found = {number: each for number, each in found.items() if np.isfinite(each).all()}
     if not found:
         return {}

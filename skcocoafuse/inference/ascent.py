@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skcocoafuse._jit import njit
+from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.inference.kernel import LogDensity, evaluate
 from skcocoafuse.model._affine import OPTIONS
 
@@ -44,32 +45,42 @@ class Patience:
 
 def climb(density: LogDensity, start: np.ndarray, patience: Patience) -> tuple[np.ndarray, float]:
     """A local maximum uphill of ``start``, or where patience ends, and its log density."""
-    point = start.astype(float)
-    value = _climb(
-        density.handle, point, patience.max_steps, patience.memory,
-        patience.least_gain, patience.least_slope,
-    )  # fmt: skip
+    point, n = start.astype(float), start.size
+    steps, turns = np.empty((2, patience.memory, n))
+    scales, gradient = np.empty(patience.memory), np.empty(n)
+    value = evaluate(density.handle, point, gradient)
+    known, left, goes_on = 0, patience.max_steps, True
+    while goes_on and left > 0:
+        raise_if_cancelled()
+        value, known, goes_on = _climb(
+            density.handle, point, value, gradient, steps, turns, scales, known,
+            min(left, density.at_once), patience.least_gain, patience.least_slope,
+        )  # fmt: skip
+        left -= density.at_once
     return point, value + density.constant
 
 
 @njit(**OPTIONS)
-def _climb(handle, point, max_steps, memory, least_gain, least_slope):
-    """Move ``point`` uphill and return the value there."""
-    n = point.size
-    steps, turns, scales = np.empty((memory, n)), np.empty((memory, n)), np.empty(memory)
-    gradient, end_gradient, end, direction = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    value = evaluate(handle, point, gradient)
-    known = 0  # steps remembered so far, the last ``memory`` of which are kept
+def _climb(
+    handle, point, value, gradient, steps, turns, scales, known, max_steps, least_gain, least_slope
+):
+    """Move ``point`` uphill, and what is known there with it.
+
+    Returns the value, how many steps were remembered so far, the last ``memory`` of which are kept,
+    and whether there is more to gain.
+    """
+    n, memory = point.size, scales.size
+    end_gradient, end, direction = np.empty(n), np.empty(n), np.empty(n)
     for _ in range(max_steps):
         if not math.isfinite(value) or _largest(gradient) <= least_slope:
-            break
+            return value, known, False
         _aim(gradient, steps, turns, scales, known, direction)
         slope = _dot(direction, gradient)
         first = 1.0 if known else min(1.0, 1.0 / math.sqrt(slope))
         end_value = _line_search(handle, point, value, direction, slope, first, end, end_gradient)
         if not end_value > value:  # rounding is all that is left, or what is remembered misleads
             if known == 0:
-                break
+                return value, known, False
             known = 0
             continue
         slot = known % memory
@@ -83,8 +94,8 @@ def _climb(handle, point, max_steps, memory, least_gain, least_slope):
             known += 1
         gain, value = end_value - value, end_value
         if gain <= least_gain * max(abs(value), 1.0):
-            break
-    return value
+            return value, known, False
+    return value, known, True
 
 
 @njit(**OPTIONS)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.kernel import Kernel, identity_callback, log_posterior_callback
@@ -20,6 +21,7 @@ _EARLY_WINDOW = 30
 # then its mass matrix holds it there (1 of 20 fits of the smooth transition).
 _WINDOW = 120
 _MOMENT = 0.005  # seconds to wait for one of several samplers that a core may be free after
+_LOOK = 0.1  # seconds after which to look whether anybody waits for the chains
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
@@ -87,13 +89,13 @@ def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
     with _panics_as_errors(settings), ExitStack() as started:
         for number, launch in enumerate(launches):
             while running and sum(shares[n] for n in running) + shares[number] > settings.cores:
-                traces |= _take_finished(running)
+                traces |= _take_finished(running, _MOMENT)
             with _as_change_of_nutpie():
                 sampler = _start(launch, settings, shares[number], seeds[number])
             started.callback(_cancel, sampler)  # nothing, where it is done
             running[number] = sampler
-        for number, sampler in running.items():
-            traces[number] = sampler.wait()
+        while running:
+            traces |= _take_finished(running, _LOOK)
     with _as_change_of_nutpie():
         return [
             _read(launch, traces[number], settings.draws) for number, launch in enumerate(launches)
@@ -119,15 +121,16 @@ def _start(launch: Launch, settings: Settings, cores: int, seed: int):
     return _start_sampler(_nutpie_model(launch), own, seed)
 
 
-def _take_finished(running: dict[int, Any]) -> dict[int, Any]:
+def _take_finished(running: dict[int, Any], timeout: float) -> dict[int, Any]:
     """Traces of samplers that are done, which leave ``running``; none may be, for now.
 
-    Samplers have no way to wait for the first of several, so each is waited for a moment.
+    Samplers have no way to wait for the first of several, so each is waited for some seconds.
     """
     traces = {}
     for number, sampler in list(running.items()):
+        raise_if_cancelled()
         try:
-            traces[number] = sampler.wait(timeout=_MOMENT)
+            traces[number] = sampler.wait(timeout=timeout)
         except TimeoutError:
             continue
         del running[number]

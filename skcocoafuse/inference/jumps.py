@@ -9,12 +9,11 @@ of temperatures). So chains change modes as often as the modes' masses ask for.
 """
 
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from threading import Event
 
 import numpy as np
 
 from skcocoafuse._monte_carlo import rhat
+from skcocoafuse._threads import in_threads
 from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.kernel import Kernel
 
@@ -66,11 +65,10 @@ def change_places(
     ]
     at_first = {chain: k for k, chains in enumerate(islands) for chain in chains}
     seeds = rng.integers(2**31, size=n_chains)
-    stop = Event()
 
     def follow(number):
         own = np.random.default_rng(seeds[number])
-        functions = [_until(stop, kernel.function(coordinates=frame)) for frame in frames]
+        functions = [kernel.function(coordinates=frame) for frame in frames]
         island, pieces = at_first[number], []
         visits, left = (np.zeros(len(islands), dtype=int) for _ in range(2))
         for attempt in range(attempts + 1):
@@ -92,24 +90,9 @@ def change_places(
         visits[island] -= 1  # no jump was tried from the last piece
         return np.repeat(chain, length)[:n_draws], draw, visits, left
 
-    with ThreadPoolExecutor(cores) as threads:
-        try:
-            followed = list(threads.map(follow, range(n_chains)))
-        finally:  # an interrupt reaches the main thread alone
-            stop.set()
+    followed = in_threads(follow, range(n_chains), cores)
     chain, draw, tried, left = (np.stack(part) for part in zip(*followed, strict=True))
     return chain, draw, left.sum(axis=0) / tried.sum(axis=0)
-
-
-def _until(stop: Event, density: Callable) -> Callable:
-    """The density, which raises once ``stop`` is set."""
-
-    def at(z):
-        if stop.is_set():
-            raise CancelledError
-        return density(z)
-
-    return at
 
 
 def _work(here: Callable, there: Callable, offset: float, z, step_size: float, rng) -> float:

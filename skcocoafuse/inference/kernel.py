@@ -13,6 +13,7 @@ import numpy as np
 from numba import carray, types
 
 from skcocoafuse._jit import as_pointer, c_callback, call, njit, plain
+from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.inference._likelihood import log_likelihood
 from skcocoafuse.inference.coordinates import (
     Coordinates,
@@ -33,6 +34,8 @@ _STUDENT_T = FAMILY_CODES["student_t"]
 _LOGNORMAL = FAMILY_CODES["lognormal"]
 _FLAT = FAMILY_CODES["flat"]
 _HALF_NORMAL = FAMILY_CODES["half_normal"]
+# Parameters times rows, a tenth of a second or so: compiled code hears of no interrupt.
+_NUMBERS_AT_ONCE = 30_000_000
 
 
 @njit(**OPTIONS)
@@ -242,6 +245,8 @@ class LogDensity:
         data, which are there as long as this object.
     constant : float
         What :func:`evaluate` leaves out.
+    at_once : int
+        Evaluations between which to look for interrupts, which wait for compiled code to return.
     """
 
     def __init__(
@@ -254,16 +259,21 @@ class LogDensity:
         self._data, self._arrays = kernel.user_data(softening, coordinates, slopes)
         self.handle = np.array([log_posterior_callback.address, self._data.ctypes.data])
         self.constant = kernel.constant
+        self.at_once = max(1, _NUMBERS_AT_ONCE // (kernel.n_parameters * len(kernel.problem.y)))
 
     def __call__(self, at: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient at one vector."""
+        raise_if_cancelled()
         gradient = np.empty(at.size)
         return evaluate(self.handle, np.ascontiguousarray(at), gradient) + self.constant, gradient
 
     def at_many(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values and gradients at the rows of a matrix."""
         values, gradients = np.empty(len(points)), np.empty_like(points)
-        _evaluate_rows(self.handle, points, values, gradients)
+        for start in range(0, len(points), self.at_once):
+            part = slice(start, start + self.at_once)
+            raise_if_cancelled()
+            _evaluate_rows(self.handle, points[part], values[part], gradients[part])
         return values + self.constant, gradients
 
 

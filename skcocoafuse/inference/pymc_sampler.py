@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skcocoafuse._process import process_wide
+from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
@@ -65,15 +66,16 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 
 @contextmanager
 def _progress(arguments: dict[str, Any]):
-    """A bar on stderr in the place of the one that PyMC's sampler draws on stdout."""
-    if not arguments["progressbar"] or arguments["nuts_sampler"] != "pymc":
+    """A bar on stderr in the place of the one that PyMC's own sampler draws on stdout."""
+    if arguments["nuts_sampler"] != "pymc":
         yield
         return
-    callback = arguments.get("callback")
+    shown, callback = arguments["progressbar"], arguments.get("callback")
     n_draws = arguments["chains"] * (arguments["tune"] + arguments["draws"])
-    with progress_bar(True, "sampling", n_draws) as step:
+    with progress_bar(shown, "sampling", n_draws) as step:
 
         def after_a_draw(**state):
+            raise_if_cancelled()
             step()
             if callback is not None:
                 callback(**state)

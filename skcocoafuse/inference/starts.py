@@ -5,14 +5,14 @@ weight 2 is written once or twice, so weights and repetitions lead to the same m
 rows a random part is searched, and only its best modes climb on all of them.
 """
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import optimize
 
+from skcocoafuse._threads import in_threads
 from skcocoafuse.inference import ascent
 from skcocoafuse.inference.ascent import Patience
 from skcocoafuse.inference.coordinates import Coordinates
@@ -144,38 +144,36 @@ def find_modes(
     points, total = proposals, N_STARTS + N_KEPT * (len(stages) - 1)
     with progress_bar(show_progress, "looking for modes", total) as step:
         for on, patience in stages:
-            found = []
-            for mode in _climb_all(on, points, patience, cores):
-                found.append(mode)
-                step()
-            modes = distinct(found)[:N_KEPT]
+            modes = distinct(_climb_all(on, points, patience, cores, step))[:N_KEPT]
             points = [mode.point for mode in modes]
     return modes
 
 
 def climb(kernel: Kernel, points: Iterable[np.ndarray], cores: int = 1) -> list[Mode]:
     """The distinct modes uphill of ``points`` (bent coordinates), highest first."""
-    return distinct(list(_climb_all(kernel, points, _LONG, cores)))
+    return distinct(_climb_all(kernel, points, _LONG, cores))
 
 
 def _climb_in_two(kernel: Kernel, points: Iterable[np.ndarray], cores: int) -> list[Mode]:
     """The same, but only the distinct ends of short runs go on."""
-    short = distinct(list(_climb_all(kernel, points, _SHORT, cores)))
+    short = distinct(_climb_all(kernel, points, _SHORT, cores))
     return climb(kernel, [mode.point for mode in short], cores)
 
 
-def _climb_all(kernel: Kernel, points: Iterable[np.ndarray], patience: Patience, cores: int):
+def _climb_all(
+    kernel: Kernel,
+    points: Iterable[np.ndarray],
+    patience: Patience,
+    cores: int,
+    after_each: Callable[[], object] = lambda: None,
+) -> list[Mode]:
     """Optimise from every point, in threads: the kernel computes without Python's lock."""
     density = _searched_density(kernel)
 
     def maximise(point):
         return Mode(kernel, *ascent.climb(density, point, patience))
 
-    if cores == 1:
-        yield from map(maximise, points)
-        return
-    with ThreadPoolExecutor(cores) as threads:
-        yield from threads.map(maximise, points)
+    return in_threads(maximise, points, cores, after_each)
 
 
 def _searched_density(kernel: Kernel) -> LogDensity:

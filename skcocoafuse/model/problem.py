@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.model.spec import ModelSpec
 
 BLOCK_NUMBERS = 4_000_000  # numbers in one temporary array of a block of rows
@@ -16,6 +17,7 @@ def row_blocks(
     """Design matrices ``size`` rows (at least one) at a time, to bound memory."""
     n_rows, size = len(designs["expert"]), max(1, size)
     for start in range(0, n_rows, size):
+        raise_if_cancelled()
         rows = slice(start, min(start + size, n_rows))
         yield rows, {part: X[rows] for part, X in designs.items()}
 

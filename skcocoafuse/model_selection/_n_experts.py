@@ -16,6 +16,7 @@ from sklearn.utils import indexable
 from skcocoafuse import diagnostics, prediction
 from skcocoafuse._blas import one_thread_of_blas
 from skcocoafuse._hints import refuse
+from skcocoafuse._threads import Work, raise_if_cancelled
 from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
 from skcocoafuse.inference import samples_posterior
 from skcocoafuse.inference.progress import progress_bar as drawn_progress
@@ -191,10 +192,13 @@ class _Runs:
         several = effective_n_jobs(self.n_jobs) > 1
         # scikit-learn's checks of arrays change warning filters for a moment; where these overlap
         # in threads, what they leave behind is undone here, in the caller's
-        with warnings.catch_warnings(), one_thread_of_blas() if several else nullcontext():
-            for result in parallel(delayed(_configured)(config, function, *t) for t in tasks):
+        blas = one_thread_of_blas() if several else nullcontext()
+        with warnings.catch_warnings(), blas, Work() as work:
+            task = work.task(_configured)  # joblib's threads go on behind an interrupt
+            for result in parallel(delayed(task)(config, function, *t) for t in tasks):
                 done.append(result)
                 self.step()
+        raise_if_cancelled()
         return done
 
 

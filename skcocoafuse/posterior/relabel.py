@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import unfused_mixture
 from skcocoafuse.model.problem import Problem
@@ -96,6 +97,7 @@ def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:
 
 def _nearest(by_expert: np.ndarray, average: np.ndarray) -> np.ndarray:
     """The permutation of every draw (draws, M, anchors) that is nearest to an average."""
+    raise_if_cancelled()
     n_draws, M, n_anchors = by_expert.shape
     # gain[s, k, j]: cross term of giving label k to expert j of draw s
     gain = by_expert.reshape(-1, n_anchors) @ np.log(average + 1e-12)

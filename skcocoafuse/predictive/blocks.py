@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
 
+from skcocoafuse._threads import in_threads
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import row_blocks
 from skcocoafuse.model.spec import ModelSpec, Parameters
@@ -86,14 +86,7 @@ class MixtureBlocks:
         """Call ``function(rows, designs)`` for blocks of at most ``most`` rows, on the threads."""
         workers = effective_n_jobs(self.n_jobs)
         size = max(1, min(most, int(self.max_memory / workers / self.bytes_per_row)))
-        blocks = list(row_blocks(designs, size))
-        if workers == 1 or len(blocks) <= 1:
-            for block in blocks:
-                function(*block)
-            return
-        with ThreadPoolExecutor(workers) as threads:
-            for _ in threads.map(lambda block: function(*block), blocks):  # raises as threads do
-                pass
+        in_threads(lambda block: function(*block), row_blocks(designs, size), workers)
 
     def over_components(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
         """Call ``function(rows, weight, mean, sd)`` for blocks of rows.

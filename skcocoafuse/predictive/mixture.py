@@ -14,7 +14,10 @@ _MAX_STEPS = 200
 _TOLERANCE = 1e-10  # of a quantile's probability, relative to the nearer tail
 _COARSE = 256  # components of the thinned mixture that gives the first guess
 _OUTERMOST = np.array([[1e-8, 1.0 - 1e-8]])  # probabilities at the ends of the panels
-_PAIRS = 800  # components up to which pairs are quicker than panels
+_PAIRS = 1500  # components up to which pairs are quicker than panels
+# Of cells whose components become one, tried until few are left. Of 12000 components of a rough
+# approximation, all of them different, the widest leave 1400, and err by 2e-8.
+_WIDTHS = (0.05, 0.1, 0.2, 0.3)
 _GAUSS = np.polynomial.legendre.leggauss(10)
 _SPREAD_TOLERANCE = 1e-10  # between a panel and its halves, relative to all
 
@@ -87,15 +90,15 @@ def expected_distance(weight, mean, sd, x):
 def spread(weight, mean, sd) -> np.ndarray:
     """E|X - X'| of two independent values, (rows,): twice the integral of F (1 - F).
 
-    Near copies among the components are merged first, which costs some 1e-8 of the result. Few are
-    summed over pairs, in closed form. Many are integrated by Gauss's rule on panels around every
-    component, halved where needed, with tails in closed form.
+    Near copies among the components are merged first, the more of them the more there are, which
+    costs some 1e-8 of the result. Few are summed over pairs, in closed form. Many are integrated by
+    Gauss's rule on panels around every component, halved where needed, with tails in closed form.
     """
     from skcocoafuse.predictive import _sums
 
     out = np.empty(len(mean))
     for row, components in enumerate(zip(weight, mean, sd, strict=True)):
-        w, m, s = (np.ascontiguousarray(a) for a in merged(*components))
+        w, m, s = _few(*components)
         if len(w) <= _PAIRS:
             out[row] = 2.0 * _sums.over_pairs(w, m, s)
         else:
@@ -103,6 +106,15 @@ def spread(weight, mean, sd) -> np.ndarray:
             knots = panel_edges(w, m, s, low, high)
             out[row] = _sums.spread(w, m, s, knots, *_GAUSS, _SPREAD_TOLERANCE)
     return out
+
+
+def _few(weight, mean, sd) -> list[np.ndarray]:
+    """One mixture's components, merged in cells that are as narrow as leaves few of them."""
+    for width in _WIDTHS:
+        components = merged(weight, mean, sd, width)
+        if len(components[0]) <= _PAIRS:
+            break
+    return [np.ascontiguousarray(each) for each in components]
 
 
 def crps(weight, mean, sd, x):

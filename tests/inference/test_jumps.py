@@ -1,5 +1,6 @@
 """Jumps between modes keep the posterior: exact averages, balance, and what chains hold then."""
 
+import signal
 import threading
 import warnings
 
@@ -195,26 +196,24 @@ def test_more_jumps_are_tried_where_few_leave_chains_apart(run, monkeypatch, agr
     assert seen == expected
 
 
+@pytest.mark.usefixtures("ctrl_c_raises")
 def test_an_interrupt_ends_jumps(monkeypatch):
     """It reaches the main thread alone; the others end with it, at the next density."""
     kernel = Kernel(make_problem(2, n=40))
     theta = np.random.default_rng(0).normal(size=(4, 100, kernel.n_parameters))
-    begun = threading.Event()
-    work = jumps._work
+    work, ended = jumps._work, []
 
     def endless(here, there, offset, z, step_size, rng):
-        begun.set()
-        while True:
-            work(here, there, offset, z, step_size, rng)
-
-    class Threads(jumps.ThreadPoolExecutor):
-        def map(self, *arguments):
-            super().map(*arguments)
-            assert begun.wait(60)
-            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # of the main thread, whoever raises it
+        try:
+            while True:
+                work(here, there, offset, z, step_size, rng)
+        finally:
+            ended.append(threading.current_thread())
 
     monkeypatch.setattr(jumps, "_work", endless)
-    monkeypatch.setattr(jumps, "ThreadPoolExecutor", Threads)
     rng = np.random.default_rng(0)
     with pytest.raises(KeyboardInterrupt):
         jumps.change_places(kernel, theta, [[0, 1], [2, 3]], 24, 2, rng)
+    assert ended
+    assert not any(thread.is_alive() for thread in ended)

@@ -1,0 +1,167 @@
+"""Work in threads that ends when whoever started it does.
+
+An exception, an interrupt above all, reaches the thread that waits for the others, and nothing
+tells these. They would go on behind the user's back, and a process that ends while they are in
+compiled code crashes. So whoever starts work in threads cancels it on the way out and waits until
+it has ended, and long work asks again and again whether it was cancelled.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from threading import Condition, Event, get_ident
+from typing import Any
+
+_PATIENCE = 0.2  # seconds after which tasks that have not ended are told again
+
+
+class Cancelled(BaseException):
+    """Ends work that nobody waits for; no ``except Exception`` takes it for a failure."""
+
+
+class Work:
+    """Tasks that are cancelled together, and with the work that they are a part of.
+
+    Pickled for another process, it is work of that process, with nothing to cancel it there.
+    """
+
+    def __init__(self) -> None:
+        self._part_of = _current.get()
+        self._cancelled = Event()
+        self._threads: set[int] = set()  # that a task is running in
+        self._changed = Condition()
+
+    def __reduce__(self):
+        return Work, ()
+
+    def task(self, function: Callable) -> "Task":
+        """The function as a part of this work; it may then be called in any thread."""
+        return Task(self, function)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this was cancelled, or what it is a part of."""
+        part_of = self._part_of
+        return self._cancelled.is_set() or (part_of is not None and part_of.cancelled)
+
+    @property
+    def running(self) -> bool:
+        """Whether any task is."""
+        return bool(self._threads)
+
+    def cancel(self) -> None:
+        """Have the tasks raise :class:`Cancelled`, where they ask for it or run Python's code."""
+        self._cancelled.set()
+        with self._changed:
+            for thread in self._threads - {get_ident()}:
+                _raise_in(thread, Cancelled)
+
+    def __enter__(self) -> "Work":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        """Cancel tasks after an exception; wait until none is running."""
+        with self._changed:
+            while self._threads:
+                if kind is not None or self.cancelled:
+                    self.cancel()  # again: an exception may get lost in what C calls
+                self._changed.wait(_PATIENCE)
+
+    def _begin(self) -> None:
+        with self._changed:
+            self._threads.add(get_ident())
+
+    def _end(self) -> None:
+        with self._changed:
+            self._threads.discard(get_ident())
+            _raise_in(get_ident(), None)
+            self._changed.notify_all()
+
+
+class Task:
+    """A function that is counted while it runs, and returns None where it is cancelled.
+
+    Its own exceptions cancel the work it is a part of.
+    """
+
+    def __init__(self, work: Work, function: Callable) -> None:
+        self.work, self.function = work, function
+
+    def __call__(self, *arguments) -> Any:
+        token = _current.set(self.work)
+        try:
+            self.work._begin()
+            raise_if_cancelled()
+            return self.function(*arguments)
+        except Cancelled:
+            return None
+        except BaseException:
+            self.work.cancel()
+            raise
+        finally:
+            self._end()
+            _current.reset(token)
+
+    def _end(self) -> None:
+        try:
+            self.work._end()
+        except Cancelled:  # came after the function had ended
+            self._end()
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Have a thread raise an exception as soon as it runs Python's code; None takes that back."""
+    given = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)
+
+
+_current: ContextVar[Work | None] = ContextVar("current work", default=None)
+
+
+def raise_if_cancelled() -> None:
+    """End the work of this thread if nobody waits for it any more.
+
+    Raises
+    ------
+    Cancelled
+        If it was cancelled.
+    """
+    work = _current.get()
+    if work is not None and work.cancelled:
+        raise Cancelled
+
+
+def in_threads(
+    function: Callable,
+    items: Iterable,
+    n_threads: int,
+    after_each: Callable[[], object] = lambda: None,
+) -> list:
+    """Results of a function for all items, in their order; the first exception ends all.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item. Each call sees context variables as they are here.
+    items : iterable
+    n_threads : int
+        With one, or for one item, the function is called in this thread.
+    after_each : callable, optional
+        Called in this thread after each result.
+    """
+    items, results = list(items), []
+    if min(n_threads, len(items)) <= 1:
+        for item in items:
+            raise_if_cancelled()
+            results.append(function(item))
+            after_each()
+        return results
+    with ThreadPoolExecutor(n_threads) as threads, Work() as work:
+        task = work.task(function)
+        started = [threads.submit(copy_context().run, task, item) for item in items]
+        for future in started:
+            results.append(future.result())
+            after_each()
+    raise_if_cancelled()  # with what this is a part of; some results are None then
+    return results
