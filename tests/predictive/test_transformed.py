@@ -335,5 +335,6 @@ def test_no_rows():
         assert dist.mean().shape == dist.std().shape == dist.median().shape == (0,)
         assert dist.hdi().intervals.shape[0] == dist.modes().n_modes.size == 0
         assert dist.crps(1.0).shape == dist.logpdf(1.0).shape == (0,)
+        assert dist.interval(0.9).shape == (0, 2)
         empty = TransformedDistribution(inner()[:0], transformer)
         assert empty.ppf([0.1, 0.9]).shape == (0, 2)
