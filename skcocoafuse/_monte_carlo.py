@@ -245,7 +245,8 @@ def _fit_pareto(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quantiles(k: np.ndarray, scale: np.ndarray, n: int) -> np.ndarray:
-    """Quantiles of generalised Pareto distributions at (i - 1/2) / n, (sets, n)."""
+    """Quantiles at (i - 1/2) / n of generalised Pareto distributions, maybe infinite, (sets, n)."""
     minus_log_tail = -np.log1p(-(np.arange(n) + 0.5) / n)
     k = np.where(k == 0.0, 1e-15, k)[:, None]
-    return scale[:, None] * np.expm1(k * minus_log_tail) / k
+    with np.errstate(over="ignore"):  # k-hat is above 100 where one row outweighs all others
+        return scale[:, None] * np.expm1(k * minus_log_tail) / k

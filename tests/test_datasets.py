@@ -1,3 +1,6 @@
+import gc
+import warnings
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -48,3 +51,11 @@ def test_wind_power():
     assert list(X.columns) == bunch.feature_names
     assert y.name == bunch.target_name == "power_kW"
     np.testing.assert_array_equal(y, bunch.target)
+
+
+def test_wind_power_closes_its_file():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        datasets.load_wind_power()
+        gc.collect()
+    assert not caught

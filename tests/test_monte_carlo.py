@@ -124,6 +124,15 @@ def test_weights_of_any_spread_are_finite(scale):
     assert (k > 0.7).all() == (scale > 1.0)
 
 
+def test_tail_that_falls_below_the_least_float_does_not_overflow():
+    """As of one row that outweighs all others, in an approximation that misses it."""
+    log_ratios = -7.5 * np.arange(1000.0)[None]
+    with np.errstate(over="raise", invalid="raise"):
+        log_weights, k = smooth_importance_weights(log_ratios)
+    assert k[0] > 100
+    np.testing.assert_allclose(np.exp(log_weights).sum(), 1.0)
+
+
 @pytest.mark.parametrize("n_draws", [3, 24, 500])
 def test_degenerate_weights(n_draws):
     equal, k = smooth_importance_weights(np.zeros((1, n_draws)))

@@ -40,7 +40,7 @@ def load_wind_power(*, return_X_y=False, as_frame=False):
     ((4464, 2), (4464,))
     """
     folder = resources.files("skcocoafuse.datasets")
-    with gzip.open((folder / _FILE).open("rb"), "rt", encoding="ascii") as stream:
+    with (folder / _FILE).open("rb") as file, gzip.open(file, "rt", encoding="ascii") as stream:
         header, *rows = csv.reader(stream)
     table = np.array(rows, dtype=np.float64)
     data, target = table[:, :-1], table[:, -1]

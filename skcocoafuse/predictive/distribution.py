@@ -306,7 +306,7 @@ class PredictiveDistribution:
         coverage = check_probability(coverage, "coverage")
         tails = 0.5 * (1.0 - np.atleast_1d(coverage))
         ends = self.ppf(np.concatenate([tails, 1.0 - tails]))
-        ends = ends.reshape(len(self), 2, -1)
+        ends = ends.reshape(len(self), 2, coverage.size)
         return ends if coverage.ndim else ends[..., 0]
 
     # -- scores of observations ----------------------------------------------------------

@@ -147,10 +147,6 @@ class TargetMap:
         ValueError
             If there is no such range.
         """
-        with no_warnings():  # transformers warn of values they do not invert
-            return self._range_around(centers, low, high)
-
-    def _range_around(self, centers, low, high) -> Range:
         spread = max(high - low, np.finfo(float).tiny)
         near = np.concatenate([centers, np.linspace(low, high, _PROBES)])
         near = near[self._returns(near, spread)]
@@ -221,7 +217,7 @@ def _apply(function, values) -> np.ndarray:
     column = np.where(np.isfinite(values), values, np.nan).reshape(-1, 1)
     if not column.size:
         return values
-    with np.errstate(all="ignore"):
+    with no_warnings(), np.errstate(all="ignore"):  # some warn of values they do not invert
         try:
             column = function(column)
         except ValueError:  # such as values that are not positive, for the Box-Cox transformation

@@ -258,3 +258,5 @@ def test_components_survive_the_map_engine_and_one_row():
     dist = PredictiveDistribution(problem.spec, parameters, problem.designs)
     assert dist.interval(0.5).shape == (1, 2)
     assert len(dist[:0].mean()) == len(dist[:0].ppf(0.5)) == 0
+    assert dist[:0].interval(0.5).shape == (0, 2)
+    assert dist[:0].interval([0.5, 0.8, 0.9]).shape == (0, 2, 3)
