@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 )
 
 __all__ = [
+    "MAX_MAGNITUDE",
     "Interval",
     "IntervalWithHint",
     "StrOptions",
@@ -28,6 +29,7 @@ __all__ = [
     "check_probability",
     "cores_for",
     "fit_context",
+    "refuse_extreme",
     "refuse_nan",
     "seed_from",
     "validate_fit",
@@ -38,6 +40,14 @@ __all__ = [
 ]
 
 fit_context = _fit_context  # checks the constructor's parameters against their constraints
+
+
+# Means, variances and slopes sum squares and products of two such values over rows, and undoing the
+# scale squares it once more; the largest float64 is 1.8e308, so 1e150 leaves 1e8 rows of both.
+MAX_MAGNITUDE = 1e150
+# The log posterior adds priors, of order 1, to a sum of log densities times their weights. Numbers
+# of 1e15 are known to a tenth in float64, so beyond that nothing is left of the priors.
+MAX_WEIGHT = 1e15
 
 
 class IntervalWithHint(Interval):
@@ -74,7 +84,8 @@ def validate_fit(estimator, X, y, sample_weight):
     ------
     ValueError, TypeError
         As scikit-learn does; for NaN and infinity in y with the advice to impute, for a
-        constant target, and for weights that are negative or all zero.
+        constant target, for values beyond 1e150, and for weights that are negative, all zero, or
+        beyond 1e15 in all.
     """
     validate_data(estimator, X, y, skip_check_array=True)
     X = _table(estimator, X, objects=False, ensure_min_samples=2)
@@ -84,7 +95,9 @@ def validate_fit(estimator, X, y, sample_weight):
     y = np.asarray(y, dtype=np.float64)
     with _advice_to_impute():  # again: None among objects is NaN only now
         assert_all_finite(y, input_name="y")
+    refuse_extreme(y, "y")
     weight = validate_weight(sample_weight, X)
+    _refuse_heavy(weight)
     seen = y[weight > 0]
     if np.ptp(seen) == 0:
         raise ValueError(
@@ -186,6 +199,39 @@ def validate_targets(y) -> np.ndarray:
     """
     y = column_or_1d(y, dtype=np.float64)
     return check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+
+
+def refuse_extreme(values: np.ndarray, name: str) -> None:
+    """Raise a ValueError for numbers too large for sums of their squares.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Finite.
+    name : str
+        What they are, for the message.
+    """
+    if not values.size:
+        return
+    extreme = values.flat[np.argmax(np.abs(values))]
+    if abs(extreme) > MAX_MAGNITUDE:
+        raise ValueError(
+            f"{name} must be at most {MAX_MAGNITUDE:g} in absolute value, so that sums of squares "
+            f"are numbers in double precision; got {float(extreme)!r}. If the value is wrong, "
+            "remove its row or correct it; else choose another unit (divide by a constant)."
+        )
+
+
+def _refuse_heavy(weight: np.ndarray) -> None:
+    largest = float(weight.max())
+    # the largest first: a sum may overflow
+    if largest > MAX_WEIGHT or weight.sum() > MAX_WEIGHT:
+        raise ValueError(
+            f"sample_weight must sum to at most {MAX_WEIGHT:g}: a weight is the number of times "
+            "that its row counts, and beyond this rounding of the log likelihood hides the priors; "
+            f"got {largest!r} as the largest of {weight.size}. Divide the weights by their mean if "
+            "they are relative."
+        )
 
 
 def refuse_nan(values: np.ndarray, name: str) -> None:
