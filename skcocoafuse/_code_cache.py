@@ -68,7 +68,7 @@ class _SafeCache(FunctionCache):
             cache_path=self._cache_path,
             # numba's own name is that of files without a digest
             filename_base=f"{self._impl.filename_base}.checked",
-            source_stamp=self._cache_file._source_stamp,
+            source_stamp=self._impl.locator.get_source_stamp(),
         )
 
     def load_overload(self, sig, target_context):

@@ -10,7 +10,7 @@ import ctypes
 import logging
 import struct
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
@@ -50,20 +50,14 @@ def _compiled(*, cache, **options):
     return compiled
 
 
-class _Callback(CFunc):
-    """What ``numba.cfunc`` makes, with a cache that may fail."""
-
-    def enable_caching(self):
-        """Before it is compiled."""
-        self._cache = _code_cache.cache_for(self._pyfunc)
-
-
 def _compiled_callback(signature):
+    """``numba.cfunc`` with a cache that may fail."""
+
     def compiled(function):
-        callback = _Callback(
+        callback: Any = CFunc(
             function, sigutils.normalize_signature(signature), locals={}, options={}
         )
-        callback.enable_caching()
+        callback._cache = _code_cache.cache_for(function)
         callback.compile()
         return callback
 
@@ -199,7 +193,8 @@ class _SayOnce(event.Listener):
         logging.getLogger("skcocoafuse").warning(
             "skcocoafuse compiles its numerical code before its first use in this environment, "
             "which may take a minute."
-            + " numba keeps it on disk: later runs load it in a second." * _code_cache.in_use()
+            + " numba keeps it on disk: later runs load it in a second."
+            * _code_cache.in_use()
         )
 
     def on_end(self, event):

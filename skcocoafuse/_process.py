@@ -123,9 +123,7 @@ def _in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_release, after_in_child=_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_release, after_in_child=_in_child)
 
 
 @process_wide

@@ -45,6 +45,9 @@ fit_context = _fit_context  # checks the constructor's parameters against their 
 # Means, variances and slopes sum squares and products of two such values over rows, and undoing the
 # scale squares it once more; the largest float64 is 1.8e308, so 1e150 leaves 1e8 rows of both.
 MAX_MAGNITUDE = 1e150
+# Without standardisation slopes and intercepts are of order 1, by their priors. Of their sum at
+# inputs of 1e15 rounding leaves a tenth, and products of four such inputs overflow at 1e77.
+MAX_AS_IT_IS = 1e15
 # The log posterior adds priors, of order 1, to a sum of log densities times their weights. Numbers
 # of 1e15 are known to a tenth in float64, so beyond that nothing is left of the priors.
 MAX_WEIGHT = 1e15
@@ -84,7 +87,7 @@ def validate_fit(estimator, X, y, sample_weight):
     ------
     ValueError, TypeError
         As scikit-learn does; for NaN and infinity in y with the advice to impute, for a
-        constant target, for values beyond 1e150, and for weights that are negative, all zero, or
+        constant target, for targets beyond 1e150, and for weights that are negative, all zero, or
         beyond 1e15 in all.
     """
     validate_data(estimator, X, y, skip_check_array=True)
@@ -201,8 +204,10 @@ def validate_targets(y) -> np.ndarray:
     return check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
 
 
-def refuse_extreme(values: np.ndarray, name: str) -> None:
+def refuse_extreme(values: np.ndarray, name: str, standardized: bool = True) -> None:
     """Raise a ValueError for numbers too large for sums of their squares.
+
+    Inputs that are not standardised must also leave digits to an intercept.
 
     Parameters
     ----------
@@ -210,14 +215,19 @@ def refuse_extreme(values: np.ndarray, name: str) -> None:
         Finite.
     name : str
         What they are, for the message.
+    standardized : bool, default=True
+        Whether they will be standardised.
     """
     if not values.size:
         return
     extreme = values.flat[np.argmax(np.abs(values))]
-    if abs(extreme) > MAX_MAGNITUDE:
+    most, why = MAX_MAGNITUDE, "sums of squares are numbers in double precision"
+    if not standardized:
+        most, why = MAX_AS_IT_IS, "an intercept is seen beside it with standardize=False"
+    if abs(extreme) > most:
         raise ValueError(
-            f"{name} must be at most {MAX_MAGNITUDE:g} in absolute value, so that sums of squares "
-            f"are numbers in double precision; got {float(extreme)!r}. If the value is wrong, "
+            f"{name} must be at most {most:g} in absolute value, so that {why}; "
+            f"got {float(extreme)!r}. If the value is wrong, "
             "remove its row or correct it; else choose another unit (divide by a constant)."
         )
 

@@ -53,6 +53,16 @@ def test_extreme_magnitudes_are_refused(case, inference):
             model(inference=inference).fit(X, y, weight)
 
 
+@pytest.mark.parametrize("inference", ["map", "laplace"])
+def test_inputs_as_they_are_leave_digits_to_an_intercept(inference):
+    plain = model(inference=inference, standardize=False, draws=20)
+    with pytest.raises(ValueError, match=r"Column 'x1' of X.*at most 1e\+15 .*standardize=False"):
+        plain.fit(scaled(1e30), Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert np.isfinite(plain.fit(scaled(1e12), Y).predict(X)).all()
+
+
 def test_a_transformer_may_not_make_them_either():
     cubed = FunctionTransformer(lambda Z: Z**3)
     with pytest.raises(ValueError, match="that expert_features makes of X must be at most"):

@@ -223,13 +223,15 @@ class DesignPart:
             matrix = _finite_matrix(transformer, X.table, argument)
             labels = _output_names(transformer, labels, matrix.shape[1])
             for label, column in zip(labels, matrix.T, strict=True):
-                refuse_extreme(column, f"Column {label!r} that {argument} makes of X")
+                refuse_extreme(column, f"Column {label!r} that {argument} makes of X", standardize)
             scale = Scale.fit(matrix, weight, standardize)
             return cls(None, transformer, scale, labels, RecordedInputs.of(X))
         columns = _columns(selection, X.names, X.shape[1], argument)
         matrix = X.numbers(columns, argument)
         for j, column in zip(columns, matrix.T, strict=True):
-            refuse_extreme(column, f"Column {labels[j]!r} of X, which {argument} uses,")
+            refuse_extreme(
+                column, f"Column {labels[j]!r} of X, which {argument} uses,", standardize
+            )
         scale = Scale.fit(matrix, weight, standardize)
         return cls(columns, None, scale, [labels[j] for j in columns])
 
