@@ -32,7 +32,7 @@ HEAD = """if True:
                 code = 0
             finally:
                 os._exit(code)
-        for _ in range(600):
+        for _ in range(3000):  # a cold cache is compiled first
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 assert os.waitstatus_to_exitcode(status) == 0, status
@@ -58,7 +58,7 @@ def run(code):
         [sys.executable, "-W", "ignore", "-c", HEAD + code],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
