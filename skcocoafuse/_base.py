@@ -152,13 +152,15 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad data or parameters; the estimator is then left as it was.
+            For bad data or parameters; the estimator is then left as it was, as by any exception,
+            a warning that is an error included.
         """
         before = copy.copy(self)
         with all_or_nothing(self):
             problem = self._pose(*validate_fit(self, X, y, sample_weight))
             self._infer(problem, before._draws_for(self, problem) if self.warm_start else None)
-        diagnostics.warn(self.diagnostics_, stacklevel=4)  # the user's line, past scikit-learn's
+            # the user's line, past scikit-learn's; inside, since a warning may be an error
+            diagnostics.warn(self.diagnostics_, stacklevel=4)
         return self
 
     def build_model(self, X, y, sample_weight=None):

@@ -10,15 +10,18 @@ import ctypes
 import logging
 import struct
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config, event
+from numba.core import cgutils, config, event, sigutils
+from numba.core.ccallback import CFunc
 from numba.core.typing.ctypes_utils import to_ctypes
 from numba.extending import intrinsic
+
+from skcocoafuse import _code_cache
 
 __all__ = ["COMPILED", "as_pointer", "bits_of", "c_callback", "call", "njit", "plain", "real_of"]
 
@@ -32,6 +35,33 @@ def plain(function):
 
 
 # -- functions -----------------------------------------------------------------------------
+
+
+def _compiled(*, cache, **options):
+    """``numba.njit`` with a cache that may fail; ``cache`` says whether there is one."""
+    decorate = numba.njit(**options)
+
+    def compiled(function):
+        dispatcher = decorate(function)
+        if cache:
+            dispatcher._cache = _code_cache.cache_for(function)
+        return dispatcher
+
+    return compiled
+
+
+def _compiled_callback(signature):
+    """``numba.cfunc`` with a cache that may fail."""
+
+    def compiled(function):
+        callback: Any = CFunc(
+            function, sigutils.normalize_signature(signature), locals={}, options={}
+        )
+        callback._cache = _code_cache.cache_for(function)
+        callback.compile()
+        return callback
+
+    return compiled
 
 
 def _quiet_python(**options):
@@ -85,7 +115,7 @@ def _python_pointer(address):
 def c_callback(signature):
     """Decorator for functions that C can call; they have an ``address``."""
     if COMPILED:
-        return numba.cfunc(signature, cache=True)
+        return _compiled_callback(signature)
     return lambda function: _PythonCallback(function, signature)
 
 
@@ -131,7 +161,7 @@ def _python_real(bits):
     return struct.unpack("<d", struct.pack("<Q", bits & 0xFFFFFFFFFFFFFFFF))[0]
 
 
-njit = numba.njit if COMPILED else _quiet_python
+njit = _compiled if COMPILED else _quiet_python
 #: An address, an integer, as ``carray`` takes it.
 as_pointer = _compiled_pointer if COMPILED else _python_pointer
 #: ``call(address, n, theta, gradient, value, user_data)``: a function of ``c_callback``, which has
@@ -162,7 +192,9 @@ class _SayOnce(event.Listener):
         self._said = True
         logging.getLogger("skcocoafuse").warning(
             "skcocoafuse compiles its numerical code before its first use in this environment, "
-            "which may take a minute. numba keeps it on disk: later runs load it in a second."
+            "which may take a minute."
+            + " numba keeps it on disk: later runs load it in a second."
+            * _code_cache.in_use()
         )
 
     def on_end(self, event):

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 )
 
 __all__ = [
+    "MAX_MAGNITUDE",
     "Interval",
     "IntervalWithHint",
     "StrOptions",
@@ -28,6 +29,7 @@ __all__ = [
     "check_probability",
     "cores_for",
     "fit_context",
+    "refuse_extreme",
     "refuse_nan",
     "seed_from",
     "validate_fit",
@@ -38,6 +40,17 @@ __all__ = [
 ]
 
 fit_context = _fit_context  # checks the constructor's parameters against their constraints
+
+
+# Means, variances and slopes sum squares and products of two such values over rows, and undoing the
+# scale squares it once more; the largest float64 is 1.8e308, so 1e150 leaves 1e8 rows of both.
+MAX_MAGNITUDE = 1e150
+# Without standardisation slopes and intercepts are of order 1, by their priors. Of their sum at
+# inputs of 1e15 rounding leaves a tenth, and products of four such inputs overflow at 1e77.
+MAX_AS_IT_IS = 1e15
+# The log posterior adds priors, of order 1, to a sum of log densities times their weights. Numbers
+# of 1e15 are known to a tenth in float64, so beyond that nothing is left of the priors.
+MAX_WEIGHT = 1e15
 
 
 class IntervalWithHint(Interval):
@@ -74,7 +87,8 @@ def validate_fit(estimator, X, y, sample_weight):
     ------
     ValueError, TypeError
         As scikit-learn does; for NaN and infinity in y with the advice to impute, for a
-        constant target, and for weights that are negative or all zero.
+        constant target, for targets beyond 1e150, and for weights that are negative, all zero, or
+        beyond 1e15 in all.
     """
     validate_data(estimator, X, y, skip_check_array=True)
     X = _table(estimator, X, objects=False, ensure_min_samples=2)
@@ -84,7 +98,9 @@ def validate_fit(estimator, X, y, sample_weight):
     y = np.asarray(y, dtype=np.float64)
     with _advice_to_impute():  # again: None among objects is NaN only now
         assert_all_finite(y, input_name="y")
+    refuse_extreme(y, "y")
     weight = validate_weight(sample_weight, X)
+    _refuse_heavy(weight)
     seen = y[weight > 0]
     if np.ptp(seen) == 0:
         raise ValueError(
@@ -186,6 +202,46 @@ def validate_targets(y) -> np.ndarray:
     """
     y = column_or_1d(y, dtype=np.float64)
     return check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+
+
+def refuse_extreme(values: np.ndarray, name: str, standardized: bool = True) -> None:
+    """Raise a ValueError for numbers too large for sums of their squares.
+
+    Inputs that are not standardised must also leave digits to an intercept.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Finite.
+    name : str
+        What they are, for the message.
+    standardized : bool, default=True
+        Whether they will be standardised.
+    """
+    if not values.size:
+        return
+    extreme = values.flat[np.argmax(np.abs(values))]
+    most, why = MAX_MAGNITUDE, "sums of squares are numbers in double precision"
+    if not standardized:
+        most, why = MAX_AS_IT_IS, "an intercept is seen beside it with standardize=False"
+    if abs(extreme) > most:
+        raise ValueError(
+            f"{name} must be at most {most:g} in absolute value, so that {why}; "
+            f"got {float(extreme)!r}. If the value is wrong, "
+            "remove its row or correct it; else choose another unit (divide by a constant)."
+        )
+
+
+def _refuse_heavy(weight: np.ndarray) -> None:
+    largest = float(weight.max())
+    # the largest first: a sum may overflow
+    if largest > MAX_WEIGHT or weight.sum() > MAX_WEIGHT:
+        raise ValueError(
+            f"sample_weight must sum to at most {MAX_WEIGHT:g}: a weight is the number of times "
+            "that its row counts, and beyond this rounding of the log likelihood hides the priors; "
+            f"got {largest!r} as the largest of {weight.size}. Divide the weights by their mean if "
+            "they are relative."
+        )
 
 
 def refuse_nan(values: np.ndarray, name: str) -> None:

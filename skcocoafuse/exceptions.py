@@ -4,6 +4,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
     "ChainMixingWarning",
+    "CodeCacheWarning",
     "CollapsedExpertWarning",
     "DivergenceWarning",
     "ExpertOutOfRangeWarning",
@@ -50,6 +51,10 @@ class SelectionAtEdgeWarning(ConvergenceWarning):
 
 class UncertainSelectionWarning(ConvergenceWarning):
     """The number of experts was chosen by figures, or among fits, that cannot be trusted."""
+
+
+class CodeCacheWarning(RuntimeWarning):
+    """Compiled code cannot be kept on disk, or what is there cannot be used."""
 
 
 class KernelFallbackWarning(RuntimeWarning):

@@ -26,6 +26,7 @@ LAYERS = [
         "_validation",
         "_arviz",
         "_blas",
+        "_code_cache",
         "_hints",
         "_jit",
         "_process",
@@ -42,6 +43,7 @@ HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "ma
 HEAVY |= {"h5py", "h5netcdf"}
 HEAVY |= {"skpro"}  # an extra
 MAY_IMPORT_AT_THE_TOP = {  # files that are themselves imported inside functions
+    "_code_cache.py": {"numba"},
     "_jit.py": {"numba"},
     "inference/kernel.py": {"numba"},
     "predictive/skpro_distribution.py": {"skpro", "pandas"},

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skcocoafuse._process import no_warnings
+from skcocoafuse._validation import refuse_extreme
 from skcocoafuse.model.derivative import SIDES, Column, derivative
 from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of, take, with_column
 from skcocoafuse.model.problem import BLOCK_NUMBERS
@@ -221,10 +222,17 @@ class DesignPart:
                 transformer = clone(selection).fit(X.table.copy())
             matrix = _finite_matrix(transformer, X.table, argument)
             labels = _output_names(transformer, labels, matrix.shape[1])
+            for label, column in zip(labels, matrix.T, strict=True):
+                refuse_extreme(column, f"Column {label!r} that {argument} makes of X", standardize)
             scale = Scale.fit(matrix, weight, standardize)
             return cls(None, transformer, scale, labels, RecordedInputs.of(X))
         columns = _columns(selection, X.names, X.shape[1], argument)
-        scale = Scale.fit(X.numbers(columns, argument), weight, standardize)
+        matrix = X.numbers(columns, argument)
+        for j, column in zip(columns, matrix.T, strict=True):
+            refuse_extreme(
+                column, f"Column {labels[j]!r} of X, which {argument} uses,", standardize
+            )
+        scale = Scale.fit(matrix, weight, standardize)
         return cls(columns, None, scale, [labels[j] for j in columns])
 
     @classmethod
