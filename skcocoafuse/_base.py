@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import diagnostics, persistence
 from skcocoafuse._inspection import InspectedExperts
+from skcocoafuse._threads import ended_with_the_process
 from skcocoafuse._validation import (
     Interval,
     IntervalWithHint,
@@ -156,7 +157,7 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             a warning that is an error included.
         """
         before = copy.copy(self)
-        with all_or_nothing(self):
+        with all_or_nothing(self), ended_with_the_process():
             problem = self._pose(*validate_fit(self, X, y, sample_weight))
             self._infer(problem, before._draws_for(self, problem) if self.warm_start else None)
             # the user's line, past scikit-learn's; inside, since a warning may be an error

@@ -6,14 +6,20 @@ compiled code crashes. So whoever starts work in threads cancels it on the way o
 it has ended, and long work asks again and again whether it was cancelled.
 """
 
+import atexit
 import ctypes
+import math
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
-from threading import Condition, Event, get_ident
+from threading import Event, Lock, current_thread, get_ident, main_thread
 from typing import Any
 
-_PATIENCE = 0.2  # seconds after which tasks that have not ended are told again
+_MOMENT = 0.002  # seconds between looks whether tasks have ended
+_PATIENCE = 1.0  # seconds after which those that have not are told again
+_LAST = 10.0  # seconds that the end of the process waits for threads of others
 
 
 class Cancelled(BaseException):
@@ -30,7 +36,7 @@ class Work:
         self._part_of = _current.get()
         self._cancelled = Event()
         self._threads: set[int] = set()  # that a task is running in
-        self._changed = Condition()
+        self._lock = Lock()
 
     def __reduce__(self):
         return Work, ()
@@ -53,7 +59,7 @@ class Work:
     def cancel(self) -> None:
         """Have the tasks raise :class:`Cancelled`, where they ask for it or run Python's code."""
         self._cancelled.set()
-        with self._changed:
+        with self._lock:
             for thread in self._threads - {get_ident()}:
                 _raise_in(thread, Cancelled)
 
@@ -62,21 +68,23 @@ class Work:
 
     def __exit__(self, kind, error, traceback) -> None:
         """Cancel tasks after an exception; wait until none is running."""
-        with self._changed:
-            while self._threads:
-                if kind is not None or self.cancelled:
+        told = -math.inf
+        while self.running:
+            # where an exception is on its way, another interrupt has nothing to add
+            with suppress(KeyboardInterrupt) if kind is not None else nullcontext():
+                if (kind is not None or self.cancelled) and time.monotonic() > told + _PATIENCE:
+                    told = time.monotonic()
                     self.cancel()  # again: an exception may get lost in what C calls
-                self._changed.wait(_PATIENCE)
+                time.sleep(_MOMENT)
 
     def _begin(self) -> None:
-        with self._changed:
+        with self._lock:
             self._threads.add(get_ident())
 
     def _end(self) -> None:
-        with self._changed:
+        with self._lock:
             self._threads.discard(get_ident())
             _raise_in(get_ident(), None)
-            self._changed.notify_all()
 
 
 class Task:
@@ -117,6 +125,35 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
 
 
 _current: ContextVar[Work | None] = ContextVar("current work", default=None)
+
+
+_rest_of_the_process = Work()
+
+
+@contextmanager
+def ended_with_the_process():
+    """Have this thread's work, whoever started it, cancelled and waited for when Python ends."""
+    work = _rest_of_the_process
+    if _current.get() is not None or current_thread() is main_thread():
+        yield  # somebody waits for it
+        return
+    token = _current.set(work)
+    work._begin()
+    try:
+        yield
+    finally:
+        work._end()
+        _current.reset(token)
+
+
+def _end_the_rest() -> None:
+    _rest_of_the_process.cancel()
+    last = time.monotonic() + _LAST
+    while _rest_of_the_process.running and time.monotonic() < last:
+        time.sleep(_MOMENT)
+
+
+atexit.register(_end_the_rest)
 
 
 def raise_if_cancelled() -> None:

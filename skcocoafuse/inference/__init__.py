@@ -25,6 +25,7 @@ ENGINES = {
         samples_posterior=True,
         options=None,
         words="runs ``pm.sample`` on ``build_model`` (slower, same posterior)",
+        several_threads=False,  # PyTensor's tables, and forks of chains beside other threads
     ),
     "laplace": EngineRow(
         module="skcocoafuse.inference.laplace",
@@ -38,6 +39,7 @@ ENGINES = {
         samples_posterior=False,
         options=("method", "n"),
         words="is PyMC's variational inference",
+        several_threads=False,
     ),
     "map": EngineRow(
         module="skcocoafuse.inference.maximum",
@@ -58,12 +60,18 @@ __all__ = [
     "Settings",
     "get_engine",
     "samples_posterior",
+    "several_threads",
 ]
 
 
 def samples_posterior(name) -> bool:
     """Whether an engine's draws are those of the posterior; False for what is no engine."""
     return name in ENGINE_NAMES and ENGINES[name].samples_posterior
+
+
+def several_threads(name) -> bool:
+    """Whether fits by an engine may run in several threads; True for what is no engine."""
+    return name not in ENGINE_NAMES or ENGINES[name].several_threads
 
 
 def get_engine(name: str) -> Engine:

@@ -10,9 +10,9 @@ from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample, uncorrected
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.progress import progress_bar
-from skcocoafuse.inference.pymc_sampler import quiet, unconstrained
+from skcocoafuse.inference.pymc_sampler import model_alone, unconstrained
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.pymc_model import build_pymc_model, free_variables
+from skcocoafuse.model.pymc_model import free_variables
 
 _METHODS = ("fullrank_advi", "advi")
 _BROKEN_REWRITE = "fuse_indexed_into_elemwise"  # PyTensor 3.2 cannot compile one expert with it
@@ -41,7 +41,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     n_kept = settings.chains * settings.draws
     n_steps = settings.options.get("n", 20_000)
     bar = progress_bar(settings.progress_bar, "fitting", n_steps)  # PyMC's own is on stdout
-    with build_pymc_model(problem), quiet(not settings.progress_bar), bar as step:
+    with model_alone(problem, settings), bar as step:
         approximation = pm.fit(
             n=n_steps,
             method=method,
@@ -53,10 +53,9 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
             compile_kwargs={"mode": get_default_mode().excluding(_BROKEN_REWRITE)},
         )
         trace = approximation.sample(_POOL * n_kept, random_seed=int(rng.integers(2**31)))
+        moments = approximation.mean.eval(), approximation.cov.eval()
     pool = unconstrained(problem, trace.posterior)[0]
-    normal = stats.multivariate_normal(
-        approximation.mean.eval(), approximation.cov.eval(), allow_singular=True
-    )
+    normal = stats.multivariate_normal(*moments, allow_singular=True)
     log_posterior = kernel.log_posterior(pool)
     chosen, pareto_k = resample(log_posterior, normal.logpdf(pool), n_kept, MAX_PARETO_K, rng)
     if chosen is None:

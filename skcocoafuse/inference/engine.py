@@ -103,12 +103,15 @@ class EngineRow:
         ``inference_options`` that it knows; None if it hands all of them on to another package.
     words : str
         What it does, to follow its name in a sentence.
+    several_threads : bool, default=True
+        Whether fits may run beside one another in the threads of a process.
     """
 
     module: str
     samples_posterior: bool
     options: tuple[str, ...] | None
     words: str
+    several_threads: bool = True
 
 
 def check_options(engine: str, options: dict[str, Any], known: tuple[str, ...] | None) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import contextmanager, nullcontext
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model, free_variables, variable_name
 
+_alone = Lock()  # of the thread that uses PyMC
+
+_LOOK = 0.1  # seconds after which a thread that waits for PyMC looks whether anybody waits for it
 _STATS = {"diverging": "diverging", "tree_depth": "tree_depth", "n_steps": "n_steps"}
 
 
@@ -47,7 +51,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     n_draws = arguments["draws"]
     # with more chains than draws ArviZ takes the axes for confused
     arguments["draws"] = max(n_draws, arguments["chains"])
-    with build_pymc_model(problem), quiet(not settings.progress_bar), _progress(arguments):
+    with model_alone(problem, settings), _progress(arguments):
         trace = pm.sample(**arguments)
     watch.lap("sampling")
     statistics = trace.sample_stats
@@ -62,6 +66,22 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         },
         seconds=watch.seconds,
     )
+
+
+@contextmanager
+def model_alone(problem: Problem, settings: Settings):
+    """The PyMC model, and PyMC for this thread alone, without log lines unless progress is shown.
+
+    PyTensor keeps tables for all graphs, and fails where one thread adds to them while another
+    goes through them.
+    """
+    while not _alone.acquire(timeout=_LOOK):
+        raise_if_cancelled()
+    try:
+        with build_pymc_model(problem), quiet(not settings.progress_bar):
+            yield
+    finally:
+        _alone.release()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from skcocoafuse._blas import one_thread_of_blas
 from skcocoafuse._hints import refuse
 from skcocoafuse._threads import Work, raise_if_cancelled
 from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
-from skcocoafuse.inference import samples_posterior
+from skcocoafuse.inference import samples_posterior, several_threads
 from skcocoafuse.inference.progress import progress_bar as drawn_progress
 from skcocoafuse.model_selection._comparison import loo_result, regressor_inside
 from skcocoafuse.model_selection._folds import cut, partition
@@ -127,7 +127,7 @@ def select_n_experts(
         engine = estimator.get_params()[name.removesuffix("n_experts") + "inference"]
         criterion = "loo" if samples_posterior(engine) else "cv"
     with drawn_progress(progress_bar, "fits", len(numbers)) as step:
-        run = _Runs(n_jobs, step)
+        run = Runs(estimator, n_jobs, step)
         models = {m: clone(estimator).set_params(**{name: m}) for m in numbers}
         whole = run(_fit_whole, [(models[m], X, y, fit_params, criterion) for m in numbers])
     candidates = dict(zip(numbers, whole, strict=True))
@@ -135,7 +135,7 @@ def select_n_experts(
         folds = partition(cv, X, y, groups=groups)
         with drawn_progress(progress_bar, "folds", len(numbers) * len(folds)) as step:
             tasks = [(models[m], X, y, fit_params, *fold) for m in numbers for fold in folds]
-            found = iter(_Runs(n_jobs, step)(_fit_fold, tasks))
+            found = iter(Runs(estimator, n_jobs, step)(_fit_fold, tasks))
         candidates = {
             m: _left_out_by(folds, candidate, [next(found) for _ in folds])
             for m, candidate in candidates.items()
@@ -177,17 +177,23 @@ def _checked(n_experts, criterion, rule, confidence) -> list[int]:
     return sorted((int(m) for m in numbers), reverse=True)
 
 
-class _Runs:
-    """Tasks in parallel, with a step of the progress bar after each; results in their order."""
+class Runs:
+    """Fits in parallel, with a step of the progress bar after each; results in their order."""
 
-    def __init__(self, n_jobs: int | None, step):
+    def __init__(self, estimator, n_jobs: int | None, step):
         self.n_jobs, self.step = n_jobs, step
+        engines = [
+            value
+            for name, value in estimator.get_params().items()
+            if name.rpartition("__")[2] == "inference"
+        ]
+        # compiled code runs without the interpreter's lock, and threads need not import anything
+        self.prefer = "threads" if all(map(several_threads, engines)) else "processes"
 
     def __call__(self, function, tasks: list[tuple]) -> list:
         # joblib's own: each task of scikit-learn's changes the warning filters of the whole process
         done, config = [], get_config()
-        # compiled code runs without the interpreter's lock, and threads need not import anything
-        parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
+        parallel = Parallel(n_jobs=self.n_jobs, prefer=self.prefer, return_as="generator")
         # joblib keeps BLAS from starting more threads than there are cores in processes only
         several = effective_n_jobs(self.n_jobs) > 1
         # scikit-learn's checks of arrays change warning filters for a moment; where these overlap

@@ -7,7 +7,7 @@ from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from skcocoafuse.model_selection._folds import cut, partition
-from skcocoafuse.model_selection._n_experts import _Runs
+from skcocoafuse.model_selection._n_experts import Runs
 from skcocoafuse.prediction import predict_dist
 from skcocoafuse.predictive.joined import JoinedDistribution
 
@@ -76,7 +76,7 @@ def cross_val_predict_dist(
     else:
         for_fit, for_cv = params, {"groups": groups}
     folds = partition(cv, X, y, **for_cv)
-    runs = _Runs(n_jobs, lambda: None)
+    runs = Runs(estimator, n_jobs, lambda: None)
     dists = runs(_left_out, [(clone(estimator), X, y, for_fit, *fold) for fold in folds])
     return JoinedDistribution([(test, dist) for (_, test), dist in zip(folds, dists, strict=True)])
 

@@ -1,5 +1,6 @@
 """The number of experts: figures of every candidate, rules, and the selector as an estimator."""
 
+import os
 import pickle
 import sys
 import threading
@@ -47,7 +48,7 @@ from skcocoafuse.datasets import make_switch
 from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
 from skcocoafuse.inference import ENGINES
 from skcocoafuse.metrics import SCORERS
-from skcocoafuse.model_selection._n_experts import _Runs, _warn
+from skcocoafuse.model_selection._n_experts import Runs, _warn
 from skcocoafuse.model_selection._selection import SMALL_DIFFERENCE
 from tests.conftest import blas_threads, fit_quietly
 
@@ -511,7 +512,7 @@ def test_blas_has_one_thread_beside_other_candidates(n_jobs):
     """And as many as before where there is one at a time, and afterwards."""
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
-        found = _Runs(n_jobs, lambda: None)(blas_threads, [(), ()])
+        found = Runs(FAST, n_jobs, lambda: None)(blas_threads, [(), ()])
         assert blas_threads() == before
     assert before
     assert found == [[1] * len(before) if n_jobs == 2 else before] * 2
@@ -550,5 +551,13 @@ def test_fits_in_threads_do_not_touch_warning_filters(monkeypatch, options):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_threads_have_the_configuration_of_scikit_learn(n_jobs):
     with config_context(assume_finite=True, skip_parameter_validation=True):
-        found = _Runs(n_jobs, lambda: None)(get_config, [(), ()])
+        found = Runs(FAST, n_jobs, lambda: None)(get_config, [(), ()])
         assert found == [get_config()] * 2
+
+
+@pytest.mark.parametrize(("engine", "apart"), [("pymc", True), ("advi", True), ("nuts", False)])
+def test_engines_that_threads_would_break_have_processes(engine, apart):
+    """PyTensor keeps tables for all graphs of a process, and PyMC forks."""
+    for model in (MoERegressor(inference=engine), make_pipeline(MoERegressor(inference=engine))):
+        found = Runs(model, 2, lambda: None)(os.getpid, [()] * 4)
+        assert (os.getpid() not in found) == apart
