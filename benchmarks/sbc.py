@@ -22,9 +22,9 @@ from skcocoafuse import CoCoAFusERegressor
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import beta_of, mixture_of
-from skcocoafuse.model.priors import complete_priors
+from skcocoafuse.model.parameters import Parameters, complete_priors
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.predictive import PredictiveDistribution
 
 N_RANKS = 63  # draws a true value is ranked among

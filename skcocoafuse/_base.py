@@ -33,10 +33,10 @@ from skcocoafuse.inference import ENGINE_NAMES, Settings, get_engine
 from skcocoafuse.model.design import DesignPart, Scale, rounding_variance, smallest_difference
 from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.mixtures import random_targets
-from skcocoafuse.model.priors import complete_priors
+from skcocoafuse.model.parameters import complete_priors, parameter_names
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
-from skcocoafuse.model.spec import ModelSpec, parameter_names
+from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence.fitted import FittedState
 from skcocoafuse.persistence.paths import local_path
 from skcocoafuse.posterior.draws import Posterior
@@ -345,12 +345,9 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
         """Posterior means in original units, as attributes; of the heaviest island's chains."""
         original = self._original_units(self.posterior_.main_island().parameters)
         mean = original.map(lambda a: a.mean(axis=(0, 1)))
-        self.expert_intercept_, self.expert_coef_ = mean.expert_intercept, mean.expert_coef
-        self.sigma_ = mean.sigma
-        self.gate_intercept_, self.gate_coef_ = mean.gate_intercept, mean.gate_coef
-        if self._behavior is None:
-            self.behavior_intercept_ = float(mean.behavior_intercept)
-            self.behavior_coef_ = mean.behavior_coef
+        for name in parameter_names(self._behavior):
+            value = getattr(mean, name)
+            setattr(self, f"{name}_", value if value.ndim else float(value))
 
     # -- keeping a fit -------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from skcocoafuse._validation import (
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale, Units
 from skcocoafuse.model.inputs import Inputs
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
-from skcocoafuse.model.spec import Parameters
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.predictive import PredictiveDistribution
 from skcocoafuse.predictive.frames import check_output, interval_output, quantile_output

@@ -4,7 +4,8 @@ import numpy as np
 
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
-from skcocoafuse.model.priors import complete_priors
+from skcocoafuse.model.parameters import complete_priors
+from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
 
@@ -38,11 +39,11 @@ def log_posterior(problem: Problem, theta: np.ndarray) -> float:
     total = problem.weight @ forward.log_density(forward.NUMPY, mixture, problem.y)
     for block in spec.blocks:
         values = getattr(parameters, block.name)
-        if block.kind == "positive":
+        if block.constraint == POSITIVE:
             values = np.sqrt(values**2 - spec.rounding_variance)
         if block.size:
             total += np.sum(spec.priors[block.name].log_density(np.log, values))
-        if block.kind == "positive":
+        if block.constraint == POSITIVE:
             total += np.log(values).sum()  # the unconstrained vector holds the logarithm
     return float(total)
 

@@ -11,7 +11,7 @@ from skcocoafuse.diagnostics import collapsed_experts
 from skcocoafuse.exceptions import InfluentialRowsWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.inference.kernel import Kernel
-from skcocoafuse.model.spec import Parameters
+from skcocoafuse.model.parameters import Parameters
 from tests.conftest import fit_quietly
 
 SAMPLER = {"draws": 300, "tune": 300, "chains": 2, "random_state": 0}

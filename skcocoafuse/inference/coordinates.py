@@ -17,6 +17,7 @@ from scipy import linalg
 
 from skcocoafuse._jit import njit
 from skcocoafuse.model._affine import OPTIONS
+from skcocoafuse.model.parameters import CONTRAST
 from skcocoafuse.model.spec import ModelSpec
 
 
@@ -105,7 +106,7 @@ def laplace_bends(spec: ModelSpec) -> np.ndarray:
     for block in spec.blocks:
         prior = spec.priors[block.name]
         scale = prior.scale if prior.family == "laplace" else 0.0
-        if block.kind == "contrast":
+        if block.constraint == CONTRAST:
             # both logits are an entry over sqrt(2), so |entry| counts twice
             scale = scale / math.sqrt(2.0) if bends_gates(spec) else 0.0
         rows += [(prior.loc if scale else 0.0, scale)] * block.size

@@ -24,7 +24,8 @@ from skcocoafuse.inference.coordinates import (
 )
 from skcocoafuse.model._affine import OPTIONS, ROWS, in_blocks
 from skcocoafuse.model._blocks import LEARNED
-from skcocoafuse.model.priors import DEFAULT_PRIORS, FAMILY_CODES, Prior
+from skcocoafuse.model.parameters import CONTRAST, PARAMETERS, PARTS
+from skcocoafuse.model.priors import FAMILY_CODES, POSITIVE, Prior
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
 
@@ -175,10 +176,10 @@ class Kernel:
         padding = -len(problem.y) % ROWS
         self.n_parameters = spec.n_parameters
         self.constant = _prior_constant(spec)
-        designs = [in_blocks(problem.designs[part]) for part in ("expert", "gate", "behavior")]
+        designs = [in_blocks(problem.designs[part]) for part in PARTS]
         y, weight = np.pad(problem.y, (0, padding)), np.pad(problem.weight, (0, padding))
         # a row for every parameter, whether this model has it or not
-        priors = np.array([_prior_row(spec.priors[name]) for name in DEFAULT_PRIORS])
+        priors = np.array([_prior_row(spec.priors[name]) for name in PARAMETERS])
         behavior = LEARNED if spec.behavior is None else int(spec.behavior)
         rounding = np.array([spec.rounding_variance])
         self._arrays = [*designs, y, weight, np.ascontiguousarray(spec.basis), priors, rounding]
@@ -291,9 +292,9 @@ def _prior_constant(spec: ModelSpec) -> float:
     for block in spec.blocks:
         prior = spec.priors[block.name]
         count = block.size
-        if block.kind == "contrast":  # the density is over the M logits, not their coordinates
+        if block.constraint == CONTRAST:  # the density is over the M logits, not their coordinates
             count = spec.n_experts * int(np.prod(block.shape[1:])) if block.size else 0
-        if block.kind == "positive":
+        if block.constraint == POSITIVE:
             full = prior.log_density(math.log, 1.0)
         else:
             full = prior.log_density(math.log, 0.0)

@@ -13,6 +13,7 @@ from skcocoafuse.inference import starts
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.progress import progress_bar
+from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model, free_variables, variable_name
 
@@ -128,5 +129,5 @@ def unconstrained(problem: Problem, posterior) -> np.ndarray:
         if block.size:
             part = np.asarray(posterior[variable_name(block)].values)
             part = part.reshape(*part.shape[:2], -1)
-            parts.append(np.log(part) if block.kind == "positive" else part)
+            parts.append(np.log(part) if block.constraint == POSITIVE else part)
     return np.concatenate(parts, axis=-1)

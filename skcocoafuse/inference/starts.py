@@ -19,8 +19,8 @@ from skcocoafuse.inference.coordinates import Coordinates
 from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.kernel import Kernel, LogDensity
 from skcocoafuse.inference.progress import progress_bar
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem, evenly
-from skcocoafuse.model.spec import Parameters
 
 N_STARTS = 48
 N_KEPT = 16

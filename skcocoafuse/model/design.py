@@ -12,9 +12,16 @@ from skcocoafuse._process import no_warnings
 from skcocoafuse._validation import refuse_extreme
 from skcocoafuse.model.derivative import SIDES, Column, derivative
 from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of, take, with_column
+from skcocoafuse.model.parameters import (
+    EXPERT,
+    INTERCEPT,
+    PARAMETERS,
+    PARTS,
+    Parameters,
+    line_of,
+)
 from skcocoafuse.model.problem import BLOCK_NUMBERS
 from skcocoafuse.model.recorded import RecordedInputs
-from skcocoafuse.model.spec import Parameters
 
 _REFUSALS = (ValueError, TypeError, LookupError)  # of a value that a transformer does not know
 
@@ -75,27 +82,25 @@ class Units:
 
     def undo(self, p: Parameters) -> Parameters:
         """The same model for unstandardised columns and target; any leading draw axes."""
-        b, w = self.expert.undo_line(p.expert_intercept, p.expert_coef)
-        g, v = self.gate.undo_line(p.gate_intercept, p.gate_coef)
-        undone = p._replace(
-            expert_intercept=self.target.undo(b),
-            expert_coef=self.target.scale * w,
-            sigma=self.target.scale * p.sigma,
-            gate_intercept=g,
-            gate_coef=v,
-        )
-        if p.behavior_intercept is None:
-            return undone
-        h, u = self.behavior.undo_line(p.behavior_intercept, p.behavior_coef)
-        return undone._replace(behavior_intercept=h, behavior_coef=u)
+        undone = {}
+        for part in PARTS:
+            intercept, coef = line_of(part)
+            if getattr(p, intercept) is not None:
+                scale = getattr(self, part)
+                line = scale.undo_line(getattr(p, intercept), getattr(p, coef))
+                undone[intercept], undone[coef] = line
+        for name, row in PARAMETERS.items():
+            if row.part == EXPERT:
+                value = undone.get(name, getattr(p, name))
+                along = self.target.scale * value
+                undone[name] = self.target.loc + along if row.role == INTERCEPT else along
+        return p._replace(**undone)
 
     def seen_from(self, other: "Units") -> "Units":
         """Units whose :meth:`undo` goes from these to those of ``other``."""
         return Units(
-            self.expert.seen_from(other.expert),
-            self.gate.seen_from(other.gate),
-            self.behavior.seen_from(other.behavior),
-            self.target.seen_from(other.target),
+            **{part: getattr(self, part).seen_from(getattr(other, part)) for part in PARTS},
+            target=self.target.seen_from(other.target),
         )
 
 

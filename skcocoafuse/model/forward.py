@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-from skcocoafuse.model.spec import Parameters
+from skcocoafuse.model.parameters import Parameters
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _FARTHEST = 1e70  # of a standardised target; its square over a variance is a number

@@ -3,8 +3,9 @@
 import numpy as np
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import BLOCK_NUMBERS, row_blocks
-from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.model.spec import ModelSpec
 
 
 def beta_of(spec: ModelSpec, parameters: Parameters, X_behavior):

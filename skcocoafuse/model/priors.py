@@ -1,7 +1,7 @@
 """Prior distributions as data: a family, a scale, and where each may be used."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -141,90 +141,6 @@ class Prior:
     def support(self) -> str:
         """``"real"`` or ``"positive"``."""
         return FAMILIES[self.family].support
-
-
-#: Priors used where the ``priors`` argument is silent (standardised scale).
-DEFAULT_PRIORS: dict[str, Prior] = {
-    "expert_intercept": Prior("laplace"),
-    "expert_coef": Prior("laplace"),
-    "sigma": Prior("lognormal", scale=1.0, loc=-1.0),
-    "gate_intercept": Prior("laplace"),
-    "gate_coef": Prior("laplace"),
-    "behavior_intercept": Prior("laplace"),
-    "behavior_coef": Prior("laplace"),
-}
-
-
-def complete_priors(
-    priors: Mapping[str, Prior] | None,
-    parameters: Collection[str] = DEFAULT_PRIORS,
-    model: str = "The model",
-) -> dict[str, Prior]:
-    """Check the user's priors and fill in the defaults.
-
-    Parameters
-    ----------
-    priors : mapping of str to Prior, or None
-    parameters : collection of str
-        Names of the parameters that the model has; all names there are by default.
-    model : str
-        Its name, for messages.
-
-    Returns
-    -------
-    dict of str to Prior
-        One for each name in ``DEFAULT_PRIORS``.
-
-    Raises
-    ------
-    TypeError
-        If ``priors`` is no mapping of names to :class:`Prior`.
-    ValueError
-        If a name is unknown or that of a parameter which the model does not have, or if a family
-        does not fit its parameter.
-    """
-    if priors is None:
-        return dict(DEFAULT_PRIORS)
-    if not isinstance(priors, Mapping):
-        raise TypeError(
-            f"priors must be a dict from parameter name to Prior, or None; got {priors!r}."
-        )
-    for name, prior in priors.items():
-        if name not in DEFAULT_PRIORS:
-            raise ValueError(
-                f"Unknown parameter {name!r} in priors; known names: {sorted(parameters)}."
-            )
-        if name not in parameters:
-            raise ValueError(
-                f"{model} has no parameter {name!r}, so priors cannot have it; its parameters: "
-                f"{sorted(parameters)}. Leave it out, or use CoCoAFusERegressor, which has all."
-            )
-        if not isinstance(prior, Prior):
-            raise TypeError(
-                f"priors[{name!r}] must be a Prior, for example Prior('laplace', scale=0.5); "
-                f"got {prior!r}."
-            )
-        wanted = POSITIVE if name == "sigma" else REAL
-        if prior.support != wanted:
-            fitting = [
-                f for f, family in FAMILIES.items() if family.support == wanted and f != "flat"
-            ]
-            raise ValueError(
-                f"priors[{name!r}] must be of a family on {wanted} numbers, one of {fitting}; "
-                f"got {prior.family!r}."
-            )
-        if prior.family == "flat" and name != "behavior_intercept":
-            raise ValueError(
-                f"priors[{name!r}] cannot be flat: only behavior_intercept can, the posterior of "
-                "others would be improper or unscaled. Take a wide one, "
-                "Prior('laplace', scale=10.0)."
-            )
-        if name.startswith("gate") and prior.loc != 0:
-            raise ValueError(
-                f"priors[{name!r}] must have loc=0, so that experts stay exchangeable; "
-                f"got loc={prior.loc!r}."
-            )
-    return {**DEFAULT_PRIORS, **priors}
 
 
 def sum_to_zero_basis(n_experts: int) -> np.ndarray:

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from skcocoafuse.model import forward
-from skcocoafuse.model.priors import Prior, sample_sum_to_zero
+from skcocoafuse.model.parameters import CONTRAST, SD, Parameters
+from skcocoafuse.model.priors import POSITIVE, Prior, sample_sum_to_zero
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.spec import DIMS, Block, ModelSpec, Parameters
+from skcocoafuse.model.spec import Block, ModelSpec
 
 
 def pytensor_ops() -> forward.Ops:
@@ -73,13 +74,13 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
 
 def variable_name(block: Block) -> str:
     """Name in the PyMC model of a block's free variable."""
-    return f"{block.name}_contrast" if block.kind == "contrast" else block.name
+    return f"{block.name}_contrast" if block.constraint == CONTRAST else block.name
 
 
 def variable_dims(block: Block) -> tuple[str, ...]:
     """Dims in the PyMC model of a block's free variable."""
-    dims = DIMS[block.name]
-    return ("contrast", *dims[1:]) if block.kind == "contrast" else dims
+    dims = block.row.axes
+    return ("contrast", *dims[1:]) if block.constraint == CONTRAST else dims
 
 
 def free_variables(spec: ModelSpec, theta: np.ndarray) -> dict[str, np.ndarray]:
@@ -89,7 +90,7 @@ def free_variables(spec: ModelSpec, theta: np.ndarray) -> dict[str, np.ndarray]:
         part = theta[..., start : start + block.size].reshape(theta.shape[:-1] + block.shape)
         start += block.size
         if block.size:
-            values[variable_name(block)] = np.exp(part) if block.kind == "positive" else part
+            values[variable_name(block)] = np.exp(part) if block.constraint == POSITIVE else part
     return values
 
 
@@ -101,16 +102,16 @@ def _parameters(problem: Problem) -> Parameters:
     spec, M = problem.spec, problem.spec.n_experts
     values: dict[str, Any] = {}
     for block in spec.blocks:
-        prior, dims = spec.priors[block.name], DIMS[block.name]
+        prior, dims = spec.priors[block.name], block.row.axes
         if block.size == 0:
-            shape = (M, *block.shape[1:]) if block.kind == "contrast" else block.shape
+            shape = (M, *block.shape[1:]) if block.constraint == CONTRAST else block.shape
             values[block.name] = pt.zeros(shape)
-        elif block.kind == "contrast":
+        elif block.constraint == CONTRAST:
             free = _sum_to_zero(
                 variable_name(block), prior, block.shape, spec.basis, variable_dims(block)
             )
             values[block.name] = pm.Deterministic(block.name, spec.basis @ free, dims=dims)
-        elif block.kind == "positive" and spec.rounding_variance > 0.0:
+        elif block.row.role == SD and spec.rounding_variance > 0.0:
             free = _independent(block.name, prior, dims)
             values[block.name] = pt.sqrt(free**2 + spec.rounding_variance)
         else:

@@ -3,92 +3,39 @@
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from skcocoafuse.model.priors import (
+from skcocoafuse.model.parameters import (
+    CONTRAST,
     DEFAULT_PRIORS,
-    Prior,
-    sample_sum_to_zero,
-    sum_to_zero_basis,
+    PARAMETERS,
+    SD,
+    Parameter,
+    Parameters,
+    parameter_names,
 )
+from skcocoafuse.model.priors import POSITIVE, Prior, sample_sum_to_zero, sum_to_zero_basis
 
 _LEAST_EXCESS = 1e-6  # part of a variance that is left to noise when rounding explains all
 
 
-class Parameters(NamedTuple):
-    """Named parameters, with any number of leading axes for draws.
-
-    Shapes after the draw axes, for M experts: ``expert_intercept`` (M,), ``expert_coef``
-    (M, n_expert_features), ``sigma`` (M,), ``gate_intercept`` (M,), ``gate_coef``
-    (M, n_gate_features), ``behavior_intercept`` (), ``behavior_coef``
-    (n_behavior_features,). The last two are None where the behavior is fixed.
-    """
-
-    # numpy arrays, or PyTensor variables while a PyMC model is built
-    expert_intercept: Any
-    expert_coef: Any
-    sigma: Any
-    gate_intercept: Any
-    gate_coef: Any
-    behavior_intercept: Any = None
-    behavior_coef: Any = None
-
-    def map(self, function) -> "Parameters":
-        """Apply ``function`` to every array that is there."""
-        return Parameters(*(None if array is None else function(array) for array in self))
-
-    def flatten_draws(self) -> "Parameters":
-        """Join the leading axes (chains, draws) into one, chains after one another."""
-        return self.map(lambda a: a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]))
-
-    def permute_experts(self, order) -> "Parameters":
-        """Reorder the experts; ``order`` has the draw axes and then (M,)."""
-        order = np.asarray(order)
-
-        def vector(array):
-            return np.take_along_axis(array, order, axis=-1)
-
-        def matrix(array):
-            return np.take_along_axis(array, order[..., None], axis=-2)
-
-        return self._replace(
-            expert_intercept=vector(self.expert_intercept),
-            expert_coef=matrix(self.expert_coef),
-            sigma=vector(self.sigma),
-            gate_intercept=vector(self.gate_intercept),
-            gate_coef=matrix(self.gate_coef),
-        )
-
-
-#: Names of the axes of every parameter, after the draw axes.
-DIMS: dict[str, tuple[str, ...]] = {
-    "expert_intercept": ("expert",),
-    "expert_coef": ("expert", "expert_feature"),
-    "sigma": ("expert",),
-    "gate_intercept": ("expert",),
-    "gate_coef": ("expert", "gate_feature"),
-    "behavior_intercept": (),
-    "behavior_coef": ("behavior_feature",),
-}
-
-
-def parameter_names(behavior: float | None) -> tuple[str, ...]:
-    """Names of the parameters of a model whose behavior is learned (None) or fixed."""
-    return tuple(name for name in DIMS if behavior is None or not name.startswith("behavior"))
-
-
 class Block(NamedTuple):
-    """One parameter inside the unconstrained vector.
-
-    ``kind`` is "real", "positive" (the vector holds the logarithm) or "contrast" (the
-    vector holds coordinates in the sum-to-zero basis, along the first axis).
-    """
+    """One parameter inside the unconstrained vector, of this shape there."""
 
     name: str
     shape: tuple[int, ...]
-    kind: str
+
+    @property
+    def row(self) -> Parameter:
+        """Of the table of parameters."""
+        return PARAMETERS[self.name]
+
+    @property
+    def constraint(self) -> str:
+        """What :class:`Parameter` says of it."""
+        return self.row.constraint
 
     @property
     def size(self) -> int:
@@ -109,7 +56,7 @@ class ModelSpec:
     behavior : float or None
         None where beta(x) is learned, 1.0 for a mixture, 0.0 for a blend of experts.
     priors : dict of str to Prior
-        One for each name in ``DEFAULT_PRIORS``.
+        One for each parameter, also those that the model does not have.
     rounding_variance : float, default=0.0
         What rounding the target added to its variance; every expert's s_i^2 is at least this.
     """
@@ -125,18 +72,23 @@ class ModelSpec:
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """Parameters in the order of the unconstrained vector, empty ones included."""
-        M, contrasts = self.n_experts, self.n_experts - 1
-        blocks = [
-            Block("expert_intercept", (M,), "real"),
-            Block("expert_coef", (M, self.n_expert_features), "real"),
-            Block("sigma", (M,), "positive"),
-            Block("gate_intercept", (contrasts,), "contrast"),
-            Block("gate_coef", (contrasts, self.n_gate_features), "contrast"),
-        ]
-        if self.behavior is None:
-            blocks.append(Block("behavior_intercept", (), "real"))
-            blocks.append(Block("behavior_coef", (self.n_behavior_features,), "real"))
+        sizes, blocks = self.sizes, []
+        for name in parameter_names(self.behavior):
+            row = PARAMETERS[name]
+            first = [self.n_experts - 1] if row.constraint == CONTRAST else []
+            shape = first + [sizes[axis] for axis in row.axes[len(first) :]]
+            blocks.append(Block(name, tuple(shape)))
         return tuple(blocks)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of every axis that parameters have."""
+        return {
+            "expert": self.n_experts,
+            "expert_feature": self.n_expert_features,
+            "gate_feature": self.n_gate_features,
+            "behavior_feature": self.n_behavior_features,
+        }
 
     @cached_property
     def n_parameters(self) -> int:
@@ -154,11 +106,13 @@ class ModelSpec:
         for block in self.blocks:
             part = theta[..., start : start + block.size]
             part = part.reshape(theta.shape[:-1] + block.shape)
-            if block.kind == "positive":
+            if block.row.role == SD:
                 part = np.sqrt(np.exp(2.0 * part) + self.rounding_variance)
-            elif block.kind == "contrast" and len(block.shape) == 1:
+            elif block.constraint == POSITIVE:
+                part = np.exp(part)
+            elif block.constraint == CONTRAST and len(block.shape) == 1:
                 part = part @ self.basis.T
-            elif block.kind == "contrast":
+            elif block.constraint == CONTRAST:
                 part = self.basis @ part
             values[block.name] = part
             start += block.size
@@ -173,11 +127,13 @@ class ModelSpec:
         parts = []
         for block in self.blocks:
             part = getattr(parameters, block.name)
-            if block.kind == "positive":
-                part = np.log(self._without_rounding(part))
-            elif block.kind == "contrast" and len(block.shape) == 1:
+            if block.row.role == SD:
+                part = self._without_rounding(part)
+            if block.constraint == POSITIVE:
+                part = np.log(part)
+            elif block.constraint == CONTRAST and len(block.shape) == 1:
                 part = part @ self.basis
-            elif block.kind == "contrast":
+            elif block.constraint == CONTRAST:
                 part = self.basis.T @ part
             parts.append(np.reshape(part, (*lead, block.size)))
         return np.concatenate(parts, axis=-1)
@@ -193,13 +149,14 @@ class ModelSpec:
         values = {}
         for block in self.blocks:
             prior = self.priors[block.name]
-            if block.kind == "contrast":
+            if block.constraint == CONTRAST:
                 gates = sample_sum_to_zero(rng, prior, (n_draws, *block.shape[1:], self.n_experts))
                 values[block.name] = np.moveaxis(gates, -1, 1)
             else:
                 values[block.name] = prior.sample(rng, (n_draws, *block.shape))
-        sigma = np.sqrt(values["sigma"] ** 2 + self.rounding_variance)
-        return Parameters(**{**values, "sigma": sigma})
+            if block.row.role == SD:
+                values[block.name] = np.sqrt(values[block.name] ** 2 + self.rounding_variance)
+        return Parameters(**values)
 
     def log_prior(self, parameters: Parameters) -> dict[str, np.ndarray]:
         """Log density of every parameter that has entries, by name; the draw axes are left.
@@ -212,7 +169,7 @@ class ModelSpec:
         for block in self.blocks:
             if block.size:
                 values = getattr(parameters, block.name)
-                if block.kind == "positive":
+                if block.row.role == SD:
                     values = self._without_rounding(values)
                 each = self.priors[block.name].log_density(np.log, values)
                 densities[block.name] = each.sum(axis=tuple(range(lead, each.ndim)))

@@ -10,16 +10,15 @@ import numpy as np
 
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.inputs import Inputs
-from skcocoafuse.model.priors import complete_priors
+from skcocoafuse.model.parameters import PARAMETERS, PARTS, Parameters, complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.recorded import RecordedInputs
-from skcocoafuse.model.spec import DIMS, ModelSpec, Parameters
+from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence import demands
 from skcocoafuse.persistence.demands import check
 from skcocoafuse.persistence.transformers import TRANSFORMERS, check_cost
 from skcocoafuse.posterior.draws import Posterior
 
-PARTS = ("expert", "gate", "behavior")
 _DRAWS = ("chain", "draw")
 _STATS = "stats_"  # before the names of sampler statistics
 _FIGURES = (  # numbers that every fit has among its diagnostics
@@ -60,7 +59,11 @@ def arrays_of(state: FittedState) -> dict[str, tuple[tuple[str, ...], np.ndarray
     problem, posterior = state.problem, state.posterior
     parameters = posterior.parameters._asdict()
     arrays = {
-        **{name: ((*_DRAWS, *DIMS[name]), p) for name, p in parameters.items() if p is not None},
+        **{
+            name: ((*_DRAWS, *PARAMETERS[name].axes), p)
+            for name, p in parameters.items()
+            if p is not None
+        },
         "log_posterior": (_DRAWS, posterior.log_posterior),
         **{_STATS + name: (_DRAWS, values) for name, values in posterior.stats.items()},
         **{f"X_{part}": (("row", f"{part}_feature"), X) for part, X in problem.designs.items()},
@@ -249,19 +252,13 @@ def _design(
 
 def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
     lead = arrays["log_posterior"].shape
-    sizes = {
-        "expert": spec.n_experts,
-        "expert_feature": spec.n_expert_features,
-        "gate_feature": spec.n_gate_features,
-        "behavior_feature": spec.n_behavior_features,
-    }
     islands = demands.group_numbers(values["islands"], "islands")
     check(
         len(lead) == 2 and sorted(c for chains in islands for c in chains) == list(range(lead[0])),
         "islands",
         "each chain once",
     )
-    shapes = {b.name: (*lead, *(sizes[dim] for dim in DIMS[b.name])) for b in spec.blocks}
+    shapes = {b.name: (*lead, *(spec.sizes[dim] for dim in b.row.axes)) for b in spec.blocks}
     parameters = Parameters(**{name: _numbers(arrays, name, s) for name, s in shapes.items()})
     check((parameters.sigma > 0).all(), "sigma", "positive numbers")
     weight, elpd = (

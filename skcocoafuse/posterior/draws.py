@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import evenly
-from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.model.spec import ModelSpec
 
 
 @dataclass(frozen=True)

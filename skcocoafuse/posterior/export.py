@@ -10,9 +10,9 @@ from skcocoafuse._version import __version__
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.mixtures import mixture_of
+from skcocoafuse.model.parameters import CONTRAST, Parameters
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
 from skcocoafuse.model.pymc_model import free_variables, variable_dims, variable_name
-from skcocoafuse.model.spec import DIMS, Parameters
 from skcocoafuse.posterior.draws import Posterior
 
 _MAX_NUMBERS = 2**26  # in a group with a number for every draw and row: half a gigabyte
@@ -133,7 +133,7 @@ def _coords(posterior: Posterior, parts: dict[str, DesignPart]) -> dict[str, Any
 def _original(problem: Problem, original: Parameters) -> Variables:
     """Parameters that the model has, in original units."""
     blocks = [block for block in problem.spec.blocks if block.size]
-    return {b.name: ((*_DRAWS, *DIMS[b.name]), getattr(original, b.name)) for b in blocks}
+    return {b.name: ((*_DRAWS, *b.row.axes), getattr(original, b.name)) for b in blocks}
 
 
 def _standardized(posterior: Posterior) -> Variables:
@@ -145,8 +145,8 @@ def _standardized(posterior: Posterior) -> Variables:
         variable_name(b): ((*_DRAWS, *variable_dims(b)), free[variable_name(b)]) for b in blocks
     }
     for b in blocks:
-        if b.kind == "contrast":
-            variables[b.name] = ((*_DRAWS, *DIMS[b.name]), getattr(parameters, b.name))
+        if b.constraint == CONTRAST:
+            variables[b.name] = ((*_DRAWS, *b.row.axes), getattr(parameters, b.name))
     return variables
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from skcocoafuse._monte_carlo import smooth_importance_weights
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks
 from skcocoafuse.predictive.mixture import cdf as probability_below

@@ -15,7 +15,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import squareform
 
-from skcocoafuse.model.spec import Parameters
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.posterior.elpd import Difference, LooResult, difference
 
 _DRAWS_PER_NUMBER = 10  # of a covariance matrix

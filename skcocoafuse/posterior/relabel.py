@@ -13,8 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import unfused_mixture
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.spec import Parameters
 
 N_ANCHORS = 100
 _MAX_ROUNDS = 20

@@ -17,8 +17,9 @@ from scipy import special
 from skcocoafuse._monte_carlo import ess, smooth_importance_weights, trusted_pareto_k
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import beta_of, mixture_of
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
-from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.draws import Posterior
 
 STANDARD = ("mean", "sd", "behavior", "log density")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skcocoafuse._monte_carlo import ess, rhat
-from skcocoafuse.model.spec import Parameters
+from skcocoafuse.model.parameters import COEF, INTERCEPT, PARAMETERS, PARTS, Parameters
 
 
 class _Row(NamedTuple):
@@ -34,11 +34,7 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
     """
     import pandas as pd
 
-    rows = [
-        *_expert_rows(parameters, names["expert"], share),
-        *_gate_rows(parameters, names["gate"]),
-        *_behavior_rows(parameters, names["behavior"]),
-    ]
+    rows = list(_rows(parameters, names, share))
     draws = np.stack([row.draws for row in rows], axis=-1)
     tails = [0.5 * (1 - coverage), 0.5 * (1 + coverage)]
     lower, upper = np.quantile(draws, tails, axis=(0, 1))
@@ -56,35 +52,23 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
     )
 
 
-def _expert_rows(p: Parameters, names: list[str], share) -> Iterator[_Row]:
-    for k in range(p.sigma.shape[-1]):
-        who = f"expert {k}"
-        explains = f"the line that explains {share[k]:.0%} of the rows: its value at inputs of 0"
-        yield _Row(f"{who}: intercept", p.expert_intercept[..., k], explains)
-        for j, name in enumerate(names):
-            meaning = f"slope of that line: change of the target per unit of {name}"
-            yield _Row(f"{who}: {name}", p.expert_coef[..., k, j], meaning)
-        meaning = "standard deviation of the noise around that line"
-        yield _Row(f"{who}: sigma", p.sigma[..., k], meaning)
-
-
-def _gate_rows(p: Parameters, names: list[str]) -> Iterator[_Row]:
-    for k in range(p.sigma.shape[-1]):
-        who = f"gate {k}"
-        meaning = f"log of expert {k}'s weight beside the typical expert's, at inputs of 0"
-        yield _Row(f"{who}: intercept", p.gate_intercept[..., k], meaning)
-        for j, name in enumerate(names):
-            meaning = f"change of that log weight per unit of {name}"
-            yield _Row(f"{who}: {name}", p.gate_coef[..., k, j], meaning)
-
-
-def _behavior_rows(p: Parameters, names: list[str]) -> Iterator[_Row]:
-    if p.behavior_intercept is None:
-        return
-    meaning = (
-        "log odds that experts are alternatives (mixed), not averaged (blended), at inputs of 0"
-    )
-    yield _Row("behavior: intercept", p.behavior_intercept, meaning)
-    for j, name in enumerate(names):
-        meaning = f"change of these log odds per unit of {name}"
-        yield _Row(f"behavior: {name}", p.behavior_coef[..., j], meaning)
+def _rows(parameters: Parameters, names: dict[str, list[str]], share) -> Iterator[_Row]:
+    """Of all parameters, part by part, those of an expert together."""
+    there = {n: row for n, row in PARAMETERS.items() if getattr(parameters, n) is not None}
+    for part in PARTS:
+        own = {name: row for name, row in there.items() if row.part == part}
+        each_expert = any(row.of_experts for row in own.values())
+        for k in range(len(share)) if each_expert else [None]:
+            who = part if k is None else f"{part} {k}"
+            facts = {} if k is None else {"k": k, "share": share[k]}
+            for name, row in own.items():
+                draws = getattr(parameters, name)
+                if row.of_experts:
+                    draws = draws[:, :, k]
+                if row.role == COEF:
+                    for j, column in enumerate(names[part]):
+                        words = row.words.format(column=column, **facts)
+                        yield _Row(f"{who}: {column}", draws[..., j], words)
+                else:
+                    label = row.role if row.role == INTERCEPT else name
+                    yield _Row(f"{who}: {label}", draws, row.words.format(**facts))

@@ -9,8 +9,9 @@ from joblib import effective_n_jobs
 
 from skcocoafuse._threads import in_threads
 from skcocoafuse.model.mixtures import mixture_of
+from skcocoafuse.model.parameters import PARTS, Parameters
 from skcocoafuse.model.problem import row_blocks
-from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.model.spec import ModelSpec
 
 MAX_MEMORY = 256 * 2**20  # bytes
 _ROWS = 1024  # at most, in blocks that numpy works on
@@ -70,7 +71,11 @@ class MixtureBlocks:
         self.bytes_per_row = 8 * _ARRAYS * n_draws * n_experts
         h, u = parameters.behavior_intercept, parameters.behavior_coef
         arrays = (
-            *parameters._replace(sigma=parameters.sigma**2)[:5],
+            parameters.expert_intercept,
+            parameters.expert_coef,
+            parameters.sigma**2,
+            parameters.gate_intercept,
+            parameters.gate_coef,
             np.zeros(n_draws) if h is None else h,
             np.zeros((n_draws, 0)) if u is None else u,
         )
@@ -161,4 +166,4 @@ def _one_block(designs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
     """Designs of at most ROWS rows, as compiled loops take them."""
     from skcocoafuse.model._affine import in_blocks
 
-    return tuple(in_blocks(designs[part])[0] for part in ("expert", "gate", "behavior"))
+    return tuple(in_blocks(designs[part])[0] for part in PARTS)

@@ -8,7 +8,8 @@ from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability, seed_from
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import random_targets
-from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.model.parameters import Parameters
+from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.predictive import mixture, modality
 from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks, VarianceParts
 from skcocoafuse.predictive.bridges import to_skpro
@@ -20,9 +21,8 @@ class PredictiveDistribution:
 
     The density is the average over posterior draws of
     :math:`\sum_i a_i N(y; m_i, v_i)`, nothing is sampled or fitted again. Words are
-    scipy's; every method works on all rows at once, in blocks of bounded memory.
-
-    Objects come from ``predict_dist``, cannot be changed, and are sliced by row (``dist[:10]``).
+    scipy's; every method works on all rows at once, in blocks of bounded memory. Objects come from
+    ``predict_dist``, cannot be changed, and are sliced by row (``dist[:10]``).
 
     Parameters
     ----------

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import BLOCK_NUMBERS, row_blocks
-from skcocoafuse.model.spec import Parameters
 
 
 def local_slopes(

@@ -11,6 +11,7 @@ import pytest
 from skcocoafuse import Prior, _vector_math
 from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model._affine import ROWS
+from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.pymc_model import build_pymc_model, variable_name
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
 
@@ -36,7 +37,7 @@ def pymc_point(problem, theta):
         part = theta[start : start + block.size].reshape(block.shape)
         start += block.size
         if block.size:
-            suffix = "_log__" if block.kind == "positive" else ""
+            suffix = "_log__" if block.constraint == POSITIVE else ""
             point[variable_name(block) + suffix] = part
     return point
 

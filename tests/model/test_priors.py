@@ -3,10 +3,9 @@ import pytest
 from scipy import integrate, special, stats
 
 from skcocoafuse import Prior
+from skcocoafuse.model.parameters import DEFAULT_PRIORS, complete_priors
 from skcocoafuse.model.priors import (
-    DEFAULT_PRIORS,
     FAMILIES,
-    complete_priors,
     sample_sum_to_zero,
     sum_to_zero_basis,
 )

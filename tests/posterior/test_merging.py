@@ -6,7 +6,7 @@ from scipy import stats
 
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
-from skcocoafuse.model.spec import Parameters
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.posterior.merging import groups_of, in_order_of, told_apart
 from tests.problems import BEHAVIORS, make_problem
 

@@ -1,0 +1,252 @@
+"""The parameters of the models: a row for each, and what derives from the rows.
+
+The order of the rows is that of the unconstrained vector, of the arguments of compiled code, of
+arrays in files and of tables.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skcocoafuse.model.priors import FAMILIES, POSITIVE, REAL, Prior
+
+CONTRAST = "contrast"  # over experts: what all experts have in common does not count
+INTERCEPT, COEF, SD = "intercept", "coef", "sd"  # roles
+EXPERT, GATE, BEHAVIOR = "expert", "gate", "behavior"
+#: Parts of the model that have inputs of their own.
+PARTS = (EXPERT, GATE, BEHAVIOR)
+
+
+class Parameter(NamedTuple):
+    """What there is to know of one parameter.
+
+    Parameters
+    ----------
+    part : str
+        Of the model, one of ``PARTS``.
+    role : {"intercept", "coef", "sd"}
+        Of the linear predictor of its part, or the standard deviation around it.
+    axes : tuple of str
+        Names of its axes after the draw axes.
+    constraint : {"real", "positive", "contrast"}
+        The vector of unconstrained parameters holds the values, their logarithms, or their
+        coordinates in the sum-to-zero basis along the first axis.
+    prior : Prior
+        Where the user gives none, on the standardised scale.
+    words : str
+        What it means, with ``{k}`` for the expert, ``{share}`` for the part of the rows that this
+        one explains, and ``{column}``.
+    may_be_flat : bool
+        Whether the posterior is proper with a flat prior.
+    """
+
+    part: str
+    role: str
+    axes: tuple[str, ...]
+    constraint: str
+    prior: Prior
+    words: str
+    may_be_flat: bool = False
+
+    @property
+    def of_experts(self) -> bool:
+        """Whether each expert has one of its own."""
+        return "expert" in self.axes
+
+    @property
+    def support(self) -> str:
+        """Of the prior: ``"positive"`` or ``"real"``."""
+        return POSITIVE if self.constraint == POSITIVE else REAL
+
+
+#: All parameters, by name.
+PARAMETERS: dict[str, Parameter] = {
+    "expert_intercept": Parameter(
+        EXPERT,
+        INTERCEPT,
+        ("expert",),
+        REAL,
+        Prior("laplace"),
+        "the line that explains {share:.0%} of the rows: its value at inputs of 0",
+    ),
+    "expert_coef": Parameter(
+        EXPERT,
+        COEF,
+        ("expert", "expert_feature"),
+        REAL,
+        Prior("laplace"),
+        "slope of that line: change of the target per unit of {column}",
+    ),
+    "sigma": Parameter(
+        EXPERT,
+        SD,
+        ("expert",),
+        POSITIVE,
+        Prior("lognormal", scale=1.0, loc=-1.0),
+        "standard deviation of the noise around that line",
+    ),
+    "gate_intercept": Parameter(
+        GATE,
+        INTERCEPT,
+        ("expert",),
+        CONTRAST,
+        Prior("laplace"),
+        "log of expert {k}'s weight beside the typical expert's, at inputs of 0",
+    ),
+    "gate_coef": Parameter(
+        GATE,
+        COEF,
+        ("expert", "gate_feature"),
+        CONTRAST,
+        Prior("laplace"),
+        "change of that log weight per unit of {column}",
+    ),
+    "behavior_intercept": Parameter(
+        BEHAVIOR,
+        INTERCEPT,
+        (),
+        REAL,
+        Prior("laplace"),
+        "log odds that experts are alternatives (mixed), not averaged (blended), at inputs of 0",
+        may_be_flat=True,
+    ),
+    "behavior_coef": Parameter(
+        BEHAVIOR,
+        COEF,
+        ("behavior_feature",),
+        REAL,
+        Prior("laplace"),
+        "change of these log odds per unit of {column}",
+    ),
+}
+
+#: Priors used where the ``priors`` argument is silent (standardised scale).
+DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.items()}
+
+
+class Parameters(NamedTuple):
+    """Named parameters, with any number of leading axes for draws.
+
+    Shapes after the draw axes, for M experts: ``expert_intercept`` (M,), ``expert_coef``
+    (M, n_expert_features), ``sigma`` (M,), ``gate_intercept`` (M,), ``gate_coef``
+    (M, n_gate_features), ``behavior_intercept`` (), ``behavior_coef``
+    (n_behavior_features,). The last two are None where the behavior is fixed.
+    """
+
+    # numpy arrays, or PyTensor variables while a PyMC model is built
+    expert_intercept: Any
+    expert_coef: Any
+    sigma: Any
+    gate_intercept: Any
+    gate_coef: Any
+    behavior_intercept: Any = None
+    behavior_coef: Any = None
+
+    def map(self, function) -> "Parameters":
+        """Apply ``function`` to every array that is there."""
+        return Parameters(*(None if array is None else function(array) for array in self))
+
+    def flatten_draws(self) -> "Parameters":
+        """Join the leading axes (chains, draws) into one, chains after one another."""
+        return self.map(lambda a: a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]))
+
+    def permute_experts(self, order) -> "Parameters":
+        """Reorder the experts; ``order`` has the draw axes and then (M,)."""
+        order = np.asarray(order)
+        moved = {}
+        for name, row in PARAMETERS.items():
+            if row.of_experts:
+                along = -len(row.axes)
+                index = order[(..., *[None] * (len(row.axes) - 1))]
+                moved[name] = np.take_along_axis(getattr(self, name), index, axis=along)
+        return self._replace(**moved)
+
+
+def parameter_names(behavior: float | None) -> tuple[str, ...]:
+    """Names of the parameters of a model whose behavior is learned (None) or fixed."""
+    return tuple(n for n, row in PARAMETERS.items() if behavior is None or row.part != BEHAVIOR)
+
+
+def line_of(part: str) -> tuple[str, str]:
+    """Names of the intercept and the coefficients of a part's linear predictor."""
+    role = {row.role: name for name, row in PARAMETERS.items() if row.part == part}
+    return role[INTERCEPT], role[COEF]
+
+
+# -- priors --------------------------------------------------------------------------------
+
+
+def complete_priors(
+    priors: Mapping[str, Prior] | None,
+    parameters: Collection[str] = DEFAULT_PRIORS,
+    model: str = "The model",
+) -> dict[str, Prior]:
+    """Check the user's priors and fill in the defaults.
+
+    Parameters
+    ----------
+    priors : mapping of str to Prior, or None
+    parameters : collection of str
+        Names of the parameters that the model has; all names there are by default.
+    model : str
+        Its name, for messages.
+
+    Returns
+    -------
+    dict of str to Prior
+        One for each name in ``PARAMETERS``, in their order.
+
+    Raises
+    ------
+    TypeError
+        If ``priors`` is no mapping of names to :class:`Prior`.
+    ValueError
+        If a name is unknown or that of a parameter which the model does not have, or if a family
+        does not fit its parameter.
+    """
+    if priors is None:
+        return dict(DEFAULT_PRIORS)
+    if not isinstance(priors, Mapping):
+        raise TypeError(
+            f"priors must be a dict from parameter name to Prior, or None; got {priors!r}."
+        )
+    for name, prior in priors.items():
+        if name not in PARAMETERS:
+            raise ValueError(
+                f"Unknown parameter {name!r} in priors; known names: {sorted(parameters)}."
+            )
+        if name not in parameters:
+            raise ValueError(
+                f"{model} has no parameter {name!r}, so priors cannot have it; its parameters: "
+                f"{sorted(parameters)}. Leave it out, or use CoCoAFusERegressor, which has all."
+            )
+        if not isinstance(prior, Prior):
+            raise TypeError(
+                f"priors[{name!r}] must be a Prior, for example Prior('laplace', scale=0.5); "
+                f"got {prior!r}."
+            )
+        _check_fit(name, prior)
+    return {**DEFAULT_PRIORS, **priors}
+
+
+def _check_fit(name: str, prior: Prior) -> None:
+    """Raise a ValueError if a prior does not fit its parameter."""
+    row = PARAMETERS[name]
+    if prior.support != row.support:
+        fitting = [f for f, known in FAMILIES.items() if known.support == row.support]
+        raise ValueError(
+            f"priors[{name!r}] must be of a family on {row.support} numbers, one of "
+            f"{[f for f in fitting if f != 'flat' or row.may_be_flat]}; got {prior.family!r}."
+        )
+    if prior.family == "flat" and not row.may_be_flat:
+        can = [each for each, other in PARAMETERS.items() if other.may_be_flat]
+        raise ValueError(
+            f"priors[{name!r}] cannot be flat: only {', '.join(can)} can, the posterior of "
+            "others would be improper or unscaled. Take a wide one, Prior('laplace', scale=10.0)."
+        )
+    if row.constraint == CONTRAST and prior.loc != 0:
+        raise ValueError(
+            f"priors[{name!r}] must have loc=0, so that experts stay exchangeable; "
+            f"got loc={prior.loc!r}."
+        )
