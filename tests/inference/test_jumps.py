@@ -204,8 +204,8 @@ def test_an_interrupt_ends_jumps(monkeypatch):
     work, ended = jumps._work, []
 
     def endless(here, there, offset, z, step_size, rng):
-        signal.raise_signal(signal.SIGINT)  # of the main thread, whoever raises it
         try:
+            signal.raise_signal(signal.SIGINT)  # of the main thread, whoever raises it
             while True:
                 work(here, there, offset, z, step_size, rng)
         finally:
