@@ -33,4 +33,4 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"skcocoafuse {release}"
 html_show_sourcelink = False
 html_theme_options = {"show_prev_next": False, "show_toc_level": 2}
-html_sidebars = {"getting_started": [], "user_guide": [], "whats_new": []}
+html_sidebars = {"getting_started": [], "whats_new": []}

@@ -22,7 +22,7 @@ _HEATS = (0.2, 1.0)  # powers of the likelihood, in turn
 _MAX_ROUNDS = 4
 _COMPARABLE = 3.0  # log mass below the greatest of a mode that still gets chains
 # 255 steps. On the diabetes data with 3 and 4 experts depth 10 (at target_accept 0.95) took 2.5
-# to 3.4 times as long as depth 8 (at 0.9) and mixed no better; see benchmarks/README.md.
+# to 3.4 times as long as depth 8 (at 0.9) and mixed no better; see benchmarks/LOG.md.
 _DEPTH = 8
 
 

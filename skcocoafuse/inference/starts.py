@@ -34,7 +34,7 @@ _RIDGE = 0.1
 _BEHAVIORS = (4.0, 0.0, -4.0)  # logits of beta to start around
 _LEAST_CURVATURE = 0.1
 # Draws of a posterior lie about half a unit of log density per parameter below its mode: 0.6 to
-# 1.1 after a twentieth of the rows changed (benchmarks/README.md), thousands on other data.
+# 1.1 after a twentieth of the rows changed, thousands on other data.
 _MAX_FALL = 2.0
 
 
