@@ -65,7 +65,7 @@ def launches_of(runs):
     return [chains.Launch(run.kernel, run.coordinates, len(run.z)) for run in runs]
 
 
-def test_chains_go_on_from_their_last_draws(monkeypatch):
+def test_chains_go_on_from_their_last_draws():
     """Kept are some of both parts, in their order, and the same ones for the same seed."""
     settings = dataclasses.replace(QUICK, draws=120, tune=100)
     kernel, runs = shifted_runs([0.0, 0.2], n_draws=120)
