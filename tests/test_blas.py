@@ -18,8 +18,8 @@ def test_the_limit_is_given_back(two_threads):
     with one_thread_of_blas():
         assert blas_threads() == [1] * len(two_threads)
     assert blas_threads() == two_threads
-    with pytest.raises(KeyError), one_thread_of_blas():
-        raise KeyError
+    with pytest.raises(KeyError, match="on purpose"), one_thread_of_blas():
+        raise KeyError("on purpose")
     assert blas_threads() == two_threads
 
 

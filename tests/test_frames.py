@@ -259,8 +259,9 @@ def test_numbers_among_objects_are_numbers_as_before():
     plain = MoERegressor(expert_features=spline, **FAST).fit(X.to_numpy(), Y)
     objects = MoERegressor(expert_features=spline, **FAST).fit(X.to_numpy(dtype=object), Y)
     np.testing.assert_array_equal(objects.predict(X.to_numpy()), plain.predict(X.to_numpy()))
-    for design in objects._designs.values():
-        assert design.inputs is None or design.inputs.values.dtype == np.float64
+    kept = {part: design.inputs for part, design in objects._designs.items()}
+    assert kept["expert"].values.dtype == np.float64
+    assert kept["gate"] is kept["behavior"] is None
 
 
 @pytest.mark.parametrize("library", ["pyarrow", "polars"])

@@ -18,8 +18,8 @@ def test_log_lines_are_held_back_until_the_last_of_two_leaves():
     assert logger.level == logging.ERROR
     second.__exit__(None, None, None)
     assert logger.level == before
-    with pytest.raises(KeyError), quiet(True):
-        raise KeyError
+    with pytest.raises(KeyError, match="on purpose"), quiet(True):
+        raise KeyError("on purpose")
     assert logger.level == before
     with quiet(False):
         assert logger.level == before

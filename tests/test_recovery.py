@@ -107,7 +107,7 @@ def test_permuting_columns_permutes_coefficients(regressor, switch):
     for model in (one, other):
         values = draws(model)
         scale = values.std(axis=(0, 1)) / np.sqrt(ess(values))
-        errors.append((scale * np.repeat(1.0, scale.size)).reshape(2, 3))
+        errors.append(scale.reshape(2, 3))
     scale = model._target.scale / X.std(axis=0)
     tolerance = 5.0 * np.hypot(errors[0][:, order], errors[1]) * scale[order]
     assert (np.abs(one.expert_coef_[:, order] - other.expert_coef_) < tolerance).all()
@@ -140,7 +140,7 @@ def test_one_expert_is_bayesian_linear_regression(regressor):
 
 def test_attributes_are_in_original_units(map_fit, transition):
     """The published coefficients reproduce gate, experts and behavior by hand."""
-    X = 2.0 + 0.0 * transition[2][:7] + transition[2][:7]
+    X = 2.0 + transition[2][:7]
     lines = map_fit.expert_intercept_ + X @ map_fit.expert_coef_.T
     np.testing.assert_allclose(map_fit.predict_experts(X), lines)
     logits = map_fit.gate_intercept_ + X @ map_fit.gate_coef_.T

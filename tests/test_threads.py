@@ -78,10 +78,10 @@ def test_parts_of_parts_end_with_the_whole():
     def fails(k):
         if k == 0:
             begun.wait(60)
-            raise KeyError
+            raise KeyError("on purpose")
         outer(k)
 
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="on purpose"):
         in_threads(fails, range(2), 2)
 
 
@@ -100,17 +100,17 @@ def test_work_that_never_asks_ends_as_well():
     def fails(k):
         if k == 0:
             assert begun.wait(60)
-            raise KeyError
+            raise KeyError("on purpose")
         busy(k)
 
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="on purpose"):
         in_threads(fails, range(2), 2)
     assert ended == [1]
 
 
 def test_a_task_in_the_callers_thread_raises_what_it_raised():
-    with pytest.raises(KeyError), Work() as work:
-        work.task({}.__getitem__)(0)
+    with pytest.raises(KeyError, match="on purpose"), Work() as work:
+        work.task({}.__getitem__)("on purpose")
     for _ in range(1000):
         pass  # nothing comes after
 
@@ -132,11 +132,11 @@ def test_work_of_joblibs_threads_ends_too():
                 task(begun) for _ in range(2)
             )
             assert begun.wait(60)
-            raise KeyError(running)
+            raise KeyError("on purpose", running)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # joblib's, that nobody took the results
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError, match="on purpose"):
             interrupted()
     assert not work.running
 

@@ -102,7 +102,7 @@ def decode(value):
 
     Raises
     ------
-    ValueError, TypeError, OverflowError
+    ValueError, TypeError, KeyError, OverflowError
         If the value is not one that :func:`encode` makes.
     """
     if isinstance(value, list):

@@ -341,7 +341,7 @@ TRICKS = (external, virtual, external_link, soft_link, sparse, varying)
 
 
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: trick.__name__)
-def test_what_hdf5_is_told_of_other_places_is_refused(trick, files, fits, tmp_path):
+def test_what_hdf5_is_told_of_other_places_is_refused(trick, files, tmp_path):
     """The digest says that the file was changed. Made right again, nothing of it is followed."""
     path = tmp_path / "told.nc"
     path.write_bytes(files["laplace"].read_bytes())

@@ -8,7 +8,7 @@ from scipy import stats
 
 from skcocoafuse import CoCoAFusERegressor
 from skcocoafuse.datasets import make_transition
-from skcocoafuse.inference import Settings, agreement, chains, evidence, get_engine, starts
+from skcocoafuse.inference import Settings, agreement, chains, evidence, get_engine, jumps, starts
 from skcocoafuse.inference.engine import Stopwatch
 from skcocoafuse.inference.kernel import Kernel
 from tests.problems import make_problem
@@ -29,21 +29,100 @@ def shifted_runs(shifts, n_draws=200):
     return kernel, runs
 
 
+class Scripted:
+    """In the place of the sampler: answers in their order, the last one for ever, and questions."""
+
+    def __init__(self, monkeypatch, *answers):
+        self.answers, self.asked = answers, []
+        monkeypatch.setattr(agreement, "run_chains", self)
+
+    def __call__(self, launches, settings, rng):
+        answer = self.answers[min(len(self.asked), len(self.answers) - 1)]
+        self.asked.append((launches, settings))
+        return answer(launches, settings, rng) if callable(answer) else answer
+
+
+@pytest.fixture
+def as_they_are(monkeypatch):
+    """Neither jumps nor moves: the modes of chains are too far apart, and of like mass."""
+
+    def declined(kernel, theta, islands, *_):
+        where = np.indices(theta.shape[:2])
+        return *where, np.zeros(len(islands))
+
+    monkeypatch.setattr(jumps, "change_places", declined)
+    monkeypatch.setattr(evidence, "log_evidence", lambda *_: np.zeros(4))
+
+
+def logp_of(kernel, coordinates, z):
+    """What nutpie says of draws: their density in the coordinates, up to the kernel's constant."""
+    log_posterior = kernel.log_posterior(coordinates.to_theta(z))
+    return log_posterior - kernel.constant + coordinates.log_bending(z)
+
+
+def launches_of(runs):
+    return [chains.Launch(run.kernel, run.coordinates, len(run.z)) for run in runs]
+
+
+def agreed(runs, settings, n_steps=np.nan):
+    """What comes of chains that begin as the runs do."""
+    rng = np.random.default_rng(0)
+    return agreement.sample(launches_of(runs), n_steps, settings, rng, Stopwatch())
+
+
+def kept(parts):
+    """Draws of every chain in several parts, thinned to as many as one part has."""
+    every = len(parts)
+    together = [
+        runs[0].coordinates.to_theta(np.concatenate([run.z[0] for run in runs])[every - 1 :: every])
+        for runs in zip(*parts, strict=True)
+    ]
+    return np.stack(together)
+
+
+SAME, SLOW, SLOWER = [0.07, 0.07, 0.07], [0.0, 0.12, 0.06], [0.0, 0.16, 0.08]
+LATE, APART = [0.0, (-4.0, 2.0)], [-2.0, 2.0]
+
+
 @pytest.mark.parametrize(
-    ("shifts", "expected"),
+    ("parts", "thinning"),
     [
-        ([0.0, 0.0, 0.0], False),  # converged
-        ([0.0, 0.2, 0.1], True),  # near, and not the same
-        ([-1.0, -1.0, 1.0, 1.0], False),  # modes of their own, each explored
-        ([0.0, (-2.0, 2.0)], True),  # still on its way
+        ([SAME], 1),  # agree at once
+        ([APART], 1),  # settled apart: for jumps
+        ([[-1.0, -1.0, 1.0, 1.0]], 1),  # in pairs
+        ([SLOW, SAME], 2),  # agree with twice the draws
+        ([SLOWER, SAME, SAME], 3),  # with three times as many
+        ([SLOWER, SLOWER, SLOWER, SLOWER], 4),  # never, but none is apart
+        ([LATE, APART], 1),  # one arrived late: its way there is dropped
+        ([LATE, LATE, APART, APART], 2),  # later still
     ],
 )
-def test_chains_go_on_where_that_can_help(shifts, expected):
-    def goes_on(n_draws):
-        return agreement._should_go_on(agreement._joined(*shifted_runs(shifts, n_draws)))
+@pytest.mark.usefixtures("as_they_are")
+def test_chains_go_on_for_as_many_draws_as_at_first(monkeypatch, parts, thinning):
+    """From the last draw of each, until they agree or sit in modes of their own."""
+    parts = [shifted_runs(shifts)[1] for shifts in parts]
+    sampler = Scripted(monkeypatch, *parts)
+    settings = dataclasses.replace(QUICK, draws=200)
+    draws, info = agreed(parts[0], settings)
+    assert len(sampler.asked) == len(parts)
+    assert info == {"target_accept": 0.9, "thinning": thinning, "n_moved": 0}
+    for before, (launches, asked) in zip(parts, sampler.asked[1:], strict=False):
+        assert asked == settings
+        for launch, run in zip(launches, before, strict=True):
+            assert launch.chains == 1
+            np.testing.assert_array_equal(launch.begins, run.z[0, -1:])
+    np.testing.assert_array_equal(draws.theta, kept(parts[-thinning:]))
+    assert {name: values.shape for name, values in draws.statistics.items()} == {
+        "diverging": draws.theta.shape[:2]
+    }
 
-    assert goes_on(200) is expected
-    assert not goes_on(50)
+
+def test_chains_too_short_to_tell_do_not_go_on(monkeypatch):
+    runs = shifted_runs(LATE, n_draws=50)[1]
+    sampler = Scripted(monkeypatch, runs)
+    draws, info = agreed(runs, dataclasses.replace(QUICK, draws=50))
+    assert len(sampler.asked) == info["thinning"] == 1
+    assert draws.islands == []
 
 
 def stood_still(run):
@@ -51,35 +130,58 @@ def stood_still(run):
     return dataclasses.replace(run, z=np.repeat(run.z[:, :1], run.z.shape[1], axis=1))
 
 
-def test_a_chain_that_stood_still_is_moved_to_one_that_did_not():
-    kernel, runs = shifted_runs([0.0, 0.1, 0.0])
-    runs[0] = stood_still(runs[0])
-    moved = agreement._moves(kernel, runs, QUICK, np.random.default_rng(0))
-    assert list(moved) == [0]
-    assert moved[0] in (1, 2)
-    none = [stood_still(run) for run in runs]
-    assert agreement._moves(kernel, none, QUICK, np.random.default_rng(0)) == {}
+def moves_in(sampler):
+    """Which call moved which chains: those that begin at any of the draws of another."""
+    found = {}
+    for number, (launches, _) in enumerate(sampler.asked[1:], start=1):
+        moved = [k for k, launch in enumerate(launches) if len(launch.begins) > 1]
+        if moved:
+            found[number] = moved
+    return found
 
 
-def launches_of(runs):
-    return [chains.Launch(run.kernel, run.coordinates, len(run.z)) for run in runs]
+def test_a_chain_that_stood_still_is_moved_to_one_that_did_not(monkeypatch):
+    begun = shifted_runs([0.0, 0.1, 0.0])[1]
+    begun[0] = stood_still(begun[0])
+    good = shifted_runs(SAME)[1]
+
+    def answer(launches, *_):
+        return good if len(launches[0].begins) > 1 else begun
+
+    sampler = Scripted(monkeypatch, begun, answer)
+    draws, info = agreed(begun, dataclasses.replace(QUICK, draws=200))
+    assert info["n_moved"] == 1
+    ((number, moved),) = moves_in(sampler).items()
+    assert moved == [0]
+    begins = sampler.asked[number][0][0].begins
+    assert any(np.array_equal(begins, run.z[0]) for run in begun[1:])
+    np.testing.assert_array_equal(draws.theta, kept([good]))
 
 
-def test_chains_go_on_from_their_last_draws(monkeypatch):
-    """Kept are some of both parts, in their order, and the same ones for the same seed."""
+def test_where_all_chains_stood_still_there_is_nowhere_to_move_to(monkeypatch):
+    begun = [stood_still(run) for run in shifted_runs([0.0, 0.1, 0.0])[1]]
+    sampler = Scripted(monkeypatch, begun)
+    _, info = agreed(begun, dataclasses.replace(QUICK, draws=200))
+    assert info["n_moved"] == 0
+    assert moves_in(sampler) == {}
+
+
+@pytest.mark.usefixtures("as_they_are")
+def test_real_chains_go_on_alike_for_the_same_seed(monkeypatch):
+    """And the log posterior that they report is that of the draws that are kept."""
+    kernel, begun = shifted_runs([0.0, 0.2], n_draws=120)
+    begun = [dataclasses.replace(run, z=3.0 * run.z) for run in begun]  # about as wide as theirs
+    for run in begun:
+        run.statistics["logp"] = logp_of(run.kernel, run.coordinates, run.z)
     settings = dataclasses.replace(QUICK, draws=120, tune=100)
-    kernel, runs = shifted_runs([0.0, 0.2], n_draws=120)
-    later, again = (agreement._go_on(runs, {}, settings, np.random.default_rng(3)) for _ in "ab")
-    assert [run.z.shape for run in later] == [(1, 120, kernel.n_parameters)] * 2
-    for before, more, repeated in zip(runs, later, again, strict=True):
-        np.testing.assert_array_equal(more.z, repeated.z)
-        joined = before.followed_by(more).thinned(3)
-        np.testing.assert_array_equal(joined.z[:, :40], before.z[:, 2::3])
-        np.testing.assert_array_equal(joined.z[:, 40:], more.z[:, 2::3])
-        assert joined.statistics["diverging"].shape == (1, 80)
-    draws = agreement._joined(kernel, later)
-    np.testing.assert_allclose(draws.log_posterior, kernel.log_posterior(draws.theta))
-    assert "logp" not in draws.statistics
+    run_chains = chains.run_chains
+    Scripted(monkeypatch, begun, run_chains)
+    first, info = agreed(begun, settings)
+    Scripted(monkeypatch, begun, run_chains)
+    again, _ = agreed(begun, settings)
+    assert info["thinning"] > 1
+    np.testing.assert_array_equal(first.theta, again.theta)
+    np.testing.assert_allclose(first.log_posterior, kernel.log_posterior(first.theta))
 
 
 @pytest.mark.parametrize(
@@ -101,24 +203,17 @@ def test_chains_that_diverge_go_on_in_shorter_steps(monkeypatch, diverging, n_st
         run.statistics["n_steps"] = np.full((1, 200), n_steps)
     begun[1].statistics["diverging"][0, :diverging] = True
     later = shifted_runs([0.1, 0.1])[1]
-    seen = []
-
-    def answer(launches, settings, rng):
-        seen.append((launches, settings))
-        return begun if len(seen) == 1 else later
-
-    monkeypatch.setattr(agreement, "run_chains", answer)
+    sampler = Scripted(monkeypatch, begun, later)
     settings = dataclasses.replace(QUICK, draws=200, options={"maxdepth": 8})
-    launches, rng = launches_of(begun), np.random.default_rng(0)
-    chains_, found = agreement._without_divergences(launches, 21.0, settings, rng)
-    assert found == dataclasses.replace(settings, target_accept=pytest.approx(expected))
-    assert [s for _, s in seen] == [settings, found][: len(seen)]
+    draws, info = agreed(begun, settings, n_steps=21.0)
+    assert info["target_accept"] == pytest.approx(expected)
+    shorter = dataclasses.replace(settings, target_accept=pytest.approx(expected))
     again = expected != settings.target_accept
-    assert len(seen) == 1 + again
-    for chain, run, first in zip(chains_, later if again else begun, begun, strict=True):
-        np.testing.assert_array_equal(chain.z, run.z)
-        if again:
-            (launch,) = [q for q in seen[1][0] if (q.begins == first.z[0, -1:]).all()]
+    assert [asked for _, asked in sampler.asked] == [settings, shorter][: 1 + again]
+    np.testing.assert_array_equal(draws.theta, kept([later if again else begun]))
+    if again:
+        for launch, run in zip(sampler.asked[1][0], begun, strict=True):
+            np.testing.assert_array_equal(launch.begins, run.z[0, -1:])
             assert launch.chains == 1
 
 
@@ -127,14 +222,13 @@ def test_short_trajectories_are_in_shorter_steps_from_the_beginning(monkeypatch,
     """Pilot chains tell how long they are; steps become shorter once, whatever diverges then."""
     begun = shifted_runs([0.0, 0.0])[1]
     begun[0].statistics["diverging"][0, :diverging] = True
-    seen = []
-    monkeypatch.setattr(agreement, "run_chains", lambda *args: seen.append(args) or begun)
+    sampler = Scripted(monkeypatch, begun)
     settings = dataclasses.replace(QUICK, draws=200, options={"maxdepth": 8})
-    launches, rng = launches_of(begun), np.random.default_rng(0)
-    chains_, found = agreement._without_divergences(launches, 20.0, settings, rng)
-    ((_, used, _),) = seen
-    assert used == found == dataclasses.replace(settings, target_accept=pytest.approx(0.98))
-    np.testing.assert_array_equal(chains_[1].z, begun[1].z)
+    draws, info = agreed(begun, settings, n_steps=20.0)
+    ((_, asked),) = sampler.asked
+    assert asked == dataclasses.replace(settings, target_accept=pytest.approx(0.98))
+    assert info["target_accept"] == asked.target_accept
+    np.testing.assert_array_equal(draws.theta, kept([begun]))
 
 
 @pytest.mark.filterwarnings("ignore::skcocoafuse.exceptions.DivergenceWarning")
@@ -144,71 +238,37 @@ def test_a_bent_ridge_is_sampled_in_shorter_steps(monkeypatch):
     model = CoCoAFusERegressor(2, target_accept=0.8, random_state=0)
     X, y = make_transition(random_state=7)
     found = model.fit(X, y).diagnostics_
-    monkeypatch.setattr(agreement, "_CAREFULLY", ())
+    run_chains = chains.run_chains
+
+    def as_asked_for(launches, settings, rng):
+        return run_chains(launches, dataclasses.replace(settings, target_accept=0.8), rng)
+
+    Scripted(monkeypatch, as_asked_for)
     before = model.fit(X, y).diagnostics_
-    assert before["target_accept"] == 0.8
     assert found["target_accept"] == pytest.approx(0.96)
     assert found["n_divergences"] < before["n_divergences"] / 2
     assert found["mean_n_steps"] > before["mean_n_steps"]
 
 
-SLOW, SLOWER, SAME = [0.0, 0.12, 0.06], [0.0, 0.16, 0.08], [0.07, 0.07, 0.07]
-
-
-LATE, APART = [0.0, (-4.0, 2.0)], [-2.0, 2.0]
-
-
-@pytest.mark.parametrize(
-    ("parts", "thinning"),
-    [
-        ([SAME], 1),  # agree at once
-        ([APART], 1),  # settled apart: for jumps
-        ([SLOW, SAME], 2),  # agree with twice the draws
-        ([SLOWER, SAME, SAME], 3),  # with three times as many
-        ([SLOWER, SLOWER, SLOWER, SLOWER], 4),  # never, but none is apart
-        ([LATE, APART], 1),  # one arrived late: its way there is dropped
-        ([LATE, LATE, APART, APART], 2),  # later still
-    ],
-)
-def test_chains_go_on_for_as_many_draws_as_at_first(monkeypatch, parts, thinning):
-    n_draws, lengths = 200, []
-    kernel, _ = shifted_runs(SAME, n_draws)
-    parts = [shifted_runs(shifts, n_draws)[1] for shifts in parts]
-    answers = iter(parts[1:])
-
-    def answer(launches, settings, rng):
-        lengths.append(settings.draws)
-        return next(answers)
-
-    monkeypatch.setattr(agreement, "run_chains", answer)
-    settings = dataclasses.replace(QUICK, draws=n_draws)
-    rng = np.random.default_rng(0)
-    last, draws, found = agreement._until_settled(kernel, parts[0], settings, rng)
-    assert lengths == [n_draws] * (len(parts) - 1)
-    np.testing.assert_array_equal(last[1].z, parts[-1][1].z)
-    assert found == thinning
-    for chain, first in enumerate(parts[0]):
-        z = np.concatenate([part[chain].z[0] for part in parts[-thinning:]])
-        expected = first.coordinates.to_theta(z[thinning - 1 :: thinning])
-        np.testing.assert_array_equal(draws.theta[chain], expected)
-
-
-@pytest.mark.parametrize(("islands", "thinning"), [([], 4), ([[0, 1]], 4), ([[0], [1]], 2)])
-def test_a_fit_that_went_on_says_so(monkeypatch, islands, thinning):
-    """All draws are kept, or the later half of them where a chain is apart."""
+def test_a_fit_that_went_on_says_so(monkeypatch):
+    """The engine, whose chains never quite agree: of four parts one draw in four is kept."""
     problem = make_problem(2, n=60)
-    settings = dataclasses.replace(QUICK, draws=100, tune=100)
-    monkeypatch.setattr(agreement, "_MAX_MOVES", 0)
-    monkeypatch.setattr(agreement, "_should_go_on", lambda *_: True)
+    settings = dataclasses.replace(QUICK, draws=200, tune=100, chains=3)
 
-    def judged(problem, draws):
-        return dataclasses.replace(draws, islands=islands)
+    def slow(launches, *_):
+        kernel, coordinates = launches[0].kernel, launches[0].coordinates
+        z = np.concatenate([run.z for run in shifted_runs(SLOWER)[1]])
+        statistics = {
+            "logp": logp_of(kernel, coordinates, z),
+            "diverging": np.zeros((3, 200), bool),
+        }
+        whole = chains.Run(kernel, coordinates, z, statistics)
+        return [whole] if len(launches) == 1 else [whole.chain(k) for k in range(3)]
 
-    monkeypatch.setattr(agreement, "_judged", judged)
-    monkeypatch.setattr(agreement.jumps, "settled", lambda *_: False)
+    sampler = Scripted(monkeypatch, slow)
     result = get_engine("nuts")(problem, settings)
-    assert result.info["thinning"] == thinning
-    assert result.theta.shape[:2] == (settings.chains, 100)
+    assert len(sampler.asked) == result.info["thinning"] == 4
+    assert result.theta.shape[:2] == (3, 200)
     expected = Kernel(problem).log_posterior(result.theta)
     np.testing.assert_allclose(result.log_posterior, expected, rtol=1e-10)
 
@@ -269,31 +329,27 @@ def test_a_clear_difference_is_beyond_doubt():
 
 def test_chains_move_to_where_the_mass_is(monkeypatch):
     """A chain in a corner that holds nothing begins anew at a draw of the one that holds all."""
-    kernel, runs = shifted_runs([0.0, 6.0, 0.0], n_draws=400)
-    moved = agreement._moves(kernel, runs, QUICK, np.random.default_rng(0))
-    assert list(moved) == [1]
-    assert moved[1] in (0, 2)
-    seen = []
-    monkeypatch.setattr(agreement, "run_chains", lambda launches, *_: seen.extend(launches))
-    agreement._go_on(runs, moved, QUICK, np.random.default_rng(0))
-    np.testing.assert_array_equal(seen[0].begins, runs[0].z[0, -1:])
-    np.testing.assert_array_equal(seen[1].begins, runs[moved[1]].z[0])
+    _, begun = shifted_runs([0.0, 6.0, 0.0], n_draws=400)
+    _, later = shifted_runs(SAME, n_draws=400)
+    sampler = Scripted(monkeypatch, begun, later)
+    monkeypatch.setattr(jumps, "connected", lambda _: False)
+    draws, info = agreed(begun, dataclasses.replace(QUICK, draws=400))
+    assert info["n_moved"] == 1
+    assert moves_in(sampler) == {1: [1]}
+    first, second, third = (launch.begins for launch in sampler.asked[1][0])
+    np.testing.assert_array_equal(first, begun[0].z[0, -1:])
+    np.testing.assert_array_equal(third, begun[2].z[0, -1:])
+    assert any(np.array_equal(second, begun[k].z[0]) for k in (0, 2))
+    np.testing.assert_array_equal(draws.theta, kept([later]))  # none from before
 
 
 def test_a_fit_whose_chain_had_to_move_agrees_in_the_end(monkeypatch):
     """A chain is held in a corner until it moves; draws from before are not kept."""
     kernel, stuck = shifted_runs([0.0, 6.0], n_draws=200)
     settings = dataclasses.replace(QUICK, draws=200, tune=100)
-    run_chains, calls = agreement.run_chains, []
-
-    def held(launches, settings, rng):
-        calls.append(launches)
-        return stuck if len(calls) == 1 else run_chains(launches, settings, rng)
-
-    monkeypatch.setattr(agreement, "run_chains", held)
-    monkeypatch.setattr(agreement.jumps, "connected", lambda _: False)
-    rng = np.random.default_rng(0)
-    draws, info = agreement.sample(launches_of(stuck), np.nan, settings, rng, Stopwatch())
+    Scripted(monkeypatch, stuck, chains.run_chains)
+    monkeypatch.setattr(jumps, "connected", lambda _: False)
+    draws, info = agreed(stuck, settings)
     assert info["n_moved"] == 1
     assert draws.theta.shape == (2, 200, kernel.n_parameters)
     theta = kernel.plain.from_theta(draws.theta)
@@ -305,16 +361,20 @@ def test_a_fit_whose_chain_had_to_move_agrees_in_the_end(monkeypatch):
 def test_chains_that_agree_in_pairs_are_left_to_it(monkeypatch):
     """R-hat of all is above its limit, but there is no other place to move to."""
     settings = dataclasses.replace(QUICK, draws=200, tune=100)
-    slow = [0.0, 0.2, 0.1]
-    answers = iter([shifted_runs(slow)[1] for _ in range(4)])
-    monkeypatch.setattr(agreement, "run_chains", lambda *_: next(answers))
-    _, begun = shifted_runs(slow)
-    rng = np.random.default_rng(0)
-    draws, info = agreement.sample(launches_of(begun), np.nan, settings, rng, Stopwatch())
+    _, begun = shifted_runs([0.0, 0.2, 0.1])
+    sampler = Scripted(monkeypatch, begun)
+    draws, info = agreed(begun, settings)
+    assert len(sampler.asked) == 4
     assert draws.islands == [[0, 1, 2]]
     assert info == {"target_accept": settings.target_accept, "thinning": 4, "n_moved": 0}
 
 
-def test_chains_of_like_mass_stay_where_they_are():
-    kernel, runs = shifted_runs([0.0, 0.0, 0.1], n_draws=400)
-    assert agreement._moves(kernel, runs, QUICK, np.random.default_rng(0)) == {}
+def test_chains_of_like_mass_stay_where_they_are(monkeypatch):
+    """On either side of a mode, equally far."""
+    _, begun = shifted_runs([-0.5, -0.5, 0.5, 0.5], n_draws=400)
+    sampler = Scripted(monkeypatch, begun)
+    monkeypatch.setattr(jumps, "connected", lambda _: False)
+    draws, info = agreed(begun, dataclasses.replace(QUICK, draws=400))
+    assert draws.islands == [[0, 1], [2, 3]]
+    assert info["n_moved"] == 0
+    assert len(sampler.asked) == 1

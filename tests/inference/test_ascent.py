@@ -28,7 +28,8 @@ def test_the_end_is_a_maximum(kernel, density):
     point, value = ascent.climb(density, start, TO_THE_TOP)
     at_point, gradient = density(point)
     assert value == at_point
-    assert np.abs(gradient).max() <= 1e-5 or value - density(start)[0] > 0
+    assert np.abs(gradient).max() <= 1e-4
+    assert value > density(start)[0]
     width = 1e-4
     steps = width * np.random.default_rng(1).normal(size=(50, kernel.n_parameters))
     around, _ = density.at_many(point + steps)

@@ -107,7 +107,7 @@ def test_a_fit_keeps_to_its_cores(watch, monkeypatch, cores):
 
 @pytest.mark.usefixtures("ctrl_c_raises")
 @pytest.mark.parametrize("cores", [1, 2, 4])
-def test_an_interrupt_ends_every_chain(watch, modes, monkeypatch, cores):
+def test_an_interrupt_ends_every_chain(watch, modes, cores):
     """Those under way are cancelled, and those that wait for a core never begin."""
     in_use, active = watch
     long = dataclasses.replace(QUICK, cores=cores, draws=10_000_000)

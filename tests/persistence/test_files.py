@@ -226,7 +226,7 @@ def test_xarray_and_arviz_read_it(model, path):
         assert file.attrs["estimator"] == type(model).__name__
 
 
-def test_others_see_what_load_reads(model, path):
+def test_others_see_what_load_reads(path):
     contents = unpack(read_file(path), path)
     arrays = arrays_in(contents)
     with h5py.File(path) as file:

@@ -81,7 +81,7 @@ def test_keeps_and_selects_rows(ours):
     number = ours.iat[2, 0]
     assert number.mean() == pytest.approx(full.iat[2, 0])
     assert number.cdf(number.ppf(0.3)) == pytest.approx(0.3)
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="index 1 is out of bounds"):
         ours.iat[2, 1]
 
 
