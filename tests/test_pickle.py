@@ -28,7 +28,7 @@ SKOPS_TYPES = [
     "skcocoafuse.model.problem.Problem",
     "skcocoafuse.model.spec.Block",
     "skcocoafuse.model.spec.ModelSpec",
-    "skcocoafuse.model.spec.Parameters",
+    "skcocoafuse.model.parameters.Parameters",
     "skcocoafuse.posterior.draws.Posterior",
 ]
 
