@@ -9,6 +9,7 @@ import pytest
 
 from skcocoafuse.inference import Settings, agreement, chains, get_engine, nuts, starts
 from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.posterior.islands import MIN_DRAWS
 from tests.problems import make_problem
 
 QUICK = Settings(draws=20, tune=30, chains=4, target_accept=0.8, cores=1, seed=3)
@@ -83,24 +84,28 @@ def test_launches_share_the_cores(watch, modes, n_chains):
 def test_a_fit_keeps_to_its_cores(watch, monkeypatch, cores):
     """In pilots at several modes, in chains that share modes, and where chains go on."""
     in_use, active = watch
-    launches = []
-    run_chains = chains.run_chains
+    pilots, launches = [], []
 
-    def counted(several, settings, rng):
+    def pilot(several, settings, rng):
+        pilots.append(len(several))
+        return chains.run_chains(several, settings, rng)
+
+    def drifting(several, settings, rng):
         launches.append(len(several))
-        return run_chains(several, settings, rng)
+        runs = chains.run_chains(several, settings, rng)
+        if len(launches) > 1:
+            return runs
+        way = np.linspace(-4.0, 4.0, settings.draws)[:, None]
+        return [dataclasses.replace(run, z=run.z + way) for run in runs]
 
-    monkeypatch.setattr(nuts, "run_chains", counted)
-    monkeypatch.setattr(agreement, "run_chains", counted)
+    monkeypatch.setattr(nuts, "run_chains", pilot)
+    monkeypatch.setattr(agreement, "run_chains", drifting)
     monkeypatch.setattr(nuts, "_COMPARABLE", np.inf)
-    monkeypatch.setattr(agreement, "_MAX_PARTS", 2)
-    monkeypatch.setattr(agreement, "_MAX_MOVES", 0)
-    monkeypatch.setattr(agreement, "_should_go_on", lambda *_: True)
-    settings = dataclasses.replace(QUICK, cores=cores)
+    settings = dataclasses.replace(QUICK, cores=cores, draws=MIN_DRAWS)
     get_engine("nuts")(make_problem(3, n=60), settings)
-    assert launches[0] == 4  # pilots
-    assert launches[-1] == 4  # a launch for each chain that goes on
-    assert 1 < launches[-2] < 4
+    assert pilots[0] == 4
+    assert 1 < launches[0] < 4
+    assert set(launches[1:]) == {4}  # a launch for each chain that goes on
     assert max(in_use) == cores
     assert active == []
 

@@ -7,11 +7,12 @@ import warnings
 import numpy as np
 import pytest
 
-from skcocoafuse.inference import agreement, get_engine, jumps
+from skcocoafuse.inference import agreement, chains, evidence, get_engine, jumps
 from skcocoafuse.inference.coordinates import Coordinates
-from skcocoafuse.inference.engine import EngineResult, Settings
+from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.kernel import Kernel
-from skcocoafuse.posterior.islands import MAX_RHAT
+from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.islands import MAX_RHAT, find_islands, invariants
 from tests.problems import make_problem
 
 SETTINGS = Settings(draws=150, tune=150, chains=4, target_accept=0.9, cores=2, seed=0)
@@ -132,15 +133,34 @@ def two_modes(problem, result):
     return EngineResult(theta, log_posterior, {}, {}, {})
 
 
-def judged(problem, result):
-    draws = agreement.Draws(result.theta, result.log_posterior, {})
-    return agreement._judged(problem, draws)
+def settled(problem, result):
+    parameters = problem.spec.unpack(result.theta)
+    quantities = invariants(problem, Posterior(problem.spec, parameters, result.log_posterior, {}))
+    return jumps.settled(quantities, find_islands(quantities), MAX_RHAT)
+
+
+@pytest.fixture
+def sample_from(monkeypatch):
+    """What becomes of chains whose draws are those of a result, and are of like mass."""
+
+    def sample_from(problem, result):
+        kernel = Kernel(problem)
+        z = kernel.plain.from_theta(result.theta)
+        logp = result.log_posterior - kernel.constant + kernel.plain.log_bending(z)
+        statistics = {"logp": logp, "diverging": np.zeros(logp.shape, dtype=bool)}
+        whole = chains.Run(kernel, kernel.plain, z, statistics)
+        monkeypatch.setattr(agreement, "run_chains", lambda *_: [whole])
+        monkeypatch.setattr(evidence, "log_evidence", lambda *_: np.zeros(4))
+        launches = [chains.Launch(kernel, kernel.plain, len(z))]
+        rng = np.random.default_rng(0)
+        return agreement.sample(launches, np.nan, SETTINGS, rng, Stopwatch())
+
+    return sample_from
 
 
 def test_chains_of_one_mode_are_left_alone(run):
     problem, result = run
-    draws = judged(problem, result)
-    assert not jumps.settled(draws.quantities, draws.islands, MAX_RHAT)
+    assert not settled(problem, result)
     assert "jumps_accepted" not in result.info
 
 
@@ -160,28 +180,28 @@ def test_frozen_chains_are_not_settled():
     assert not jumps.settled(quantities, [[0, 1], [2], [3]], 1.05)
 
 
-def test_jumps_are_made_between_settled_islands_only(run, monkeypatch):
+def test_jumps_that_are_accepted_often_enough_are_kept(run, monkeypatch, sample_from):
     problem, result = run
     kernel, apart = Kernel(problem), two_modes(problem, result)
-    draws = judged(problem, apart)
-    assert jumps.settled(draws.quantities, draws.islands, MAX_RHAT)
+    assert settled(problem, apart)
     source = np.arange(4)[::-1, None] * np.ones(150, dtype=int)
     draw = np.tile(np.arange(150), (4, 1))
     for accepted, changed in (([0.5, 0.3], True), ([0.01, 0.9], True), ([0.01, 0.05], False)):
         answer = (source, draw, np.array(accepted))
         monkeypatch.setattr(jumps, "change_places", lambda *_, answer=answer: answer)
-        found, info = agreement._with_jumps(kernel, draws, SETTINGS, np.random.default_rng(0))
+        found, info = sample_from(problem, apart)
         assert ("jumps_accepted" in info) is changed
         assert bool(found.islands) is not changed
         expected = apart.log_posterior[::-1] if changed else apart.log_posterior
-        np.testing.assert_array_equal(found.log_posterior, expected)
+        np.testing.assert_allclose(found.log_posterior, expected)
         np.testing.assert_allclose(found.log_posterior, kernel.log_posterior(found.theta))
 
 
 @pytest.mark.parametrize(("agree", "expected"), [(True, [24]), (False, [24, 96])])
-def test_more_jumps_are_tried_where_few_leave_chains_apart(run, monkeypatch, agree, expected):
+def test_more_jumps_are_tried_where_few_leave_chains_apart(
+    run, monkeypatch, sample_from, agree, expected
+):
     problem, result = run
-    draws = judged(problem, two_modes(problem, result))
     chain = np.tile(np.arange(4), (150, 1)).T
     if agree:
         chain = np.random.default_rng(0).permuted(chain, axis=0)
@@ -192,8 +212,9 @@ def test_more_jumps_are_tried_where_few_leave_chains_apart(run, monkeypatch, agr
         return chain, draw, np.array([0.2, 0.2])
 
     monkeypatch.setattr(jumps, "change_places", answer)
-    agreement._with_jumps(Kernel(problem), draws, SETTINGS, np.random.default_rng(0))
+    _, info = sample_from(problem, two_modes(problem, result))
     assert seen == expected
+    assert info["jumps_accepted"] == pytest.approx(0.2)
 
 
 @pytest.mark.usefixtures("ctrl_c_raises")
