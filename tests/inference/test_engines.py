@@ -39,9 +39,9 @@ from skcocoafuse.inference import (
 )
 from skcocoafuse.inference import chains as nutpie_chains
 from skcocoafuse.inference.kernel import Kernel
-from skcocoafuse.model.priors import complete_priors
+from skcocoafuse.model.parameters import Parameters, complete_priors
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.spec import ModelSpec, Parameters
+from skcocoafuse.model.spec import ModelSpec
 from tests.conftest import fit_quietly
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
 
