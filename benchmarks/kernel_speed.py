@@ -14,13 +14,13 @@ import time
 import numpy as np
 from numba import njit
 
-from skcocoafuse import _vector_math
-from skcocoafuse.inference.kernel import Kernel
-from skcocoafuse.model._affine import OPTIONS
+from skcocoafuse.compiled import vector_math
+from skcocoafuse.compiled.affine import OPTIONS
+from skcocoafuse.compiled.log_posterior import Kernel
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
 
-_exp, _log = _vector_math.exp, _vector_math.log
+_exp, _log = vector_math.exp, vector_math.log
 _SIZE = 1024
 
 

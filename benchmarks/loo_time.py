@@ -13,7 +13,7 @@ import numpy as np
 
 from skcocoafuse import CoCoAFusERegressor
 from skcocoafuse.datasets import make_switch_and_transition
-from skcocoafuse.posterior import elpd
+from skcocoafuse.evaluation import elpd
 
 if __name__ == "__main__":
     n_rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000

@@ -64,10 +64,10 @@ def effective(problem, theta) -> dict[str, float]:
     """ESS and R-hat of the log posterior and of the predictive mean at 10 rows."""
     import numpy as np
 
-    from skcocoafuse._monte_carlo import ess, rhat
-    from skcocoafuse.inference.kernel import Kernel
+    from skcocoafuse.compiled.log_posterior import Kernel
     from skcocoafuse.model import forward
     from skcocoafuse.model.mixtures import mixture_of
+    from skcocoafuse.posterior.monte_carlo import ess, rhat
 
     log_posterior = Kernel(problem).log_posterior(theta)
     anchors = problem.anchors(10).designs

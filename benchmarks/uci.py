@@ -42,7 +42,7 @@ def load(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
 def run_ours(method, n_experts, split, random_state) -> dict:
     """Fit CoCoAFusE and score it, each chain alone as well."""
     from skcocoafuse import CoCoAFusERegressor
-    from skcocoafuse.posterior.loo import log_density_left_out
+    from skcocoafuse.evaluation.loo import log_density_left_out
     from skcocoafuse.predictive import PredictiveDistribution
 
     X, X_test, y, y_test = split

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_diabetes
 
-from skcocoafuse import CoCoAFusERegressor, diagnostics
+from skcocoafuse import CoCoAFusERegressor
+from skcocoafuse.evaluation import diagnostics
 
 _SHARE = 0.05  # of the rows that change
 

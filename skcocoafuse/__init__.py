@@ -1,26 +1,27 @@
 """Bayesian experts regressors for scikit-learn, with predictive distributions one can use."""
 
-from skcocoafuse._loading import load
-from skcocoafuse._regressors import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse._version import __version__
-from skcocoafuse.checks import PriorSensitivity, prior_sensitivity
+from skcocoafuse.estimators.experts import BoERegressor, CoCoAFusERegressor, MoERegressor
+from skcocoafuse.estimators.loading import load
+from skcocoafuse.estimators.selector import NExpertsSelector
+from skcocoafuse.evaluation.comparison import Comparison, compare, loo
+from skcocoafuse.evaluation.elpd import LooResult
+from skcocoafuse.evaluation.n_experts import select_n_experts
+from skcocoafuse.evaluation.out_of_fold import cross_val_predict_dist
+from skcocoafuse.evaluation.prior_checks import PriorSensitivity, prior_sensitivity
+from skcocoafuse.evaluation.selection import NExpertsSelection
+from skcocoafuse.evaluation.surplus_experts import MergeResult
 from skcocoafuse.model.priors import Prior
-from skcocoafuse.model_selection import (
-    Comparison,
-    NExpertsSelection,
-    NExpertsSelector,
-    compare,
-    cross_val_predict_dist,
-    loo,
-    select_n_experts,
-)
-from skcocoafuse.posterior.elpd import LooResult
-from skcocoafuse.posterior.merging import MergeResult
-from skcocoafuse.prediction import log_prob, predict_dist, predict_interval, predict_quantiles
 from skcocoafuse.predictive import (
     JoinedDistribution,
     PredictiveDistribution,
     TransformedDistribution,
+)
+from skcocoafuse.predictive.prediction import (
+    log_prob,
+    predict_dist,
+    predict_interval,
+    predict_quantiles,
 )
 
 __all__ = [

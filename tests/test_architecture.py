@@ -14,38 +14,24 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # Imports go downward only: a file may import its own layer's folder and lower layers.
 LAYERS = [
-    {"__init__", "_loading", "_regressors"},
-    {"_base", "checks", "metrics", "model_selection", "plotting"},
-    {"_inspection"},
-    {"_fitted", "prediction"},
+    {"__init__", "metrics"},
+    {"estimators"},
+    {"evaluation", "plotting"},
     {"inference", "persistence"},
-    {"posterior", "diagnostics"},
+    {"posterior"},
     {"predictive", "datasets"},
+    {"compiled"},
     {"model"},
-    {
-        "_validation",
-        "_arviz",
-        "_blas",
-        "_code_cache",
-        "_hints",
-        "_jit",
-        "_process",
-        "_threads",
-        "_wrappers",
-        "_monte_carlo",
-        "_vector_math",
-        "_version",
-        "exceptions",
-    },
+    {"_validation", "_arviz", "_blas", "_hints", "_process", "_threads", "_version", "exceptions"},
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib", "rich"}
 HEAVY |= {"h5py", "h5netcdf"}
 HEAVY |= {"skpro"}  # an extra
 MAY_IMPORT_AT_THE_TOP = {  # files that are themselves imported inside functions
-    "_code_cache.py": {"numba"},
-    "_jit.py": {"numba"},
-    "inference/kernel.py": {"numba"},
+    "compiled/code_cache.py": {"numba"},
+    "compiled/jit.py": {"numba"},
+    "compiled/log_posterior.py": {"numba"},
     "predictive/skpro_distribution.py": {"skpro", "pandas"},
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.model_selection import GridSearchCV
 from skcocoafuse import MoERegressor, NExpertsSelector, cross_val_predict_dist, select_n_experts
 from skcocoafuse.datasets import make_transition
-from skcocoafuse.posterior.elpd import LooResult
+from skcocoafuse.evaluation.elpd import LooResult
 
 warnings.simplefilter("ignore")
 signal.signal(signal.SIGINT, signal.default_int_handler)

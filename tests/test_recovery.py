@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor
-from skcocoafuse._monte_carlo import ess
 from skcocoafuse.datasets import make_bimodal, make_switch_and_transition
 from skcocoafuse.metrics import interval_coverage, interval_length
+from skcocoafuse.posterior.monte_carlo import ess
 from tests.conftest import REGRESSORS, fit_quietly
 
 

@@ -15,7 +15,7 @@ from skcocoafuse.inference.engine import Engine, EngineResult, EngineRow, Settin
 #: All that is known of an engine by its name.
 ENGINES = {
     "nuts": EngineRow(
-        module="skcocoafuse.inference.nuts",
+        module="skcocoafuse.inference.nuts.sampler",
         samples_posterior=True,
         options=("maxdepth",),
         words="samples a compiled kernel of the model with nutpie",
@@ -42,7 +42,7 @@ ENGINES = {
         several_threads=False,
     ),
     "map": EngineRow(
-        module="skcocoafuse.inference.maximum",
+        module="skcocoafuse.inference.map_estimate",
         samples_posterior=False,
         options=(),
         words="takes the best mode as the only draw, which is fast and ignores parameter "

@@ -4,11 +4,11 @@ import numpy as np
 from scipy import stats
 
 from skcocoafuse._threads import raise_if_cancelled
-from skcocoafuse.diagnostics import MAX_PARETO_K
-from skcocoafuse.inference import starts
+from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.evaluation.diagnostics import MAX_PARETO_K
+from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample, uncorrected
-from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.pymc_sampler import model_alone, unconstrained
 from skcocoafuse.model.problem import Problem
@@ -36,7 +36,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
     watch = Stopwatch()
-    mode = starts.begin(kernel, settings, rng)[0]
+    mode = mode_search.begin(kernel, settings, rng)[0]
     watch.lap("optimisation")
     n_kept = settings.chains * settings.draws
     n_steps = settings.options.get("n", 20_000)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcocoafuse._monte_carlo import smooth_importance_weights
+from skcocoafuse.posterior.monte_carlo import smooth_importance_weights
 
 
 def resample(

@@ -3,15 +3,15 @@
 import numpy as np
 from scipy import stats
 
-from skcocoafuse._monte_carlo import log_shares
-from skcocoafuse.diagnostics import MAX_PARETO_K
-from skcocoafuse.inference import starts
-from skcocoafuse.inference.coordinates import Coordinates
+from skcocoafuse.compiled.coordinates import Coordinates
+from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.evaluation.diagnostics import MAX_PARETO_K
+from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample
-from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.posterior.monte_carlo import log_shares
 
 _MAX_NORMALS = 8
 _POOL = 4  # proposals per kept draw, where weights are worth it
@@ -34,7 +34,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
     watch = Stopwatch()
-    modes = starts.begin(kernel, settings, rng)
+    modes = mode_search.begin(kernel, settings, rng)
     modes = sorted(modes, key=lambda mode: -mode.log_mass)[:_MAX_NORMALS]
     watch.lap("optimisation")
     normals = [mode.normal for mode in modes]

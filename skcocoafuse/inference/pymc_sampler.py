@@ -9,9 +9,9 @@ import numpy as np
 
 from skcocoafuse._process import process_wide
 from skcocoafuse._threads import raise_if_cancelled
-from skcocoafuse.inference import starts
+from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
-from skcocoafuse.inference.kernel import Kernel
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.problem import Problem
@@ -33,7 +33,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng = np.random.default_rng(settings.seed)
     watch = Stopwatch()
     kernel = Kernel(problem)
-    mode = starts.begin(kernel, settings, rng)[0]
+    mode = mode_search.begin(kernel, settings, rng)[0]
     watch.lap("optimisation")
     arguments: dict[str, Any] = {
         "draws": settings.draws,

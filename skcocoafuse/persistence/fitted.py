@@ -279,7 +279,7 @@ def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
 
 
 def _diagnostics(values, posterior: Posterior) -> dict[str, Any]:
-    """Those that :mod:`skcocoafuse.diagnostics` makes and looks at; an engine may add others."""
+    """Those that ``evaluation.diagnostics`` makes and looks at; an engine may add others."""
     check(isinstance(values, dict), "diagnostics", "names and values")
     for name in _FIGURES:
         demands.number(values[name], f"diagnostics.{name}")

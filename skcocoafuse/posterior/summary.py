@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skcocoafuse._monte_carlo import ess, rhat
 from skcocoafuse.model.parameters import COEF, INTERCEPT, PARAMETERS, PARTS, Parameters
+from skcocoafuse.posterior.monte_carlo import ess, rhat
 
 
 class _Row(NamedTuple):

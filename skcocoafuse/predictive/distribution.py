@@ -11,8 +11,8 @@ from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.predictive import mixture, modality
-from skcocoafuse.predictive.blocks import MAX_MEMORY, MixtureBlocks, VarianceParts
 from skcocoafuse.predictive.bridges import to_skpro
+from skcocoafuse.predictive.chunks import MAX_MEMORY, MixtureBlocks, VarianceParts
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
 
 

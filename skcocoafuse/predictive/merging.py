@@ -17,12 +17,12 @@ Components = tuple[np.ndarray, np.ndarray, np.ndarray]  # weights, means, sds of
 
 def merged(weight, mean, sd, width: float = _WIDTH) -> Components:
     """Weight, mean and sd of one mixture (components,) with near copies made one."""
-    from skcocoafuse.predictive import _merged
+    from skcocoafuse.compiled import merged_sums
 
     if len(mean) < _MANY or not width:
         return weight, mean, sd
     cells = np.empty((3, int(_WORTH * len(mean))))
-    n = _merged.merge(weight, mean, sd, width, cells)
+    n = merged_sums.merge(weight, mean, sd, width, cells)
     if n < 0:
         return weight, mean, sd
     return cells[0, :n], cells[1, :n], cells[2, :n]
@@ -53,18 +53,18 @@ class MergedMixtures:
 
     def log_density(self, row: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Log density of the rows at the points."""
-        from skcocoafuse.predictive import _merged
+        from skcocoafuse.compiled import merged_sums
 
         out = np.empty(len(x))
-        _merged.log_density_at(*self._mixtures, row, x, out)
+        merged_sums.log_density_at(*self._mixtures, row, x, out)
         return out
 
     def below(self, row: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Probability of the rows below the points."""
-        from skcocoafuse.predictive import _merged
+        from skcocoafuse.compiled import merged_sums
 
         out = np.empty(len(x))
-        _merged.below_at(*self._mixtures, self._before, row, x, out)
+        merged_sums.below_at(*self._mixtures, self._before, row, x, out)
         return out
 
     def panels(self, row: int) -> np.ndarray:
@@ -102,11 +102,11 @@ def panel_edges(weight, mean, sd, low: float, high: float) -> np.ndarray:
 
 
 def _walk(weight, mean, sd, step: float) -> np.ndarray:
-    from skcocoafuse.predictive import _merged
+    from skcocoafuse.compiled import merged_sums
 
     out = np.empty(_NODES)
     while True:
-        n = _merged.nodes(weight, mean, sd, _LEAST_WEIGHT, step, _REACH, out)
+        n = merged_sums.nodes(weight, mean, sd, _LEAST_WEIGHT, step, _REACH, out)
         if n <= len(out):
             return out[:n]
         out = np.empty(n)

@@ -24,11 +24,11 @@ _SPREAD_TOLERANCE = 1e-10  # between a panel and its halves, relative to all
 
 def _at_points(name, weight, mean, sd, x, *arguments) -> np.ndarray:
     """A compiled sum at all points; NaN where a point is NaN."""
-    from skcocoafuse.predictive import _sums
+    from skcocoafuse.compiled import mixture_sums
 
     out = np.empty(x.shape)
     weight, mean, sd, x = (np.ascontiguousarray(a) for a in (weight, mean, sd, x))
-    getattr(_sums, name)(weight, mean, sd, x, *arguments, out)
+    getattr(mixture_sums, name)(weight, mean, sd, x, *arguments, out)
     out[np.isnan(x)] = np.nan
     return out
 
@@ -43,10 +43,10 @@ def log_density_of_draws(weight, mean, sd, y):
 
     Components are (rows, experts, draws), and weights sum to one over the experts of a draw.
     """
-    from skcocoafuse.predictive import _sums
+    from skcocoafuse.compiled import mixture_sums
 
     out = np.empty((mean.shape[0], mean.shape[2]))
-    _sums.log_density_of_draws(weight, mean, sd, np.ascontiguousarray(y), out)
+    mixture_sums.log_density_of_draws(weight, mean, sd, np.ascontiguousarray(y), out)
     return out
 
 
@@ -94,17 +94,17 @@ def spread(weight, mean, sd) -> np.ndarray:
     costs some 1e-8 of the result. Few are summed over pairs, in closed form. Many are integrated by
     Gauss's rule on panels around every component, halved where needed, with tails in closed form.
     """
-    from skcocoafuse.predictive import _sums
+    from skcocoafuse.compiled import mixture_sums
 
     out = np.empty(len(mean))
     for row, components in enumerate(zip(weight, mean, sd, strict=True)):
         w, m, s = _few(*components)
         if len(w) <= _PAIRS:
-            out[row] = 2.0 * _sums.over_pairs(w, m, s)
+            out[row] = 2.0 * mixture_sums.over_pairs(w, m, s)
         else:
             low, high = ppf(w[None], m[None], s[None], _OUTERMOST)[0]
             knots = panel_edges(w, m, s, low, high)
-            out[row] = _sums.spread(w, m, s, knots, *_GAUSS, _SPREAD_TOLERANCE)
+            out[row] = mixture_sums.spread(w, m, s, knots, *_GAUSS, _SPREAD_TOLERANCE)
     return out
 
 

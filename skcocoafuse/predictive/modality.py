@@ -94,10 +94,10 @@ def multimodal_share(weight, mean, sd) -> np.ndarray:
     whose means are within two of its smallest standard deviations has one mode; of the others the
     slope is looked at between their means, where all modes are.
     """
-    from skcocoafuse.predictive import _merged
+    from skcocoafuse.compiled import merged_sums
 
     out = np.empty(len(mean))
-    _merged.multimodal_share(weight, mean, sd, _STEP, _REACH, out)
+    merged_sums.multimodal_share(weight, mean, sd, _STEP, _REACH, out)
     return out
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability
 from skcocoafuse.predictive import level_sets, modality
-from skcocoafuse.predictive.blocks import VarianceParts
 from skcocoafuse.predictive.bridges import to_skpro
+from skcocoafuse.predictive.chunks import VarianceParts
 from skcocoafuse.predictive.distribution import PredictiveDistribution
 from skcocoafuse.predictive.merging import MergedMixtures
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob

@@ -17,8 +17,8 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
-from skcocoafuse._monte_carlo import ess, rhat
-from skcocoafuse.diagnostics import converged
+from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.evaluation.diagnostics import converged
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,
@@ -31,17 +31,17 @@ from skcocoafuse.inference import (
     get_engine,
     importance,
     laplace,
-    nuts,
+    mode_search,
     progress,
     pymc_sampler,
     samples_posterior,
-    starts,
 )
-from skcocoafuse.inference import chains as nutpie_chains
-from skcocoafuse.inference.kernel import Kernel
+from skcocoafuse.inference.nuts import backend as nutpie_chains
+from skcocoafuse.inference.nuts import sampler
 from skcocoafuse.model.parameters import Parameters, complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.posterior.monte_carlo import ess, rhat
 from tests.conftest import fit_quietly
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
 
@@ -86,7 +86,7 @@ def test_engines_begin_at_earlier_draws(run, monkeypatch):
     """No engine searches again where draws of its own tell where to begin."""
     name, problem, result, _ = run
     earlier = result.theta.reshape(-1, problem.spec.n_parameters)
-    monkeypatch.setattr(starts, "find_modes", None)
+    monkeypatch.setattr(mode_search, "find_modes", None)
     warm = get_engine(name)(problem, dataclasses.replace(QUICK, earlier=earlier))
     assert warm.theta.shape[-1] == problem.spec.n_parameters
     np.testing.assert_allclose(warm.log_posterior, Kernel(problem).log_posterior(warm.theta))
@@ -188,16 +188,16 @@ def test_falls_back_to_pymc_if_nutpie_changes(monkeypatch):
     monkeypatch.setattr(nutpie_chains, "_nutpie_model", changed)
     monkeypatch.setattr(pymc_sampler, "sample", lambda problem, settings: marker)
     with pytest.warns(KernelFallbackWarning, match="missing 1 required argument.*PyMC model"):
-        assert nuts.sample(make_problem(2, n=40), QUICK) is marker
+        assert sampler.sample(make_problem(2, n=40), QUICK) is marker
 
 
 def test_faults_of_our_own_are_not_taken_for_changes_of_nutpie(monkeypatch):
     def faulty(*arguments):
         raise TypeError("a fault of this package")
 
-    monkeypatch.setattr(nuts, "_share_chains", faulty)
+    monkeypatch.setattr(sampler, "_share_chains", faulty)
     with pytest.raises(TypeError, match="a fault of this package"):
-        nuts.sample(make_problem(2, n=40), QUICK)
+        sampler.sample(make_problem(2, n=40), QUICK)
 
 
 def test_the_fallback_warning_points_at_the_users_line(monkeypatch, transition):
@@ -259,7 +259,7 @@ def test_a_panic_of_nutpie_is_an_error_that_says_what_to_do(monkeypatch, capfd):
 
     monkeypatch.setattr(nutpie_chains, "_start_sampler", without_warm_up)
     with pytest.raises(RuntimeError, match=r"compiled code stopped.*warm-up of 120\..*more tune"):
-        nuts.sample(make_problem(2, n=40), QUICK)
+        sampler.sample(make_problem(2, n=40), QUICK)
     gc.collect()
     assert "Exception ignored" not in capfd.readouterr().err
 
@@ -278,7 +278,7 @@ def test_other_errors_are_not_hidden(monkeypatch, error):
 
     monkeypatch.setattr(nutpie_chains, "_nutpie_model", broken)
     with pytest.raises(type(error), match="not ours"):
-        nuts.sample(make_problem(2, n=40), QUICK)
+        sampler.sample(make_problem(2, n=40), QUICK)
 
 
 @pytest.mark.usefixtures("ctrl_c_raises")
@@ -294,7 +294,7 @@ def test_an_interrupt_leaves_the_estimator_as_it_was(
         estimator.fit(X, y)
     estimator.set_params(inference="nuts", draws=50_000)
     before = dict(vars(estimator))
-    start_sampler, find_modes = nutpie_chains._start_sampler, starts.find_modes
+    start_sampler, find_modes = nutpie_chains._start_sampler, mode_search.find_modes
 
     def interrupted_sampler(model, settings, seed):
         if settings.draws == 50_000:  # not a pilot
@@ -308,7 +308,7 @@ def test_an_interrupt_leaves_the_estimator_as_it_was(
     if moment == "sampling":
         monkeypatch.setattr(nutpie_chains, "_start_sampler", interrupted_sampler)
     else:
-        monkeypatch.setattr(starts, "find_modes", interrupted_search)
+        monkeypatch.setattr(mode_search, "find_modes", interrupted_search)
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(X, y)
     assert vars(estimator) == before
@@ -317,12 +317,12 @@ def test_an_interrupt_leaves_the_estimator_as_it_was(
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 def test_starts_end_in_modes_best_first(behavior):
     problem = make_problem(3, behavior=behavior, n=200)
-    modes = starts.find_modes(Kernel(problem), np.random.default_rng(0))
+    modes = mode_search.find_modes(Kernel(problem), np.random.default_rng(0))
     values = [mode.log_density for mode in modes]
     assert values == sorted(values, reverse=True)
     assert np.min(-np.diff(values), initial=np.inf) > 0
-    function = Kernel(problem).function(starts.SOFTENING)
-    polished = starts.polish(modes[:1])
+    function = Kernel(problem).function(mode_search.SOFTENING)
+    polished = mode_search.polish(modes[:1])
     value, gradient = function(polished)
     assert value >= function(modes[0].theta)[0]
     assert np.abs(gradient).max() < 1e-5
@@ -352,8 +352,8 @@ def test_starts_find_the_mode_near_the_truth(name, request):
         behavior_coef=None,
     )
     kernel = Kernel(problem)
-    near = starts.climb(kernel, [kernel.plain.from_theta(spec.pack(truth))])[0]
-    best = starts.find_modes(kernel, np.random.default_rng(0))[0]
+    near = mode_search.climb(kernel, [kernel.plain.from_theta(spec.pack(truth))])[0]
+    best = mode_search.find_modes(kernel, np.random.default_rng(0))[0]
     assert best.log_density >= near.log_density - 1e-6
     found, reached = (spec.unpack(mode.theta) for mode in (best, near))
     order = np.argsort(found.expert_intercept)  # experts may be found in either order
@@ -382,14 +382,14 @@ def test_starts_do_not_depend_on_row_order_or_repetition():
         weight=np.full(120, 0.5),
     )
     for kind in range(4):
-        one = starts._propose(problem, np.random.default_rng(kind), kind)
-        other = starts._propose(twice, np.random.default_rng(kind), kind)
+        one = mode_search._propose(problem, np.random.default_rng(kind), kind)
+        other = mode_search._propose(twice, np.random.default_rng(kind), kind)
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_modes_do_not_depend_on_the_number_of_threads():
     kernel = Kernel(make_problem(3, n=150))
-    one, two = (starts.find_modes(kernel, np.random.default_rng(0), cores) for cores in (1, 2))
+    one, two = (mode_search.find_modes(kernel, np.random.default_rng(0), cores) for cores in (1, 2))
     assert [mode.log_density for mode in one] == [mode.log_density for mode in two]
 
 
@@ -397,7 +397,7 @@ def test_many_rows_are_searched_by_a_part_of_them(monkeypatch, switch):
     """The part leads to the same best mode, which is a mode given all rows."""
     X, y = switch[:2]
     whole = MoERegressor(inference="map", random_state=0).fit(X, y)
-    monkeypatch.setattr(starts, "MAX_ROWS", 100)
+    monkeypatch.setattr(mode_search, "MAX_ROWS", 100)
     part = MoERegressor(inference="map", random_state=0).fit(X, y)
     np.testing.assert_allclose(part.expert_coef_, whole.expert_coef_, rtol=1e-6)
     np.testing.assert_allclose(part.sigma_, whole.sigma_, rtol=1e-6)
@@ -421,8 +421,8 @@ def around(mode, n=200):
 
 def test_a_mode_is_found_again_from_draws_around_it():
     kernel = Kernel(make_problem(2, n=150))
-    best = max(starts.find_modes(kernel, np.random.default_rng(0)), key=lambda m: m.log_mass)
-    again = starts.revisit(kernel, dataclasses.replace(QUICK, earlier=around(best)))
+    best = max(mode_search.find_modes(kernel, np.random.default_rng(0)), key=lambda m: m.log_mass)
+    again = mode_search.revisit(kernel, dataclasses.replace(QUICK, earlier=around(best)))
     assert max(mode.log_mass for mode in again) >= best.log_mass - 0.05
     heights = [mode.log_density for mode in again]
     assert heights == sorted(heights, reverse=True)
@@ -431,11 +431,11 @@ def test_a_mode_is_found_again_from_draws_around_it():
 def test_earlier_draws_are_given_up_where_they_mislead():
     """Draws around a mode that new starts surpass, and draws far from any mode."""
     kernel = Kernel(make_problem(3, n=150))
-    modes = starts.find_modes(kernel, np.random.default_rng(0))
+    modes = mode_search.find_modes(kernel, np.random.default_rng(0))
     lesser = min(modes, key=lambda mode: mode.log_mass)
     far = around(modes[0]) + 10.0
     for earlier in (around(lesser), far):
-        assert starts.revisit(kernel, dataclasses.replace(QUICK, earlier=earlier)) == []
+        assert mode_search.revisit(kernel, dataclasses.replace(QUICK, earlier=earlier)) == []
 
 
 def test_threads_of_blas_do_not_change_a_fit():
@@ -453,9 +453,9 @@ def test_threads_of_blas_do_not_change_a_fit():
 def test_pilots_find_modes_that_optimisation_misses():
     """Short chains lead to at least as much mass, and say the same twice."""
     kernel = Kernel(make_problem(3, n=150))
-    modes = starts.find_modes(kernel, np.random.default_rng(0))
+    modes = mode_search.find_modes(kernel, np.random.default_rng(0))
     (first, n_steps), (again, _) = (
-        nuts._explore(modes, QUICK, np.random.default_rng(1)) for _ in range(2)
+        sampler._explore(modes, QUICK, np.random.default_rng(1)) for _ in range(2)
     )
     assert 1 <= n_steps <= 63
     best = max(mode.log_mass for mode in modes)
@@ -473,7 +473,7 @@ def test_chains_are_shared_among_modes_of_comparable_mass():
             self.log_mass = log_mass
 
     def counts(masses, chains):
-        return [run.chains for run in nuts._share_chains([Peak(m) for m in masses], chains)]
+        return [run.chains for run in sampler._share_chains([Peak(m) for m in masses], chains)]
 
     assert counts([0.0], 4) == [4]
     assert counts([0.0, -1.0, -50.0], 4) == [2, 2]
@@ -587,7 +587,7 @@ def test_hessian_is_the_second_derivative():
     function = Kernel(problem).function(0.1)
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
     numeric = finite_difference(lambda at: function(at)[1], theta, width=1e-5)
-    np.testing.assert_allclose(starts.hessian(function, theta), numeric, atol=1e-3)
+    np.testing.assert_allclose(mode_search.hessian(function, theta), numeric, atol=1e-3)
 
 
 def assert_same_moments(approximation, chains, atol):

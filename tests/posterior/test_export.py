@@ -141,7 +141,7 @@ def test_arviz_uses_it(groups):
 
 
 def test_leave_one_out_agrees_with_our_own(nuts_switch):
-    from skcocoafuse.posterior.loo import leave_one_out
+    from skcocoafuse.evaluation.loo import leave_one_out
 
     model = nuts_switch["MoERegressor"]
     ours = leave_one_out(model._problem, model.posterior_.spec, model.posterior_.flat())[0]

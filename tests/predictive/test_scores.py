@@ -5,7 +5,8 @@ import pytest
 import scoringrules
 from scipy import integrate, stats
 
-from skcocoafuse.predictive import _sums, merging, mixture
+from skcocoafuse.compiled import mixture_sums
+from skcocoafuse.predictive import merging, mixture
 from tests.predictive.test_distribution import brute_force, make
 
 
@@ -83,9 +84,11 @@ def test_crps_of_many_components_is_integrated():
     outermost = mixture.ppf(*parts, np.tile(mixture._OUTERMOST, (3, 1)))
     for weight, mean, sd, ends in zip(*parts, outermost, strict=True):
         knot = merging.panel_edges(weight, mean, sd, *ends)
-        tails = _sums._beyond(weight, mean, sd, 1 / sd, knot[0], 1.0)
-        tails += _sums._beyond(weight, mean, sd, 1 / sd, knot[-1], -1.0)
-        inner = _sums._between_knots(weight, mean, 1 / sd, knot, nodes, node_weight, 1e-10, tails)
+        tails = mixture_sums._beyond(weight, mean, sd, 1 / sd, knot[0], 1.0)
+        tails += mixture_sums._beyond(weight, mean, sd, 1 / sd, knot[-1], -1.0)
+        inner = mixture_sums._between_knots(
+            weight, mean, 1 / sd, knot, nodes, node_weight, 1e-10, tails
+        )
         assert 2 * (tails + inner) == pytest.approx(paired_spread(weight, mean, sd), rel=1e-11)
 
 

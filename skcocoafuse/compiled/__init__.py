@@ -1,0 +1,1 @@
+"""The model in machine code: what fits and predictions spend their time in."""

@@ -1,0 +1,86 @@
+"""Compiled loops over posterior draws: the components of a block of rows, or their moments.
+
+The arguments ``draws`` are the arrays of ``Parameters`` with one leading axis, in their order and
+with s^2 in the place of sigma; ``designs`` are those of expert, gate and behavior, one block each
+of ``affine.in_blocks``.
+"""
+
+import numpy as np
+
+from skcocoafuse.compiled.affine import OPTIONS, ROWS
+from skcocoafuse.compiled.jit import njit
+from skcocoafuse.compiled.tiles import (
+    BETA,
+    GATE,
+    MEAN,
+    MU,
+    OWN,
+    SHARED,
+    VAR,
+    forward_block,
+)
+
+
+@njit(**OPTIONS)
+def _workspaces(n_experts):
+    return np.empty(SHARED), np.empty((n_experts, OWN))
+
+
+@njit(**OPTIONS)
+def _forward(c, w, draws, s, designs, behavior):
+    b, slope, variance, g, gate_slope, h, behavior_slope = draws
+    forward_block(
+        c, w, b[s], slope[s], variance[s], g[s], gate_slope[s], h[s], behavior_slope[s],
+        designs[0], designs[1], designs[2], behavior,
+    )  # fmt: skip
+
+
+@njit(**OPTIONS)
+def components(draws, draw_weight, designs, behavior, weight, mean, variance):
+    """Fill weights, means and variances of the first rows, (rows, experts, draws) each."""
+    n_rows, n_experts, n_draws = weight.shape
+    c, w = _workspaces(n_experts)
+    for s in range(n_draws):
+        _forward(c, w, draws, s, designs, behavior)
+        for k in range(n_experts):
+            own = draws[2][s, k]
+            for i in range(n_rows):
+                b = c[BETA + i]
+                weight[i, k, s] = draw_weight[s] * w[k, GATE + i]
+                mean[i, k, s] = b * w[k, MU + i] + (1.0 - b) * c[MEAN + i]
+                variance[i, k, s] = b * own + (1.0 - b) * c[VAR + i]
+
+
+@njit(**OPTIONS)
+def moments(draws, draw_weight, designs, behavior, out):
+    """Mean, noise, between-expert and parameter variance of the rows, into ``out`` (4, ROWS).
+
+    By the law of total variance; deviations of the mean from draw to draw are taken from the
+    first draw's, so that nothing is lost where they are small.
+    """
+    n_draws, n_experts = draws[2].shape
+    c, w = _workspaces(n_experts)
+    origin, shift = np.empty(ROWS), np.empty(ROWS)
+    between = np.empty(ROWS)
+    out[:] = 0.0
+    for s in range(n_draws):
+        _forward(c, w, draws, s, designs, behavior)
+        part = draw_weight[s]
+        if s == 0:
+            for i in range(ROWS):
+                origin[i] = c[MEAN + i]
+        for i in range(ROWS):
+            between[i] = 0.0
+        for k in range(n_experts):
+            for i in range(ROWS):
+                apart = c[BETA + i] * (w[k, MU + i] - c[MEAN + i])
+                between[i] += w[k, GATE + i] * apart * apart
+        for i in range(ROWS):
+            shift[i] = c[MEAN + i] - origin[i]
+            out[0, i] += part * shift[i]
+            out[1, i] += part * c[VAR + i]
+            out[2, i] += part * between[i]
+            out[3, i] += part * shift[i] * shift[i]
+    for i in range(ROWS):
+        out[3, i] = max(out[3, i] - out[0, i] * out[0, i], 0.0)
+        out[0, i] += origin[i]

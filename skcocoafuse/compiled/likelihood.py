@@ -1,0 +1,179 @@
+"""The log likelihood of fused experts and its gradient, in blocks of rows.
+
+Notation, per row: e_k log gate up to a shared shift, a_k gate, mu_k and s_k^2 the
+experts, b the behavior gate, mbar and vbar the gate-weighted averages,
+
+    m_k = b mu_k + (1 - b) mbar,  v_k = b s_k^2 + (1 - b) vbar,
+    log p = log sum_k a_k N(y; m_k, v_k),  r_k the responsibilities.
+
+With D_k = r_k dlogN/dm_k, V_k = r_k dlogN/dv_k, A = sum D_k, C = sum V_k:
+
+    d/dmu_k  = b D_k + (1 - b) A a_k
+    d/ds_k^2 = b V_k + (1 - b) C a_k
+    d/de_k   = r_k - a_k + a_k (q_k - sum_j a_j q_j),  q_k = (1 - b) (A mu_k + C s_k^2)
+    d/dlogit(b) = b (1 - b) sum_k [D_k (mu_k - mbar) + V_k (s_k^2 - vbar)]
+
+Rows are taken in the blocks of ``compiled.tiles``, which also fills the first lines of
+their workspaces.
+"""
+
+import math
+
+import numpy as np
+
+from skcocoafuse.compiled import vector_math
+from skcocoafuse.compiled.affine import (
+    OPTIONS,
+    ROWS,
+    affine_gradient,
+    block_sum,
+    gradient_of_one,
+)
+from skcocoafuse.compiled.jit import njit
+from skcocoafuse.compiled.tiles import (
+    BETA,
+    GATE,
+    INV_SUM,
+    LEARNED,
+    MEAN,
+    MU,
+    OWN,
+    PEAK,
+    SHARED,
+    VAR,
+    E,
+    forward_block,
+)
+
+_exp = vector_math.exp
+_log = vector_math.log
+
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+# Lines of the two workspaces after those of forward_block.
+_Y, _WEIGHT, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(SHARED, SHARED + 6 * ROWS, ROWS)
+_RESP, _D, _V, _Q = range(OWN, OWN + 4 * ROWS, ROWS)
+
+
+@njit(**OPTIONS)
+def _densities(c, w, variance):
+    """Weighted log density of the block; leaves a_k N_k in RESP, up to a row factor."""
+    n_experts = variance.size
+    for i in range(ROWS):
+        c[PEAK + i] = -np.inf
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            b = c[BETA + i]
+            precision = 1.0 / (b * variance[k] + (1.0 - b) * c[VAR + i])
+            error = c[_Y + i] - (b * u[MU + i] + (1.0 - b) * c[MEAN + i])
+            u[_V + i] = precision
+            u[_D + i] = error
+            u[_RESP + i] = u[E + i] - 0.5 * error * error * precision
+        for i in range(ROWS):
+            c[PEAK + i] = max(c[PEAK + i], u[_RESP + i])
+    for i in range(ROWS):
+        c[_SUM_D + i] = 0.0
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            u[_RESP + i] = _exp(u[_RESP + i] - c[PEAK + i]) * math.sqrt(u[_V + i])
+        for i in range(ROWS):
+            c[_SUM_D + i] += u[_RESP + i]
+    total = 0.0
+    for i in range(ROWS):
+        density = _log(c[_SUM_D + i] * c[INV_SUM + i])
+        total += c[_WEIGHT + i] * (density + c[PEAK + i] - _HALF_LOG_2PI)
+    for i in range(ROWS):
+        c[PEAK + i] = c[_WEIGHT + i] / c[_SUM_D + i]
+    return total
+
+
+@njit(**OPTIONS)
+def _upstream(c, w, variance, learned):
+    """Derivatives by mu_k (into D), log gate (into E) and logit beta (into D_BETA).
+
+    Returns through ``variance``'s companion ``w[k, Q]`` the derivative by s_k^2.
+    """
+    n_experts = variance.size
+    for i in range(ROWS):
+        c[_SUM_D + i] = 0.0
+        c[_SUM_V + i] = 0.0
+        c[_D_BETA + i] = 0.0
+        c[_CENTRE + i] = 0.0
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            r = u[_RESP + i] * c[PEAK + i]
+            z = u[_D + i] * u[_V + i]
+            u[_RESP + i] = r
+            u[_V + i] = 0.5 * r * (z * z - u[_V + i])
+            u[_D + i] = r * z
+        for i in range(ROWS):
+            c[_SUM_D + i] += u[_D + i]
+            c[_SUM_V + i] += u[_V + i]
+        if learned:
+            for i in range(ROWS):
+                c[_D_BETA + i] += u[_D + i] * (u[MU + i] - c[MEAN + i]) + u[_V + i] * (
+                    variance[k] - c[VAR + i]
+                )
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            q = c[_SUM_D + i] * u[MU + i] + c[_SUM_V + i] * variance[k]
+            u[_Q + i] = (1.0 - c[BETA + i]) * q
+        for i in range(ROWS):
+            c[_CENTRE + i] += u[GATE + i] * u[_Q + i]
+    if learned:
+        for i in range(ROWS):
+            c[_D_BETA + i] *= c[BETA + i] * (1.0 - c[BETA + i])
+    for k in range(n_experts):
+        u = w[k]
+        for i in range(ROWS):
+            a = u[GATE + i]
+            b = c[BETA + i]
+            u[E + i] = u[_RESP + i] + a * (u[_Q + i] - c[_CENTRE + i] - c[_WEIGHT + i])
+            u[_D + i] = b * u[_D + i] + (1.0 - b) * c[_SUM_D + i] * a
+            u[_Q + i] = b * u[_V + i] + (1.0 - b) * c[_SUM_V + i] * a
+
+
+@njit(**OPTIONS)
+def log_likelihood(
+    intercept, coef, variance, gate_intercept, gate_coef, behavior_intercept, behavior_coef,
+    X_expert, X_gate, X_behavior, y, weight, behavior,
+    d_intercept, d_coef, d_variance, d_gate_intercept, d_gate_coef, d_behavior_coef, slopes,
+):  # fmt: skip
+    """Sum of weighted row log densities; adds to the gradients, returns that of h too.
+
+    Designs are in blocks, see ``affine.in_blocks``. Without ``slopes`` the gradients stay as they
+    are.
+    """
+    n_experts = variance.size
+    c = np.empty(SHARED + 6 * ROWS)
+    w = np.empty((n_experts, OWN + 4 * ROWS))
+    learned = behavior == LEARNED
+    total = 0.0
+    d_behavior_intercept = 0.0
+    for block in range(len(X_expert)):
+        start = block * ROWS
+        y_block, weight_block = y[start : start + ROWS], weight[start : start + ROWS]
+        for i in range(ROWS):
+            c[_Y + i] = y_block[i]
+            c[_WEIGHT + i] = weight_block[i]
+        forward_block(
+            c, w, intercept, coef, variance, gate_intercept, gate_coef, behavior_intercept,
+            behavior_coef, X_expert[block], X_gate[block], X_behavior[block], behavior,
+        )  # fmt: skip
+        total += _densities(c, w, variance)
+        if not slopes:
+            continue
+        _upstream(c, w, variance, learned)
+        affine_gradient(X_expert[block], w, _D, d_intercept, d_coef)
+        affine_gradient(X_gate[block], w, E, d_gate_intercept, d_gate_coef)
+        for k in range(n_experts):
+            d_variance[k] += block_sum(w[k, _Q : _Q + ROWS])
+        if learned:
+            d_beta = c[_D_BETA : _D_BETA + ROWS]
+            gradient_of_one(X_behavior[block], d_beta, d_behavior_coef)
+            d_behavior_intercept += block_sum(d_beta)
+    return total, d_behavior_intercept

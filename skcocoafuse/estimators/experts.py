@@ -1,0 +1,345 @@
+"""The three estimators: what each is for, and what differs."""
+
+import inspect
+import textwrap
+from types import CellType, FunctionType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skcocoafuse.estimators.base import BaseExpertsRegressor
+from skcocoafuse.inference import ENGINES
+from skcocoafuse.model import forward
+
+_PARAMETERS = """\
+n_experts : int, default=2
+    Number of linear experts.
+expert_features, gate_features : None, list or transformer, default=None
+    The inputs each part of the model sees: None for all columns, a list of column
+    names or indices (``[]`` means a constant), or a scikit-learn transformer, which is
+    cloned and fitted inside. Columns that a part uses directly must hold finite numbers; a
+    transformer gets all of X as it is and digests its own columns (strings, missing values),
+    and columns that no part uses may hold anything.
+{behavior}priors : dict of str to Prior, optional
+    Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
+    ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``{behavior_priors}.
+    What is left out keeps its default; other names are an error.
+{inference}
+draws, tune, chains : int, default=1000, 500, 4
+    Kept draws and warm-up draws per chain, and the number of chains.
+target_accept : float, default=0.9
+    Acceptance rate the step size aims at; raise it if there are divergences. ``"nuts"`` does so
+    by itself, once, where trajectories are short; ``diagnostics_["target_accept"]`` is what it
+    then aimed at.
+inference_options : dict, optional
+    Further options of the engine: ``maxdepth`` for ``"nuts"``; ``method`` and ``n`` for
+    ``"advi"``; anything ``pm.sample`` takes for ``"pymc"``.
+standardize : bool, default=True
+    Whether inputs and target are standardised inside ``fit``, so that priors of unit
+    scale mean something. Attributes are in original units in any case.
+target_resolution : "auto" or float, default="auto"
+    The step in which the target was recorded, in its units. Its square over 12, the variance
+    that rounding adds, is the least variance of an expert: without it an expert that sits on
+    repeated values (ratings, counts, zeros) can have any density there, and the
+    posterior is of no use. "auto" takes the smallest difference between two distinct values
+    in ``y`` (those that differ by the rounding of floating point only count as one), which is
+    next to nothing for continuous targets; 0.0 takes nothing.
+warm_start : bool, default=False
+    Whether ``fit`` begins at the posterior of the fit before, for data that changed a little. It
+    still finds the posterior of the new data alone. Without a fit before, or with one that had not
+    converged, had other experts or columns, or was to data too different, it begins anew.
+n_jobs : int, optional
+    Chains that run at once, and threads of ``loo``. None means all cores, or one inside a worker
+    process of joblib (so that a parallel grid search does not oversubscribe).
+random_state : int, RandomState instance or None, default=None
+    Seed; the same seed gives the same draws.
+progress_bar : bool, default=False
+    Whether the search for modes and the sampler show their progress."""
+
+_BEHAVIOR_FEATURES = """\
+behavior_features : None, list or transformer, default=None
+    The inputs of the behavior gate, as above.
+"""
+
+_BEHAVIOR_PRIORS = """,
+    ``"behavior_intercept"``, ``"behavior_coef"``"""
+
+_ATTRIBUTES = """\
+expert_coef_ : ndarray of shape (n_experts, n_expert_features)
+    Posterior mean slopes of the experts, in original units.
+expert_intercept_ : ndarray of shape (n_experts,)
+    Posterior mean intercepts of the experts.
+sigma_ : ndarray of shape (n_experts,)
+    Posterior mean residual standard deviations.
+gate_coef_ : ndarray of shape (n_experts, n_gate_features)
+    Posterior mean slopes of the gate's log weights; they sum to zero over experts.
+gate_intercept_ : ndarray of shape (n_experts,)
+    Posterior mean intercepts of the gate's log weights.
+{behavior}posterior_ : Posterior
+    All draws as numpy arrays, experts consistently labelled.
+diagnostics_ : dict
+    R-hat, effective sample size, chain clusters (``islands``) and their weights, divergences,
+    use of the experts, seconds per phase.
+n_features_in_ : int
+feature_names_in_ : ndarray of str
+    Only if X had string column names."""
+
+_BEHAVIOR_ATTRIBUTES = """\
+behavior_coef_ : ndarray of shape (n_behavior_features,)
+    Posterior mean slopes of the logit of beta.
+behavior_intercept_ : float
+    Posterior mean intercept of the logit of beta.
+"""
+
+
+def _inference_words() -> str:
+    """The engines in words, from their registry."""
+    names = ", ".join(f'"{name}"' for name in ENGINES)
+    said = "; ".join(f'``"{name}"`` {row.words}' for name, row in ENGINES.items())
+    text = textwrap.fill(f"How the posterior is found. {said}.", 96, break_on_hyphens=False)
+    return f'inference : {{{names}}}, default="nuts"\n{textwrap.indent(text, "    ")}'
+
+
+def _documented(cls):
+    """Fill in what the three docstrings share, if there are docstrings (not by ``python -OO``)."""
+    if cls.__doc__ is None:
+        return cls
+    learned = cls._behavior is None
+    doc = inspect.cleandoc(cls.__doc__)  # the same text on every Python
+    parameters = _PARAMETERS.format(
+        behavior=_BEHAVIOR_FEATURES if learned else "",
+        behavior_priors=_BEHAVIOR_PRIORS if learned else "",
+        inference=_inference_words(),
+    )
+    attributes = _ATTRIBUTES.format(behavior=_BEHAVIOR_ATTRIBUTES if learned else "")
+    cls.__doc__ = doc.replace("%(parameters)s", parameters).replace("%(attributes)s", attributes)
+    return cls
+
+
+def _with_own_methods(cls):
+    """Copies of the public methods the three share, which carry this class's name.
+
+    Python's TypeErrors (an argument that does not exist, or one too many) call a function by its
+    qualified name, which would be that of a private class.
+    """
+    for name, function in inspect.getmembers(cls, inspect.isfunction):
+        shared = name not in vars(cls) and function.__module__.startswith("skcocoafuse.")
+        if shared and (name == "__init__" or not name.startswith("_")):
+            setattr(cls, name, _copied(function, cls))
+    return cls
+
+
+def _copied(function: FunctionType, cls: type) -> FunctionType:
+    """The same function with the name it has in a class; also one that wraps another."""
+    inner, cells = getattr(function, "__wrapped__", None), function.__closure__ or ()
+    if inner is not None:
+        own = _copied(inner, cls)
+        cells = tuple(CellType(own) if cell.cell_contents is inner else cell for cell in cells)
+    copy = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, cells
+    )
+    copy.__dict__.update(vars(function))
+    if inner is not None:
+        copy.__dict__["__wrapped__"] = own
+    copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
+    copy.__annotations__ = function.__annotations__
+    copy.__module__, copy.__qualname__ = cls.__module__, f"{cls.__qualname__}.{function.__name__}"
+    return copy
+
+
+@_with_own_methods
+@_documented
+class MoERegressor(BaseExpertsRegressor):
+    r"""Mixture of Experts: linear regressions whose densities are superposed.
+
+    .. math:: p(y \mid x) = \sum_i a_i(x)\, N(y;\, b_i + w_i^T x,\, s_i^2)
+
+    with softmax gates :math:`a(x)`. Right for hard switches and for several regimes at the
+    same inputs; across a smooth transition it invents modes and widens intervals.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    See Also
+    --------
+    CoCoAFusERegressor : Learns where to mix and where to blend.
+    BoERegressor : Averages parameters instead of densities.
+
+    References
+    ----------
+    Jordan and Jacobs (1994), "Hierarchical mixtures of experts and the EM algorithm",
+    Neural Computation 6(2).
+
+    Examples
+    --------
+    >>> from skcocoafuse import MoERegressor
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(200, random_state=0)
+    >>> model = MoERegressor(inference="map", random_state=0).fit(X, y)
+    >>> model.predict_gate(X[:4]).shape
+    (4, 2)
+    """
+
+    _behavior = 1.0
+
+
+@_with_own_methods
+@_documented
+class BoERegressor(BaseExpertsRegressor):
+    r"""Blend of Experts: one Normal whose parameters are averaged over linear experts.
+
+    .. math:: p(y \mid x) = N\left(y;\, \sum_i a_i \mu_i,\, \sum_i a_i s_i^2\right)
+
+    Right for smooth transitions; it fails at hard switches and cannot have two modes.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    See Also
+    --------
+    CoCoAFusERegressor : Learns where to mix and where to blend.
+    MoERegressor : Superposes densities instead of averaging parameters.
+
+    References
+    ----------
+    Raffa Ugolini, Tanelli and Breschi, "CoCoAFusE: Beyond Mixtures of Experts via Model
+    Fusion", arXiv 2505.01105.
+
+    Examples
+    --------
+    >>> from skcocoafuse import BoERegressor
+    >>> from skcocoafuse.datasets import make_transition
+    >>> X, y = make_transition(200, random_state=0)
+    >>> BoERegressor(inference="map", random_state=0).fit(X, y).predict(X[:4]).shape
+    (4,)
+    """
+
+    _behavior = 0.0
+
+
+@_with_own_methods
+@_documented
+class CoCoAFusERegressor(BaseExpertsRegressor):
+    r"""Competitive and collaborative experts: learns per input how much to mix or blend.
+
+    A behavior gate :math:`\beta(x) \in (0, 1)` moves every expert between itself
+    (:math:`\beta = 1`, a Mixture of Experts) and the blend of all (:math:`\beta = 0`, a
+    Blend of Experts):
+
+    .. math::
+
+        p(y \mid x) = \sum_i a_i\, N(y;\, \beta \mu_i + (1 - \beta) \bar\mu,\,
+                                     \beta s_i^2 + (1 - \beta) \bar v),
+
+    with :math:`\bar\mu = \sum_j a_j \mu_j` and :math:`\bar v = \sum_j a_j s_j^2`.
+
+    Parameters
+    ----------
+    %(parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+
+    See Also
+    --------
+    MoERegressor : The same model with beta fixed at 1.
+    BoERegressor : The same model with beta fixed at 0.
+
+    Notes
+    -----
+    Where the experts agree, or one of them has all the weight, beta makes no difference
+    and the data say nothing about it: read it together with the gate.
+
+    References
+    ----------
+    Raffa Ugolini, Tanelli and Breschi, "CoCoAFusE: Beyond Mixtures of Experts via Model
+    Fusion", arXiv 2505.01105. That the blend is linear in means and variances is this
+    project's reading.
+
+    Examples
+    --------
+    >>> from skcocoafuse import CoCoAFusERegressor
+    >>> from skcocoafuse.datasets import make_transition
+    >>> X, y = make_transition(200, random_state=0)
+    >>> model = CoCoAFusERegressor(inference="map", random_state=0).fit(X, y)
+    >>> model.predict_interval(X[:4], coverage=0.9).shape
+    (4, 2)
+    """
+
+    _behavior = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseExpertsRegressor._parameter_constraints,
+        "behavior_features": "no_validation",
+    }
+
+    def __init__(
+        self,
+        n_experts=2,
+        *,
+        expert_features=None,
+        gate_features=None,
+        behavior_features=None,
+        priors=None,
+        inference="nuts",
+        draws=1000,
+        tune=500,
+        chains=4,
+        target_accept=0.9,
+        inference_options=None,
+        standardize=True,
+        target_resolution="auto",
+        warm_start=False,
+        n_jobs=None,
+        random_state=None,
+        progress_bar=False,
+    ):
+        super().__init__(
+            n_experts,
+            expert_features=expert_features,
+            gate_features=gate_features,
+            priors=priors,
+            inference=inference,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            target_accept=target_accept,
+            inference_options=inference_options,
+            standardize=standardize,
+            target_resolution=target_resolution,
+            warm_start=warm_start,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            progress_bar=progress_bar,
+        )
+        self.behavior_features = behavior_features
+
+    def predict_behavior(self, X):
+        """Posterior mean of beta, how much the experts are mixed (1) or blended (0).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Says nothing where the experts agree or one gate weight is near 1.
+        """
+
+        def beta(flat, designs):
+            draws = forward.behavior(forward.NUMPY, flat, designs["behavior"])
+            return np.mean(draws, axis=0)[:, 0]
+
+        return self._in_blocks(X, beta)

@@ -1,0 +1,69 @@
+"""A saved fit as an estimator again."""
+
+from skcocoafuse import persistence
+from skcocoafuse.estimators.experts import BoERegressor, CoCoAFusERegressor, MoERegressor
+from skcocoafuse.persistence.paths import local_path
+
+# all that a file may name
+_KINDS = {
+    kind.__name__: (kind, kind._behavior)
+    for kind in (MoERegressor, BoERegressor, CoCoAFusERegressor)
+}
+
+
+def load(path):
+    """Read a fitted regressor from a file that its ``save`` wrote.
+
+    Everything it can say is as before: predictions, ``summary``, ``loo``, ``to_arviz``. Nothing in
+    the file is run: its classes come from a closed list, and its values are numbers and text.
+
+    Parameters
+    ----------
+    path : str or path-like
+        As for ``open``, so "~" is not expanded.
+
+    Returns
+    -------
+    MoERegressor, BoERegressor or CoCoAFusERegressor
+        Fitted.
+
+    Raises
+    ------
+    OSError
+        If there is no such file (``FileNotFoundError``), or it cannot be opened.
+    ValueError
+        If the file was not written by ``save``, is of another major version of the format, is
+        truncated, has changed in any byte, or its parts do not fit together; the message says
+        which. Nothing is used of a file before its SHA-256 was found right.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from skcocoafuse import BoERegressor, load
+    >>> from skcocoafuse.datasets import make_transition
+    >>> X, y = make_transition(100, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "transition.nc")
+    ...     BoERegressor(inference="map", random_state=0).fit(X, y).save(path)
+    ...     model = load(path)
+    >>> model.predict(X).shape
+    (100,)
+    """
+    path = local_path(path)
+    saved = persistence.read(path, _KINDS)
+    known = set(saved.kind().get_params(deep=False))
+    unknown = sorted(set(saved.parameters) - known)
+    if unknown:
+        raise ValueError(
+            f"{path} has parameters of {saved.kind.__name__} that this release does not know: they "
+            f"must be among {sorted(known)}; got {unknown}. Upgrade skcocoafuse."
+        )
+    estimator = saved.kind(**saved.parameters)
+    try:
+        estimator._check_parameters()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} has parameters that {saved.kind.__name__} does not take: {error} Copy it "
+            "again, or upgrade skcocoafuse if a newer release wrote the file."
+        ) from error
+    return estimator._restore(saved.state)

@@ -1,0 +1,216 @@
+"""A meta-estimator that chooses the number of experts when it is fitted."""
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import sklearn
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
+from sklearn.base import _fit_context as fit_context
+from sklearn.model_selection import check_cv
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted
+
+from skcocoafuse.evaluation.n_experts import CRITERIA, select_n_experts
+from skcocoafuse.evaluation.selection import RULES
+
+
+class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """The regressor with as many experts as rows left out ask for.
+
+    A meta-estimator around :func:`select_n_experts`, for the end of a ``Pipeline``: it chooses
+    when it is fitted, and predicts by the fit that was chosen.
+
+    Parameters
+    ----------
+    estimator : estimator
+    n_experts : iterable of int, default=(1, 2, 3, 4, 5, 6)
+    criterion : {"auto", "loo", "cv"}, default="auto"
+    cv : int, cross-validation generator or iterable, default=5
+    rule : {"best", "one_se", "chebyshev"}, default="one_se"
+    confidence : float, default=0.95
+    n_jobs : int, optional
+    progress_bar : bool, default=False
+        All as in :func:`select_n_experts`.
+
+    Notes
+    -----
+    With metadata routing enabled, ``fit`` hands to the estimator and to ``cv`` what they request,
+    ``predict`` and ``score`` to the estimator.
+
+    Attributes
+    ----------
+    selection_ : NExpertsSelection
+    n_experts_ : int
+        The number chosen.
+    best_estimator_ : estimator
+        The fitted estimator with that number; ``predict_dist``, ``loo`` and the other functions
+        of this package find it there.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only if ``X`` has names.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skcocoafuse import MoERegressor, NExpertsSelector, predict_dist
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(150, random_state=0)
+    >>> model = MoERegressor(inference="laplace", random_state=0)
+    >>> pipe = make_pipeline(StandardScaler(), NExpertsSelector(model, n_experts=[1, 2]))
+    >>> pipe.fit(X, y)[-1].n_experts_
+    2
+    >>> predict_dist(pipe, X).mean().shape
+    (150,)
+    """
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        n_experts=(1, 2, 3, 4, 5, 6),
+        criterion="auto",
+        cv=5,
+        rule="one_se",
+        confidence=0.95,
+        n_jobs=None,
+        progress_bar=False,
+    ):
+        self.estimator = estimator
+        self.n_experts = n_experts
+        self.criterion = criterion
+        self.cv = cv
+        self.rule = rule
+        self.confidence = confidence
+        self.n_jobs = n_jobs
+        self.progress_bar = progress_bar
+
+    refit = True  # as of a search: there is a fitted best estimator
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "n_experts": "no_validation",  # select_n_experts says what is wrong
+        "criterion": [StrOptions(set(CRITERIA))],
+        "cv": ["cv_object"],
+        "rule": [StrOptions(set(RULES))],
+        "confidence": [Real],
+        "n_jobs": [Integral, None],
+        "progress_bar": ["boolean"],
+    }
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, **fit_params):
+        """Choose the number of experts and keep its fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        **fit_params : dict
+            Passed to ``fit`` of the estimator, such as ``sample_weight``; ``groups`` is passed to
+            ``cv``. With metadata routing enabled, each goes where it is requested.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :func:`select_n_experts`; with metadata routing enabled for what nobody requests.
+        """
+        if self._routes():
+            routed = process_routing(self, "fit", **fit_params)
+            own, for_cv = routed.estimator.fit, routed.splitter.split
+        else:
+            own, for_cv = dict(fit_params), {}
+            if "groups" in own:
+                for_cv["groups"] = own.pop("groups")
+        cv = list(check_cv(self.cv).split(X, y, **for_cv)) if for_cv else self.cv
+        self.selection_ = select_n_experts(
+            self.estimator,
+            X,
+            y,
+            n_experts=self.n_experts,
+            criterion=self.criterion,
+            cv=cv,
+            rule=self.rule,
+            confidence=self.confidence,
+            n_jobs=self.n_jobs,
+            progress_bar=self.progress_bar,
+            **own,
+        )
+        self.best_estimator_ = self.selection_.estimator
+        self.n_experts_ = self.selection_.n_experts
+        for name in ("n_features_in_", "feature_names_in_"):  # a pipeline may not know the first
+            if hasattr(self.best_estimator_, name):
+                setattr(self, name, getattr(self.best_estimator_, name))
+            elif hasattr(self, name):  # of a fit before
+                delattr(self, name)
+        return self
+
+    def predict(self, X, **predict_params):
+        """Mean of the predictive distribution of the fit that was chosen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        **predict_params : dict
+            Passed to ``predict`` of the estimator, such as ``return_std=True``; with metadata
+            routing enabled, if it requests them.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,)
+        std : ndarray of shape (n_samples,)
+            Only with ``return_std=True``.
+        """
+        check_is_fitted(self)
+        if self._routes():
+            predict_params = process_routing(self, "predict", **predict_params).estimator.predict
+        return self.best_estimator_.predict(X, **predict_params)
+
+    def score(self, X, y, sample_weight=None, **score_params):
+        """Score of the fit that was chosen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+        **score_params : dict
+            Passed to ``score`` of the estimator; with metadata routing enabled, as the weights, if
+            it requests them.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        if sample_weight is not None:
+            score_params["sample_weight"] = sample_weight
+        if self._routes():
+            score_params = process_routing(self, "score", **score_params).estimator.score
+        return self.best_estimator_.score(X, y, **score_params)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Where metadata go, for scikit-learn's routers.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+            ``fit`` to ``fit`` of the estimator and ``split`` of ``cv``, ``predict`` and ``score``
+            to those of the estimator.
+        """
+        to_estimator = MethodMapping()
+        for method in ("fit", "predict", "score"):
+            to_estimator.add(caller=method, callee=method)
+        to_cv = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self)
+        router.add(estimator=self.estimator, method_mapping=to_estimator)
+        return router.add(splitter=self.cv, method_mapping=to_cv)
+
+    @staticmethod
+    def _routes() -> bool:
+        return sklearn.get_config()["enable_metadata_routing"]

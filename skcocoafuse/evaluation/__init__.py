@@ -1,0 +1,1 @@
+"""How good a fit is: convergence, leave-one-out, comparison, sensitivity, scores."""

@@ -1,0 +1,168 @@
+"""Leave-one-out predictive densities by Pareto-smoothed importance sampling.
+
+A weight of 2 is the same as writing the row twice, so leaving one out takes away one copy of
+a row, or all of it where its weight is below 1.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from skcocoafuse.model.parameters import Parameters
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.monte_carlo import smooth_importance_weights
+from skcocoafuse.predictive.chunks import MAX_MEMORY, MixtureBlocks
+from skcocoafuse.predictive.mixture import cdf as probability_below
+from skcocoafuse.predictive.mixture import log_density_of_draws
+
+_LEAST_ISLAND = 0.01  # weight from which an island's k-hats are those of the mixture
+
+
+class RowsLeftOut(NamedTuple):
+    """What is foreseen of each row, arrays (rows,), on the standardised scale.
+
+    ``log_density``: given all others. ``in_sample``: log density given all rows, itself
+    included. ``pareto_k``: above 0.7 the former cannot be trusted. ``pit``: probability of
+    a smaller target given all others.
+    """
+
+    log_density: np.ndarray
+    in_sample: np.ndarray
+    pareto_k: np.ndarray
+    pit: np.ndarray
+
+
+def one_copy(weight: np.ndarray) -> np.ndarray:
+    """The part of each row's weight that leaving one out takes away, (rows,)."""
+    return np.minimum(weight, 1.0)
+
+
+def leave_one_out(
+    problem: Problem, spec: ModelSpec, draws: Parameters, n_jobs: int | None = 1
+) -> RowsLeftOut:
+    """Leave every row out in turn, draws counting alike.
+
+    Parameters
+    ----------
+    problem : Problem
+        The rows.
+    spec : ModelSpec
+    draws : Parameters
+        With one leading draw axis, from the posterior given all rows.
+    n_jobs : int or None, default=1
+        Threads; as everywhere in scikit-learn.
+
+    Returns
+    -------
+    RowsLeftOut
+
+    References
+    ----------
+    Vehtari, Gelman and Gabry (2017), "Practical Bayesian model evaluation using
+    leave-one-out cross-validation and WAIC", Statistics and Computing 27, eq. 10; of the
+    PIT, Gelfand, Dey and Chang (1992), "Model determination using predictive distributions
+    with implementation via sampling-based methods".
+    """
+    found = RowsLeftOut(*np.empty((4, len(problem.y))))
+
+    def figures(rows, mixture, seen, log_weight, pareto_k):
+        found.log_density[rows] = _log_sum(log_weight + seen)
+        found.in_sample[rows] = _log_sum(seen) - np.log(seen.shape[1])
+        found.pareto_k[rows] = pareto_k
+        weight, mean, sd = mixture
+        weight = weight * np.exp(log_weight)[:, None, :]
+        weight, mean, sd = (a.reshape(len(seen), -1) for a in (weight, mean, sd))
+        below = probability_below(weight, mean, sd, problem.y[rows, None])
+        found.pit[rows] = below[:, 0]
+
+    _over_blocks(figures, problem, spec, draws, n_jobs)
+    return found
+
+
+def log_density_left_out(
+    problem: Problem, spec: ModelSpec, draws: Parameters, n_jobs: int | None = 1
+) -> np.ndarray:
+    """The log densities of :func:`leave_one_out` alone, (rows,)."""
+    found = np.empty(len(problem.y))
+
+    def figures(rows, _, seen, log_weight, __):
+        found[rows] = _log_sum(log_weight + seen)
+
+    _over_blocks(figures, problem, spec, draws, n_jobs)
+    return found
+
+
+def _log_sum(terms: np.ndarray) -> np.ndarray:
+    """Log of the sum of exponentials over finite terms, (rows, draws) to (rows,)."""
+    greatest = terms.max(axis=1)
+    return greatest + np.log(np.exp(terms - greatest[:, None]).sum(axis=1))
+
+
+def _over_blocks(function: Callable, problem: Problem, spec, draws, n_jobs) -> None:
+    """Call ``function(rows, mixture, seen, log_weight, pareto_k)`` for blocks of rows.
+
+    ``mixture``: weights, means and standard deviations (rows, experts, draws), weights of a draw
+    summing to one; log densities and log weights are (rows, draws).
+    """
+    taken = one_copy(problem.weight)[:, None]
+    n_draws, n_experts = draws.sigma.shape
+    blocks = MixtureBlocks(spec, draws, np.ones(n_draws), 0.0, 1.0, n_jobs, MAX_MEMORY)
+
+    def block(rows, *arrays):
+        weight, mean, sd = (a.reshape(len(a), n_experts, n_draws) for a in arrays)
+        seen = log_density_of_draws(weight, mean, sd, problem.y[rows])
+        log_weight, pareto_k = smooth_importance_weights(-taken[rows] * seen)
+        function(rows, (weight, mean, sd), seen, log_weight, pareto_k)
+
+    blocks.over_components(block, problem.designs)
+
+
+def leave_one_out_of_mixture(
+    problem: Problem, posterior: Posterior, max_draws: int | None, cores: int = 1
+) -> tuple[RowsLeftOut, int, int]:
+    """Leave every row out of the mixture of islands that predictions use.
+
+    Each island is left-one-out by itself, then densities and probabilities are averaged by
+    the islands' weights. The weights themselves have seen all rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    posterior : Posterior
+    max_draws : int or None
+        Most draws to use, of all islands together; None for all.
+    cores : int, default=1
+        Threads.
+
+    Returns
+    -------
+    found : RowsLeftOut
+        ``pareto_k`` is the largest of islands with a weight of at least 0.01.
+    n_draws, n_least : int
+        Draws used, and those of the smallest island.
+    """
+    islands = [posterior.chains(chains) for chains in posterior.islands]
+    if max_draws is None:
+        draws = [island.flat() for island in islands]
+    else:
+        draws = [island.thinned(max_draws // len(islands)) for island in islands]
+    counts = [len(each.sigma) for each in draws]
+    parts = [leave_one_out(problem, posterior.spec, each, cores) for each in draws]
+    if len(parts) == 1:
+        return parts[0], counts[0], counts[0]
+    weight = posterior.island_weight[:, None]
+    with np.errstate(divide="ignore"):  # an island may have no weight
+        log_weight = np.log(weight)
+    log_density, in_sample, pareto_k, pit = (
+        np.stack(figure) for figure in zip(*parts, strict=True)
+    )
+    found = RowsLeftOut(
+        np.logaddexp.reduce(log_weight + log_density),
+        np.logaddexp.reduce(log_weight + in_sample),
+        np.where(weight >= _LEAST_ISLAND, pareto_k, -np.inf).max(axis=0),
+        (weight * pit).sum(axis=0),
+    )
+    return found, sum(counts), min(counts)

@@ -1,0 +1,304 @@
+"""How many experts: fits with each number, judged by how they predict rows left out."""
+
+import time
+import warnings
+from collections.abc import Iterable
+from contextlib import nullcontext
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn import config_context, get_config
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing as rows_of
+from sklearn.utils import indexable
+
+from skcocoafuse._blas import one_thread_of_blas
+from skcocoafuse._hints import refuse
+from skcocoafuse._threads import Work, raise_if_cancelled
+from skcocoafuse.evaluation import diagnostics, elpd
+from skcocoafuse.evaluation.comparison import loo_result, regressor_inside
+from skcocoafuse.evaluation.folds import cut, partition
+from skcocoafuse.evaluation.selection import RULES, Candidate, NExpertsSelection
+from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
+from skcocoafuse.inference import samples_posterior, several_threads
+from skcocoafuse.inference.progress import progress_bar as drawn_progress
+from skcocoafuse.predictive import prediction
+
+CRITERIA = ("auto", "loo", "cv")
+_DEFAULT = range(1, 7)
+_SCORING = {
+    "scoring": "Numbers of experts are judged by the log density of rows left out, which is what "
+    "metrics.SCORERS has as 'lppd'; criterion says how rows are left out. For another score give "
+    "one of metrics.SCORERS to GridSearchCV(estimator, {'n_experts': [...]}, scoring=...)."
+}
+
+
+def select_n_experts(
+    estimator,
+    X,
+    y,
+    *,
+    n_experts=_DEFAULT,
+    criterion="auto",
+    cv=5,
+    rule="one_se",
+    confidence=0.95,
+    groups=None,
+    n_jobs=None,
+    progress_bar=False,
+    **fit_params,
+) -> NExpertsSelection:
+    """Choose the number of experts by how well rows left out are predicted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        One of this package, or what contains one (``Pipeline``, ``TransformedTargetRegressor``);
+        it is cloned, never changed.
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+    n_experts : iterable of int, default=range(1, 7)
+        The numbers to try.
+    criterion : {"auto", "loo", "cv"}, default="auto"
+        How rows are left out: "loo", one by one by importance weights, without further fits; "cv",
+        in folds, by a fit for each. "auto" is "loo" for engines that sample the posterior, such
+        as "nuts", and "cv" for others, whose draws may be too far from it for "loo".
+    cv : int, cross-validation generator or iterable, default=5
+        Folds of ``criterion="cv"``, as in scikit-learn; each row is left out once.
+    rule : {"best", "one_se", "chebyshev"}, default="one_se"
+        "best": the highest elpd. "one_se": the fewest experts whose elpd is not below the best
+        by more than the standard error of that difference, paired by rows, or by more than 4,
+        below which such errors say little (Sivula et al., 2020, arXiv:2008.10296).
+        "chebyshev": the highest lower bound elpd - se / sqrt(1 - confidence), this project's
+        reading of arXiv 2505.01105.
+    confidence : float, default=0.95
+        Of that bound.
+    groups : array-like of shape (n_samples,), optional
+        For ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
+    n_jobs : int, optional
+        Candidates that are fitted at the same time, by joblib's current backend. By default one
+        after the other, the chains of each in parallel.
+    progress_bar : bool, default=False
+        Whether to show how many fits are done.
+    **fit_params : dict
+        Passed to ``fit``; arrays with an entry per row are cut with the folds. Inside a
+        ``Pipeline`` with its prefix: ``moeregressor__sample_weight``. Rows count in the choice by
+        the weights they are fitted with.
+
+    Returns
+    -------
+    NExpertsSelection
+        With ``n_experts``, the fitted ``estimator``, ``table`` and ``plot()``.
+
+    Warns
+    -----
+    UncertainSelectionWarning
+        If the figures of the fit that was chosen, or of the one of highest elpd, cannot be
+        trusted, or if rows of bad Pareto k-hat make a difference to the choice.
+    SelectionAtEdgeWarning
+        If the largest number that was tried was chosen, or the smallest one above 1.
+    sklearn.exceptions.ConvergenceWarning
+        Of the kinds that ``fit`` warns of, for the fit that was chosen.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no parameter ``n_experts``.
+    ValueError
+        For bad data or parameters, folds that do not leave each row out once, or
+        ``criterion="loo"`` where draws are too far from the posterior.
+
+    Examples
+    --------
+    >>> from skcocoafuse import MoERegressor, select_n_experts
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(150, random_state=0)
+    >>> model = MoERegressor(inference="laplace", random_state=0)
+    >>> selection = select_n_experts(model, X, y, n_experts=[1, 2])
+    >>> selection.n_experts, selection.estimator.n_experts
+    (2, 2)
+    """
+    refuse(fit_params, _SCORING, "select_n_experts")
+    name = _parameter_name(estimator)
+    numbers = _checked(n_experts, criterion, rule, confidence)
+    X, y = indexable(X, y)
+    if criterion == "auto":
+        engine = estimator.get_params()[name.removesuffix("n_experts") + "inference"]
+        criterion = "loo" if samples_posterior(engine) else "cv"
+    with drawn_progress(progress_bar, "fits", len(numbers)) as step:
+        run = Runs(estimator, n_jobs, step)
+        models = {m: clone(estimator).set_params(**{name: m}) for m in numbers}
+        whole = run(_fit_whole, [(models[m], X, y, fit_params, criterion) for m in numbers])
+    candidates = dict(zip(numbers, whole, strict=True))
+    if criterion == "cv":
+        folds = partition(cv, X, y, groups=groups)
+        with drawn_progress(progress_bar, "folds", len(numbers) * len(folds)) as step:
+            tasks = [(models[m], X, y, fit_params, *fold) for m in numbers for fold in folds]
+            found = iter(Runs(estimator, n_jobs, step)(_fit_fold, tasks))
+        candidates = {
+            m: _left_out_by(folds, candidate, [next(found) for _ in folds])
+            for m, candidate in candidates.items()
+        }
+    candidates = dict(sorted(candidates.items()))
+    for m, candidate in candidates.items():
+        if not np.isfinite(candidate.elpd.elpd):
+            raise ValueError(f"With n_experts={m} some row left out has no density.")
+    selection = NExpertsSelection(candidates, criterion, rule, float(confidence))
+    _warn(selection)
+    return selection
+
+
+def _parameter_name(estimator) -> str:
+    """Of the number of experts, however deep inside."""
+    names = [name for name in estimator.get_params() if name.rpartition("__")[2] == "n_experts"]
+    if len(names) != 1:
+        raise TypeError(
+            "estimator must have one parameter n_experts, its own or that of a step; "
+            f"{type(estimator).__name__} has {names or 'none'}. Wanted: CoCoAFusERegressor, "
+            "MoERegressor or BoERegressor, alone or inside Pipeline or TransformedTargetRegressor."
+        )
+    return names[0]
+
+
+def _checked(n_experts, criterion, rule, confidence) -> list[int]:
+    """The numbers to try, the largest first: it takes longest."""
+    for name, value, known in (("criterion", criterion, CRITERIA), ("rule", rule, RULES)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {list(known)}; got {value!r}.")
+    elpd.lower_bound(0.0, 1.0, confidence)  # says what is wrong before the work
+    numbers = list(n_experts) if isinstance(n_experts, Iterable) else []
+    integers = all(isinstance(m, Integral) and not isinstance(m, bool) for m in numbers)
+    if not (numbers and integers and min(numbers) >= 1 and len(set(numbers)) == len(numbers)):
+        raise ValueError(
+            "n_experts must hold distinct positive integers, at least one, such as range(1, 7); "
+            f"got {n_experts!r}."
+        )
+    return sorted((int(m) for m in numbers), reverse=True)
+
+
+class Runs:
+    """Fits in parallel, with a step of the progress bar after each; results in their order."""
+
+    def __init__(self, estimator, n_jobs: int | None, step):
+        self.n_jobs, self.step = n_jobs, step
+        engines = [
+            value
+            for name, value in estimator.get_params().items()
+            if name.rpartition("__")[2] == "inference"
+        ]
+        # compiled code runs without the interpreter's lock, and threads need not import anything
+        self.prefer = "threads" if all(map(several_threads, engines)) else "processes"
+
+    def __call__(self, function, tasks: list[tuple]) -> list:
+        """What ``function`` returns for the arguments of each task, in their order."""
+        # joblib's own: each task of scikit-learn's changes the warning filters of the whole process
+        done, config = [], get_config()
+        parallel = Parallel(n_jobs=self.n_jobs, prefer=self.prefer, return_as="generator")
+        # joblib keeps BLAS from starting more threads than there are cores in processes only
+        several = effective_n_jobs(self.n_jobs) > 1
+        # scikit-learn's checks of arrays change warning filters for a moment; where these overlap
+        # in threads, what they leave behind is undone here, in the caller's
+        blas = one_thread_of_blas() if several else nullcontext()
+        with warnings.catch_warnings(), blas, Work() as work:
+            task = work.task(_configured)  # joblib's threads go on behind an interrupt
+            for result in parallel(delayed(task)(config, function, *t) for t in tasks):
+                done.append(result)
+                self.step()
+        raise_if_cancelled()
+        return done
+
+
+def _fit_quietly(estimator, X, y, fit_params):
+    """What fit warns of is in the table."""
+    with diagnostics.without_warnings():
+        return estimator.fit(X, y, **fit_params)
+
+
+def _configured(config, function, *task):
+    with config_context(**config):
+        return function(*task)
+
+
+def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
+    begun = time.perf_counter()
+    estimator = _fit_quietly(estimator, X, y, fit_params)
+    inside = regressor_inside(estimator)
+    if criterion == "loo":
+        result = loo_result(estimator)
+        pointwise, in_sample = result.pointwise, result.in_sample
+        bad = np.isin(np.arange(len(pointwise)), result.bad_rows)
+    else:
+        in_sample = pointwise = prediction.log_prob(estimator, X, y)
+        bad = np.zeros(len(pointwise), dtype=bool)
+    return Candidate(
+        estimator,
+        pointwise,
+        in_sample,
+        inside._problem.weight,
+        bad,
+        diagnostics.converged(inside.diagnostics_),
+        time.perf_counter() - begun,
+    )
+
+
+def _fit_fold(estimator, X, y, fit_params, train, test) -> tuple[np.ndarray, bool, float]:
+    """Log densities of the rows left out, whether the fit converged, seconds."""
+    begun = time.perf_counter()
+    own = cut(fit_params, train, len(y))
+    fitted = _fit_quietly(clone(estimator), rows_of(X, train), rows_of(y, train), own)
+    density = prediction.log_prob(fitted, rows_of(X, test), rows_of(y, test))
+    fine = diagnostics.converged(regressor_inside(fitted).diagnostics_)
+    return density, fine, time.perf_counter() - begun
+
+
+def _left_out_by(folds, whole: Candidate, found: list) -> Candidate:
+    """A candidate judged by its folds."""
+    densities, fine, seconds = zip(*found, strict=True)
+    pointwise = np.empty_like(whole.in_sample)
+    for (_, test), density in zip(folds, densities, strict=True):
+        pointwise[test] = density
+    return Candidate(
+        whole.estimator,
+        pointwise,
+        whole.in_sample,
+        whole.weight,
+        whole.bad,
+        whole.converged and all(fine),
+        whole.seconds + sum(seconds),
+    )
+
+
+def _around(chosen: int) -> str:
+    return f"range({max(1, chosen - 2)}, {chosen + 4})"
+
+
+def _warn(selection: NExpertsSelection) -> None:
+    chosen, best = selection.n_experts, selection.best
+    diagnostics.warn(selection.candidates[chosen].diagnostics, stacklevel=4)
+    said = []
+    for m in sorted({chosen, best} & set(selection.untrusted)):
+        candidate = selection.candidates[m]
+        reason = f"has bad Pareto k-hat in {candidate.bad.sum()} of {len(candidate.bad)} rows"
+        said.append(f"n_experts={m} {reason if candidate.converged else 'did not converge'}")
+    other = selection.n_experts_without_bad_rows
+    if other != chosen:
+        said.append(f"without rows of bad Pareto k-hat it would be {other}")
+    edge = selection.edge
+    if edge:
+        warnings.warn(
+            f"{chosen} experts were chosen, the {edge} number that was tried, so "
+            f"{'more' if edge == 'largest' else 'fewer'} may predict better. Try numbers on both "
+            f"sides: n_experts={_around(chosen)}.",
+            SelectionAtEdgeWarning,
+            stacklevel=3,
+        )
+    if not said:
+        return
+    warnings.warn(
+        f"The choice of {chosen} experts (highest elpd: {best}) hangs on figures that cannot be "
+        f"trusted: {'; '.join(said)}. See `table`; criterion='cv' needs no importance weights, "
+        "and more draws and tune help chains to agree.",
+        UncertainSelectionWarning,
+        stacklevel=3,
+    )

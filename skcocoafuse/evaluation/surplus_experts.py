@@ -1,0 +1,202 @@
+"""Surplus experts: which of them the posterior does not tell apart, and what came of joining them.
+
+Two experts that agree in intercept, slopes, residual standard deviation and slopes of the gate
+have gates in a constant ratio, and one expert with the sum of both gates gives the same density,
+at every beta. Experts on one line with different gates may both be needed (left and right of a
+third), so the gate's slopes count; its intercept does not.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import squareform
+
+from skcocoafuse.evaluation.elpd import Difference, LooResult, difference
+from skcocoafuse.model.parameters import Parameters
+
+_DRAWS_PER_NUMBER = 10  # of a covariance matrix
+_ROUNDING = 1e-12  # parts of a number, or of the largest eigenvalue, that are none
+
+Groups = tuple[tuple[int, ...], ...]
+
+
+def told_apart(draws: Parameters) -> np.ndarray:
+    """How surely the posterior tells every two experts apart, between 0 and 1.
+
+    The probability inside the smallest region of posterior differences in which the two are
+    copies, regions being ellipsoids around the mean with the covariance of the draws.
+
+    Parameters
+    ----------
+    draws : Parameters
+        With one leading draw axis, experts consistently labelled.
+
+    Returns
+    -------
+    ndarray of shape (n_experts, n_experts)
+        Symmetric, 0 on the diagonal; the same in all units of inputs and target.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than ten draws for each number that differs.
+
+    References
+    ----------
+    Box and Tiao (1973), "Bayesian Inference in Statistical Analysis", on regions of highest
+    posterior density: a value is judged by the content of the region that just reaches it. That
+    regions are ellipsoids, which is so for Normal posteriors, is an approximation.
+    """
+    numbers = np.concatenate(
+        [
+            draws.expert_intercept[..., None],
+            draws.expert_coef,
+            np.log(draws.sigma)[..., None],
+            draws.gate_coef,
+        ],
+        axis=-1,
+    )
+    n_draws, n_experts, n_numbers = numbers.shape
+    needed = _DRAWS_PER_NUMBER * n_numbers
+    if n_draws < needed:
+        raise ValueError(
+            f"merge_experts() needs draws from the posterior, at least {needed}: ten for each of "
+            f"the {n_numbers} numbers in which two experts may differ; got {n_draws} (all that "
+            "inference='map' keeps is 1). Fit with inference='nuts', or with more draws."
+        )
+    found = np.zeros((n_experts, n_experts))
+    for j, k in combinations(range(n_experts), 2):
+        one, other = numbers[:, j], numbers[:, k]
+        gap = np.where(np.isclose(one, other, rtol=_ROUNDING, atol=_ROUNDING), 0.0, one - other)
+        found[j, k] = found[k, j] = _nearer_than_zero(gap)
+    return found
+
+
+def _nearer_than_zero(x: np.ndarray) -> float:
+    """Part of the draws x (draws, numbers) nearer to their mean m, by Mahalanobis, than 0 is.
+
+    With A the mean of x x^T, c = m^T A^-1 x and t = m^T A^-1 m, the Sherman-Morrison formula
+    for A - m m^T makes that (1 - t) x^T A^-1 x + (1 - c)^2 < 1. Unlike the covariance, A also
+    serves numbers that are the same in all draws.
+    """
+    size = np.sqrt((x**2).mean(axis=0))
+    x = x / np.where(size > 0, size, 1.0)
+    metric = np.linalg.pinv(x.T @ x / len(x), rcond=_ROUNDING, hermitian=True)
+    toward = metric @ x.mean(axis=0)
+    c = x @ toward
+    nearer = (1.0 - c.mean()) * ((x @ metric) * x).sum(axis=1) + (1.0 - c) ** 2 < 1.0
+    return float(nearer.mean())
+
+
+def groups_of(apart: np.ndarray, share: np.ndarray, coverage: float, min_share: float) -> Groups:
+    """Experts to join, in tuples; those that are not used are in none.
+
+    Complete linkage: inside a group no two experts are told apart.
+
+    Parameters
+    ----------
+    apart : ndarray of shape (n_experts, n_experts)
+        From :func:`told_apart`.
+    share : ndarray of shape (n_experts,)
+        Part of the data each accounts for.
+    coverage : float
+        Experts are told apart above it.
+    min_share : float
+        Experts below it are not used; the one with the largest share is.
+    """
+    used = np.flatnonzero(share >= min(min_share, share.max()))
+    if len(used) == 1:
+        return ((int(used[0]),),)
+    tree = linkage(squareform(apart[np.ix_(used, used)]), method="complete")
+    label = fcluster(tree, coverage, criterion="distance")
+    groups = [tuple(used[label == each].tolist()) for each in np.unique(label)]
+    return tuple(sorted(groups))
+
+
+def in_order_of(groups: Groups, before: np.ndarray, after: np.ndarray) -> Groups:
+    """The groups in the order of the experts that account for most of the same rows now.
+
+    Parameters
+    ----------
+    groups : tuple of tuple of int
+    before : ndarray of shape (rows, experts)
+        Responsibilities of the experts that are in groups.
+    after : ndarray of shape (rows, groups)
+        Of as many experts as there are groups.
+    """
+    joined = np.stack([before[:, list(group)].sum(axis=1) for group in groups], axis=1)
+    _, order = linear_sum_assignment(after.T @ joined, maximize=True)
+    return tuple(groups[k] for k in order)
+
+
+@dataclass(frozen=True, eq=False)
+class MergeResult:
+    """What became of surplus experts, from ``merge_experts()`` of a fitted regressor.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted to the same rows with one expert per group; the one that was asked, itself, if
+        every expert is needed.
+    groups : tuple of tuple of int
+        For each expert of ``estimator`` those it took the place of.
+    told_apart : ndarray of shape (n_experts, n_experts)
+        How surely the posterior tells every two of the former experts apart, from 0 (copies)
+        to 1; those of a group not above the ``coverage`` asked for.
+    share : ndarray of shape (n_experts,)
+        Part of the data that each of the former experts accounts for.
+    loo_before, loo_after : LooResult
+        Leave-one-out cross-validation with all experts, and of ``estimator``.
+
+    Examples
+    --------
+    >>> from skcocoafuse import MoERegressor
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(100, random_state=0)
+    >>> model = MoERegressor(2, draws=300, chains=2, random_state=0).fit(X, y)
+    >>> result = model.merge_experts()
+    >>> result.changed, result.groups, result.pruned, result.told_apart.shape
+    (False, ((0,), (1,)), (), (2, 2))
+    """
+
+    estimator: Any
+    groups: Groups
+    told_apart: np.ndarray
+    share: np.ndarray
+    loo_before: LooResult
+    loo_after: LooResult
+
+    @property
+    def changed(self) -> bool:
+        """Whether there are fewer experts than before."""
+        return len(self.groups) < len(self.share)
+
+    @property
+    def pruned(self) -> tuple[int, ...]:
+        """Former experts in no group: they accounted for next to none of the data."""
+        return tuple(sorted(set(range(len(self.share))) - {k for g in self.groups for k in g}))
+
+    @property
+    def difference(self) -> Difference:
+        """By how much ``loo_after`` exceeds ``loo_before``, with the paired standard error."""
+        return difference(self.loo_after, self.loo_before)
+
+    def __repr__(self) -> str:
+        lines = [f"MergeResult: {len(self.share)} experts, {len(self.groups)} after merging"]
+        for now, group in enumerate(self.groups):
+            line = f"  expert {now}: was {', '.join(map(str, group))}"
+            if len(group) > 1:
+                surest = self.told_apart[np.ix_(group, group)].max()
+                line += f" (told apart with probability {surest:.2f} at most)"
+            lines.append(line)
+        lines += [f"  pruned: {k}, with {self.share[k]:.1%} of the data" for k in self.pruned]
+        gap = self.difference
+        lines.append(
+            f"  elpd: {self.loo_before.elpd:.1f} before, {self.loo_after.elpd:.1f} after "
+            f"(difference {gap.elpd:+.1f}, se {gap.se:.1f})"
+        )
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The No-U-Turn sampler: where chains start, how they run, what is done where they disagree."""

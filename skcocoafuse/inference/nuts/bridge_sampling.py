@@ -1,0 +1,99 @@
+"""How much of the posterior lies where a chain is: bridge sampling.
+
+A chain that stays in a part of the posterior says nothing of how much that part holds, and the
+height of the density there says little: a lower part may be wider. Bridge sampling compares the
+draws with those of a Normal that is fitted to them, whose mass is known.
+"""
+
+import numpy as np
+
+from skcocoafuse.compiled.coordinates import Coordinates
+from skcocoafuse.compiled.log_posterior import Kernel
+
+_PIECES = 4  # of a chain: half of them fit the Normal, the others are compared with it
+_HALVES = (([0, 2], [1, 3]), ([1, 3], [0, 2]), ([0, 1], [2, 3]), ([2, 3], [0, 1]))
+_ROUNDS, _TOLERANCE = 1000, 1e-6
+_CLEARLY = 3.0  # log mass that is a clear difference, if the estimates do not differ by more
+
+
+def log_evidence(kernel: Kernel, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Estimates of the log of the posterior's mass around draws, up to a shared constant.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    theta : ndarray of shape (draws, n_parameters)
+        Of one chain in their order, consistently labelled.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (4,)
+        By different halves of the draws; how far they differ tells how good they are.
+
+    References
+    ----------
+    Meng and Wong (1996), "Simulating ratios of normalizing constants via a simple identity: a
+    theoretical exploration", Statistica Sinica 6, equation 4.1; a Normal fitted to one half of
+    the draws and compared with the other as in Gronau et al. (2017), "A tutorial on bridge
+    sampling", Journal of Mathematical Psychology 81.
+    """
+    pieces = np.array_split(kernel.plain.from_theta(theta), _PIECES)
+    estimates = []
+    for fitted, compared in _HALVES:
+        frame = Coordinates.around(np.concatenate([pieces[i] for i in fitted]), kernel.plain.bends)
+        own = frame.from_bent(np.concatenate([pieces[i] for i in compared]))
+        density = kernel.function(coordinates=frame, slopes=False)
+
+        def log_ratio(z, density=density, frame=frame):
+            standard = -0.5 * (z**2 + np.log(2.0 * np.pi)).sum(axis=1)
+            return density.at_many(z)[0] + frame.log_volume - standard
+
+        estimates.append(bridge(log_ratio(own), log_ratio(rng.normal(size=own.shape))))
+    return np.array(estimates)
+
+
+def bridge(own: np.ndarray, drawn: np.ndarray) -> float:
+    """Log of the ratio of two densities' masses, from as many draws of each.
+
+    Parameters
+    ----------
+    own, drawn : ndarray of shape (draws,)
+        Log ratio of the first density to the second at draws of the first, of the second.
+
+    Returns
+    -------
+    float
+        NaN where no draw of the second lies where the first has a density.
+    """
+    drawn = np.where(np.isfinite(drawn), drawn, -np.inf)
+    if not np.isfinite(drawn).any():
+        return np.nan
+    estimate = np.median(own)
+    for _ in range(_ROUNDS):
+        up = np.logaddexp.reduce(drawn - np.logaddexp(drawn, estimate))
+        down = np.logaddexp.reduce(-np.logaddexp(own, estimate))
+        change = up - down - estimate
+        estimate += change
+        if abs(change) < _TOLERANCE:
+            break
+    return float(estimate)
+
+
+def clearly_less(estimates: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether there is hardly any mass, beside another place, however good estimates are.
+
+    Parameters
+    ----------
+    estimates : ndarray of shape (..., 4)
+        From :func:`log_evidence`.
+    others : ndarray of shape (4,)
+        Those of the other place.
+
+    Returns
+    -------
+    ndarray of bool, shape (...)
+        True where medians differ by more than 3, and than either place's estimates do.
+    """
+    doubt = np.maximum(np.maximum(np.ptp(estimates, axis=-1), np.ptp(others)), _CLEARLY)
+    return np.median(others) - np.median(estimates, axis=-1) > doubt

@@ -1,0 +1,54 @@
+"""Chains that ended in different modes: chain clusters.
+
+Two chains belong together if R-hat of the pair is small for every quantity that does not
+depend on labels; clusters are the connected components.
+"""
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import mixture_of
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.monte_carlo import rhat
+
+N_ANCHORS = 10
+MAX_RHAT = 1.05  # of all chains together; below it there is one island
+_MAX_PAIR_RHAT = 1.2
+MIN_DRAWS = 100  # per chain; shorter chains disagree because they are short
+_MAX_PAIR_DRAWS = 250  # of each chain of a pair
+
+
+def invariants(problem: Problem, posterior: Posterior) -> np.ndarray:
+    """Quantities that do not depend on labels, (chains, draws, quantities).
+
+    The log posterior, then log density, mean and log variance at every anchor row.
+    """
+    anchors = problem.anchors(N_ANCHORS)
+    mixture = mixture_of(posterior.spec, posterior.parameters, anchors.designs)
+    log_density = forward.log_density(forward.NUMPY, mixture, anchors.y)
+    mean, variance = forward.mean_and_variance(mixture)
+    return np.concatenate(
+        [posterior.log_posterior[..., None], log_density, mean, np.log(variance)], axis=-1
+    )
+
+
+def disagree(rhats: np.ndarray) -> bool:
+    """Whether any R-hat of several quantities, NaN left aside, is above ``MAX_RHAT``."""
+    return bool(np.nanmax(rhats, initial=0.0) > MAX_RHAT)
+
+
+def find_islands(quantities: np.ndarray) -> list[list[int]]:
+    """Chains that agree, as lists of their numbers; all of them if they are too short to tell."""
+    n_chains, n_draws = quantities.shape[:2]
+    if n_chains == 1 or n_draws < MIN_DRAWS:
+        return [list(range(n_chains))]
+    first, second = np.triu_indices(n_chains, k=1)
+    quantities = quantities[:, :: -(-n_draws // _MAX_PAIR_DRAWS)]
+    pairs = np.concatenate([quantities[[i, j]] for i, j in zip(first, second, strict=True)], axis=2)
+    pair_rhat = rhat(pairs).reshape(len(first), -1)
+    linked = np.zeros((n_chains, n_chains), dtype=bool)
+    linked[first, second] = np.nanmax(pair_rhat, axis=1, initial=0.0) <= _MAX_PAIR_RHAT
+    count, label = connected_components(linked, directed=False)
+    return [np.flatnonzero(label == k).tolist() for k in range(count)]
