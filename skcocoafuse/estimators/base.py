@@ -37,6 +37,7 @@ from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.parameters import complete_priors, parameter_names
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence.fitted import FittedState
 from skcocoafuse.persistence.paths import local_path
@@ -284,16 +285,14 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             resolution = _recorded_step(y[weight > 0])
         spec = ModelSpec(
             self.n_experts,
-            designs["expert"].shape[1],
-            designs["gate"].shape[1],
-            designs["behavior"].shape[1],
+            {part: X.shape[1] for part, X in designs.items()},
             behavior=self._behavior,
             priors=complete_priors(
                 self.priors, parameter_names(self._behavior), type(self).__name__
             ),
             rounding_variance=rounding_variance(resolution / self._target.scale),
         )
-        return Problem(spec, designs, self._target.apply(y), weight)
+        return Problem(spec, RowsInMemory(designs, self._target.apply(y), weight))
 
     def _draws_for(self, other: "BaseExpertsRegressor", problem: Problem) -> np.ndarray | None:
         """Draws of this fit as unconstrained parameters of the problem that another one posed.

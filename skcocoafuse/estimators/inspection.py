@@ -201,8 +201,8 @@ class InspectedExperts(FittedExperts):
         )
         posterior, problem = self.posterior_.main_island(), self._problem
         if X is None:
-            rows = problem.anchor_rows(sensitivity.N_ROWS)
-            designs = problem.rows(rows).designs
+            rows = problem.rows.anchor_numbers(sensitivity.N_ROWS)
+            designs = problem.take(rows).designs
         else:
             designs = self._checked_designs(X)
             rows = np.arange(len(designs["expert"]))

@@ -13,6 +13,7 @@ from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.parameters import PARAMETERS, PARTS, Parameters, complete_priors
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.recorded import RecordedInputs
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence import demands
 from skcocoafuse.persistence.demands import check
@@ -167,9 +168,7 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
     _check_transformers(designs, matrices, names_in)
     spec = ModelSpec(
         demands.count(values["n_experts"], "n_experts", least=1),
-        len(labels["expert"]),
-        len(labels["gate"]),
-        len(labels["behavior"]),
+        {part: len(names) for part, names in labels.items()},
         behavior=behavior,
         priors=complete_priors(values["priors"]),
         rounding_variance=demands.number(values["rounding_variance"], "rounding_variance", 0.0),
@@ -178,7 +177,7 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
     return FittedState(
         designs,
         _scale(values["target"], "target", ()),
-        Problem(spec, matrices, y, weight),
+        Problem(spec, RowsInMemory(matrices, y, weight)),
         posterior,
         _diagnostics(values["diagnostics"], posterior),
         n_features,

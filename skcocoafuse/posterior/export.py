@@ -88,7 +88,7 @@ def arviz_groups(
         If ``wanted.thin`` is neither "auto" nor a positive integer.
     """
     counting = np.flatnonzero(problem.weight > 0)  # rows of weight 0 are as good as not there
-    problem = problem.rows(counting)
+    problem = problem.take(counting)
     coords = {"row": counting, **_coords(posterior, parts)}
     every = wanted.every(posterior.n_chains, posterior.n_draws, len(problem.y))
     thinned = {**coords, "draw": coords["draw"][::every]}

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from skcocoafuse import LooResult, MoERegressor
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.evaluation import elpd
 from skcocoafuse.exceptions import InfluentialRowsWarning
 from skcocoafuse.inference import EngineResult
