@@ -1,6 +1,7 @@
 """Rows that come in parts, as from a memory map or a cluster: engines find the same posterior."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
