@@ -13,7 +13,7 @@ import skcocoafuse
 
 ROOT = Path(skcocoafuse.__file__).parent
 
-PARAMETER = '''    "tail": Parameter(
+PARAMETER = """    "tail": Parameter(
         EXPERT,
         "shape",
         ("expert",),
@@ -21,8 +21,8 @@ PARAMETER = '''    "tail": Parameter(
         Prior("lognormal", loc=0.5),
         "a made-up number of expert {k}",
     ),
-    "gate_intercept": Parameter('''
-FAMILY = '''    "cauchy": Family(
+    "gate_intercept": Parameter("""
+FAMILY = """    "cauchy": Family(
         REAL,
         ("loc", "scale"),
         lambda log, x, p: -log(math.pi * p.scale * (1.0 + ((x - p.loc) / p.scale) ** 2)),
@@ -33,7 +33,7 @@ FAMILY = '''    "cauchy": Family(
         lambda rng, p, size: p.loc + p.scale * rng.standard_cauchy(size),
         lambda pm, name, p, dims: pm.Cauchy(name, alpha=p.loc, beta=p.scale, dims=dims),
     ),
-    "normal": Family('''
+    "normal": Family("""
 
 CHECKS = """if True:
     import os, sys, tempfile
