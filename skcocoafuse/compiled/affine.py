@@ -22,15 +22,20 @@ OPTIONS = {
 
 @njit(**OPTIONS)
 def affine(X, intercept, coef, w, line):
-    """Fill ``w[k, line:line + ROWS]`` with intercept_k + coef_k . X for every expert k."""
-    last = intercept.size - 1
+    """Fill ``w[k, line:line + ROWS]`` with intercept_k + coef_k . X for every expert k.
+
+    ``coef`` holds the coefficients of one expert after the other: a view of them as a matrix takes
+    as long as the sums for a few rows.
+    """
+    last, d = intercept.size - 1, X.size // ROWS
     for k in range(0, last, 2):
         _two(
-            X, intercept[k], intercept[k + 1], coef[k], coef[k + 1],
+            X, intercept[k], intercept[k + 1],
+            coef[k * d : (k + 1) * d], coef[(k + 1) * d : (k + 2) * d],
             w[k, line : line + ROWS], w[k + 1, line : line + ROWS],
         )  # fmt: skip
     if last % 2 == 0:
-        affine_of_one(X, intercept[last], coef[last], w[last, line : line + ROWS])
+        affine_of_one(X, intercept[last], coef[last * d :], w[last, line : line + ROWS])
 
 
 @njit(**OPTIONS)
@@ -79,13 +84,14 @@ def affine_of_one(X, a, slope, out):
 @njit(**OPTIONS)
 def affine_gradient(X, w, line, d_intercept, d_coef):
     """Add the gradient by intercepts and slopes, given that by predictors in ``w[k, line:]``."""
-    last = d_intercept.size - 1
+    last, d = d_intercept.size - 1, X.size // ROWS
     for k in range(0, last, 2):
         _gradient_of_two(
-            X, w[k, line : line + ROWS], w[k + 1, line : line + ROWS], d_coef[k], d_coef[k + 1]
-        )
+            X, w[k, line : line + ROWS], w[k + 1, line : line + ROWS],
+            d_coef[k * d : (k + 1) * d], d_coef[(k + 1) * d : (k + 2) * d],
+        )  # fmt: skip
     if last % 2 == 0:
-        gradient_of_one(X, w[last, line : line + ROWS], d_coef[last])
+        gradient_of_one(X, w[last, line : line + ROWS], d_coef[last * d :])
     for k in range(last + 1):
         d_intercept[k] += tile_sum(w[k, line : line + ROWS])
 

@@ -59,10 +59,10 @@ class Natural(NamedTuple):
     """The natural parameters by name: what the likelihood of a row is a function of."""
 
     expert_intercept: np.ndarray  # (n_experts,)
-    expert_coef: np.ndarray  # (n_experts, columns)
+    expert_coef: np.ndarray  # (n_experts * columns,)
     variance: np.ndarray  # (n_experts,)
     gate_intercept: np.ndarray  # (n_experts,)
-    gate_coef: np.ndarray  # (n_experts, columns)
+    gate_coef: np.ndarray  # (n_experts * columns,)
     behavior_intercept: np.ndarray  # (1,), or empty where beta is fixed
     behavior_coef: np.ndarray  # (columns,)
 
@@ -70,21 +70,16 @@ class Natural(NamedTuple):
 @njit(**OPTIONS)
 def by_name(natural, layout):
     """Views of a vector of natural parameters, or of the gradient by these."""
-    first, n_experts = layout.natural, layout.n_experts
+    first = layout.natural
     return Natural(
         slice_of(natural, first, AT.expert_intercept),
-        _by_expert(slice_of(natural, first, AT.expert_coef), n_experts),
+        slice_of(natural, first, AT.expert_coef),
         slice_of(natural, first, AT.sigma),
         slice_of(natural, first, AT.gate_intercept),
-        _by_expert(slice_of(natural, first, AT.gate_coef), n_experts),
+        slice_of(natural, first, AT.gate_coef),
         slice_of(natural, first, AT.behavior_intercept),
         slice_of(natural, first, AT.behavior_coef),
     )
-
-
-@njit(**OPTIONS)
-def _by_expert(values, n_experts):
-    return values.reshape((n_experts, values.size // n_experts))
 
 
 class Designs(NamedTuple):

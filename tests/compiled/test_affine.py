@@ -37,7 +37,7 @@ def test_tiles_hold_the_design_and_zeros(n, n_columns):
 def test_predictors_are_the_matrix_product_and_touch_nothing_else(n_columns, n_experts):
     X, intercept, coef, w = _case(n_columns, n_experts)
     before = w.copy()
-    affine.affine(in_tiles(X)[0], intercept, coef, w, LINE)
+    affine.affine(in_tiles(X)[0], intercept, coef.ravel(), w, LINE)
     own = slice(LINE, LINE + ROWS)
     np.testing.assert_allclose(w[:, own], intercept[:, None] + coef @ X.T, rtol=1e-13, atol=1e-13)
     w[:, own] = before[:, own]
@@ -50,6 +50,6 @@ def test_the_gradient_is_the_transposed_product_added(n_columns, n_experts):
     X, d_intercept, d_coef, w = _case(n_columns, n_experts)
     upstream = w[:, LINE : LINE + ROWS]
     wanted = d_coef + upstream @ X, d_intercept + upstream.sum(axis=1)
-    affine.affine_gradient(in_tiles(X)[0], w, LINE, d_intercept, d_coef)
+    affine.affine_gradient(in_tiles(X)[0], w, LINE, d_intercept, d_coef.reshape(-1))
     np.testing.assert_allclose(d_coef, wanted[0], rtol=1e-13, atol=1e-12)
     np.testing.assert_allclose(d_intercept, wanted[1], rtol=1e-13, atol=1e-12)
