@@ -22,8 +22,10 @@ _OPTIONS = {
 }
 
 _LOG2_E = 1.0 / 0.6931471805599453
+# The logarithm of 2 in two parts, the first with zeros in its last 20 bits, so that its products
+# with exponents are exact (Cody and Waite, 1980).
 _LN2_HIGH = 6.93147180369123816490e-01
-_LN2_LOW = 1.90821492927058770002e-10
+_LN2_LOW = 1.90821492927058770002e-10  # the second part
 _ROUND = 1.5 * 2.0**52  # adding it leaves the nearest integer in the lowest bits
 _SQRT2 = sqrt(2.0)
 _C = tuple(1.0 / factorial(k) for k in range(13))

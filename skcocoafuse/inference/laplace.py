@@ -13,7 +13,7 @@ from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.monte_carlo import log_shares
 
-_MAX_NORMALS = 8
+_MAX_NORMALS = 8  # of most mass; further ones have next to no share of the draws
 _POOL = 4  # proposals per kept draw, where weights are worth it
 _FIRST_POOL = 1000  # proposals in a first look at whether they are
 _HOPELESS = 1.0  # k-hat of that look from which they are not

@@ -22,17 +22,17 @@ from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.rows import evenly
 
-N_STARTS = 48
-N_KEPT = 16
+N_STARTS = 48  # four of each of the 12 kinds of start
+N_KEPT = 16  # distinct ends that are refined: the order after short climbs may change
 N_REVISITED, N_FRESH = 8, 8  # earlier draws to climb from, and new starts beside them
 MAX_ROWS = 4000  # that the search looks at
 GAIN = 1.0  # of log mass that is worth another search
 SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
 _SHORT = Patience(max_steps=60, memory=20, least_gain=1e-9)
 _LONG = Patience(max_steps=600, memory=30, least_gain=1e-11)
-_RIDGE = 0.1
+_RIDGE = 0.1  # of a unit prior's precision: an expert may get fewer rows than it has columns
 _BEHAVIORS = (4.0, 0.0, -4.0)  # logits of beta to start around
-_LEAST_CURVATURE = 0.1
+_LEAST_CURVATURE = 0.1  # that of a width of 3 where unit priors have 1
 # Draws of a posterior lie about half a unit of log density per parameter below its mode: 0.6 to
 # 1.1 after a twentieth of the rows changed, thousands on other data.
 _MAX_FALL = 2.0

@@ -14,7 +14,7 @@ import numpy as np
 _EPS = np.finfo(np.float64).eps
 _FEW = np.array([1e-2, 1e-3, 1e-4])  # of the scale; enough where a function is smooth
 _MANY = 12  # steps elsewhere, from the largest to the smallest part of the scale, or to ...
-_LARGEST, _SMALLEST = 0.1, 1e-9
+_LARGEST, _SMALLEST = 0.1, 1e-9  # ends of these steps: finer ones drown in rounding
 _OF_VALUE = 1e-6  # ... this part of a value near zero, where a logarithm is steep,
 _LEAST = 1e-22  # but not below this part of the scale
 _SPACINGS = 4  # a step is at least so many times the spacing of floats at the value

@@ -16,8 +16,8 @@ from skcocoafuse.model.mixtures import unfused_mixture
 from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
 
-N_ANCHORS = 100
-_MAX_ROUNDS = 20
+N_ANCHORS = 100  # rows: experts differ at many, and draws times rows take time
+_MAX_ROUNDS = 20  # each lowers the cost, and it ends where no draw changes
 _MAX_DRAWS = 1000  # that the average is taken over
 _MAX_ENUMERATED = 5  # experts; one assignment problem per draw takes longer than 120 sums
 

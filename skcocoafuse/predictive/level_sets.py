@@ -13,7 +13,7 @@ import numpy as np
 
 _GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
 _NARROWINGS = 36  # 3e-8 of the first width is left, where a maximum is flat to rounding
-_MAX_STEPS = 100
+_MAX_STEPS = 100  # more halvings of a bracket than a number has bits
 _HALVINGS = 50  # of a level, on interpolated values
 _STEEP = 1e3  # height over a level that stands for infinity
 _LOPSIDED = 100.0  # ratio of the heights at two ends from which halving is quicker

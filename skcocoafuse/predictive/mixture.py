@@ -10,7 +10,7 @@ from scipy import special
 
 from skcocoafuse.predictive.merging import merged, panel_edges
 
-_MAX_STEPS = 200
+_MAX_STEPS = 200  # more halvings of a bracket than a number has bits, from far out too
 _TOLERANCE = 1e-10  # of a quantile's probability, relative to the nearer tail
 _COARSE = 256  # components of the thinned mixture that gives the first guess
 _OUTERMOST = np.array([[1e-8, 1.0 - 1e-8]])  # probabilities at the ends of the panels
