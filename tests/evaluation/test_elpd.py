@@ -16,7 +16,7 @@ from skcocoafuse.inference import EngineResult
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from tests.conftest import fit_quietly
-from tests.posterior.test_islands import two_modes
+from tests.posterior.test_clusters import two_modes
 
 
 @pytest.fixture(scope="module")
