@@ -20,9 +20,10 @@ from tests.posterior.test_clusters import two_modes
 
 
 @pytest.fixture(scope="module")
-def fitted(switch):
+def fitted(once, switch):
     X, y = switch[:2]
-    return MoERegressor(draws=450, tune=300, chains=2, random_state=0).fit(X, y)
+    model = MoERegressor(draws=450, tune=300, chains=2, random_state=0)
+    return once({"fit for elpd": lambda: model.fit(X, y)})["fit for elpd"]
 
 
 def arviz_loo(model, **arguments):
