@@ -32,5 +32,5 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"skcocoafuse {release}"
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "show_toc_level": 2}
+html_theme_options = {"show_toc_level": 2}
 html_sidebars = {"getting_started": [], "whats_new": []}

@@ -1,5 +1,6 @@
-"""Fixtures that several files share: fits are made once per worker."""
+"""Fixtures that several files share: fits are made once a run, see `once`."""
 
+import functools
 import signal
 
 import numpy as np
@@ -8,6 +9,7 @@ from threadpoolctl import threadpool_info
 
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse.datasets import make_switch, make_transition
+from tests.once import folder_of, made_once
 
 REGRESSORS = [MoERegressor, BoERegressor, CoCoAFusERegressor]
 
@@ -47,6 +49,15 @@ def ctrl_c_raises():
 
 
 @pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """``once({name: function})``: their results by name, which all workers of a run share.
+
+    For what takes seconds. Names are unique in the run, and results must pickle.
+    """
+    return functools.partial(made_once, folder_of(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="session")
 def transition():
     """300 rows to fit and 2000 to judge on, with their true log density."""
     X, y = make_transition(300, random_state=0)
@@ -62,20 +73,27 @@ def switch():
 
 
 @pytest.fixture(scope="session")
-def nuts_transition(transition):
+def nuts_transition(once, transition):
     """The three models on the transition, by their default inference."""
-    X, y = transition[:2]
-    return {r.__name__: fit_quietly(r(random_state=0), X, y) for r in REGRESSORS}
+    return _default_fits(once, "transition", *transition[:2])
 
 
 @pytest.fixture(scope="session")
-def nuts_switch(switch):
-    X, y = switch[:2]
-    return {r.__name__: fit_quietly(r(random_state=0), X, y) for r in REGRESSORS}
+def nuts_switch(once, switch):
+    return _default_fits(once, "switch", *switch[:2])
+
+
+def _default_fits(once, name, X, y):
+    def fit(regressor):
+        return lambda: fit_quietly(regressor(random_state=0), X, y)
+
+    fits = once({f"{r.__name__} of {name}": fit(r) for r in REGRESSORS})
+    return {r.__name__: found for r, found in zip(REGRESSORS, fits.values(), strict=True)}
 
 
 @pytest.fixture(scope="session", params=REGRESSORS, ids=lambda r: r.__name__)
-def map_fit(request, transition):
+def map_fit(request, once, transition):
     """A fast instance of each regressor."""
-    X, y = transition[:2]
-    return request.param(inference="map", random_state=0).fit(X, y)
+    model = request.param(inference="map", random_state=0)
+    name = f"map fit of {request.param.__name__}"
+    return once({name: lambda: model.fit(*transition[:2])})[name]

@@ -80,6 +80,20 @@ def test_files_can_be_seen_whole(path):
     assert len(lines) < 480, f"{path.name} has {len(lines)} lines"
 
 
+def test_rows_are_cut_in_one_place():
+    """Loops in steps of a size: the chunks of `model/chunks.py`, and constants in machine code."""
+
+    def cuts(path):
+        calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+        ranges = [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "range"]
+        return any(
+            len(r.args) == 3 and isinstance(r.args[2], ast.Name | ast.Attribute) for r in ranges
+        )
+
+    cut = {path.relative_to(ROOT).as_posix() for path in FILES if cuts(path)}
+    assert {name for name in cut if not name.startswith("compiled/")} == {"model/chunks.py"}
+
+
 def test_arviz_is_known_in_one_file():
     users = {p.name for p in FILES if any(m.split(".")[0] == "arviz" for m in imports(p, False))}
     assert users == {"_arviz.py"}

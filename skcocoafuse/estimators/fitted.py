@@ -16,10 +16,11 @@ from skcocoafuse._validation import (
     validate_predict,
 )
 from skcocoafuse.model import forward
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.design import DesignPart, Scale, Units
 from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.parameters import Parameters
-from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
+from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.predictive import PredictiveDistribution
 from skcocoafuse.predictive.frames import check_output, interval_output, quantile_output
@@ -289,11 +290,11 @@ class FittedExperts:
         return dist.responsibilities(validate_observed(y, X))
 
     def _in_blocks(self, X, function):
-        """Join ``function(draws, designs)`` over blocks of rows, to bound memory."""
+        """Join ``function(draws, designs)`` over chunks of rows, to bound memory."""
         designs = self._checked_designs(X)
         flat = self.posterior_.main_island().flat()
-        blocks = row_blocks(designs, BLOCK_NUMBERS // flat.sigma.size)
-        return np.concatenate([function(flat, block) for _, block in blocks])
+        chunks = map_chunks(lambda _, part: function(flat, part), designs, flat.sigma.size)
+        return np.concatenate(chunks)
 
     @hints(COVERAGE)
     def local_coef(self, X, coverage=None):

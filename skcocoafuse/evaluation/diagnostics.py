@@ -20,9 +20,10 @@ from skcocoafuse.exceptions import (
     beyond,
 )
 from skcocoafuse.model import forward
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.mixtures import mixture_of
-from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
+from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import MAX_RHAT, N_ANCHORS, invariants
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.monte_carlo import (
@@ -189,17 +190,19 @@ def use_of_experts(
     low, high = seen.min(), seen.max()
     far = _FAR * (high - low)
     total = np.zeros(thinned.sigma.shape[1])
-    far_weight, far_part = [], []  # (rows, n_experts), by blocks
-    for rows, designs in row_blocks(problem.designs, BLOCK_NUMBERS // thinned.sigma.size):
+    far_weight, far_part = np.empty((2, len(problem.y), len(total)))
+
+    def add(rows, designs):
         mixture = mixture_of(posterior.spec, thinned, designs)
         responsibility = forward.responsibilities(mixture, problem.y[rows]).mean(axis=0)
-        total = total + problem.weight[rows] @ responsibility
+        np.add(total, problem.weight[rows] @ responsibility, out=total)
         outside = (mixture.mean < low - far) | (mixture.mean > high + far)
         weight = np.where(outside, np.exp(mixture.log_weight), 0.0)
-        far_weight.append(weight.mean(axis=0))
-        far_part.append((weight * mixture.mean).mean(axis=0))
-    found = _out_of_range(problem, np.concatenate(far_weight), np.concatenate(far_part))
-    return total / problem.weight.sum(), found
+        far_weight[rows] = weight.mean(axis=0)
+        far_part[rows] = (weight * mixture.mean).mean(axis=0)
+
+    map_chunks(add, problem.designs, thinned.sigma.size)
+    return total / problem.weight.sum(), _out_of_range(problem, far_weight, far_part)
 
 
 def _out_of_range(problem: Problem, weight: np.ndarray, part: np.ndarray) -> OutOfRange:

@@ -14,9 +14,9 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.monte_carlo import smooth_importance_weights
-from skcocoafuse.predictive.chunks import MAX_MEMORY, MixtureBlocks
 from skcocoafuse.predictive.mixture import cdf as probability_below
 from skcocoafuse.predictive.mixture import log_density_of_draws
+from skcocoafuse.predictive.row_mixtures import RowMixtures
 
 _LEAST_ISLAND = 0.01  # weight from which an island's k-hats are those of the mixture
 
@@ -78,7 +78,7 @@ def leave_one_out(
         below = probability_below(weight, mean, sd, problem.y[rows, None])
         found.pit[rows] = below[:, 0]
 
-    _over_blocks(figures, problem, spec, draws, n_jobs)
+    _over_chunks(figures, problem, spec, draws, n_jobs)
     return found
 
 
@@ -91,7 +91,7 @@ def log_density_left_out(
     def figures(rows, _, seen, log_weight, __):
         found[rows] = _log_sum(log_weight + seen)
 
-    _over_blocks(figures, problem, spec, draws, n_jobs)
+    _over_chunks(figures, problem, spec, draws, n_jobs)
     return found
 
 
@@ -101,23 +101,23 @@ def _log_sum(terms: np.ndarray) -> np.ndarray:
     return greatest + np.log(np.exp(terms - greatest[:, None]).sum(axis=1))
 
 
-def _over_blocks(function: Callable, problem: Problem, spec, draws, n_jobs) -> None:
-    """Call ``function(rows, mixture, seen, log_weight, pareto_k)`` for blocks of rows.
+def _over_chunks(function: Callable, problem: Problem, spec, draws, n_jobs) -> None:
+    """Call ``function(rows, mixture, seen, log_weight, pareto_k)`` for chunks of rows.
 
     ``mixture``: weights, means and standard deviations (rows, experts, draws), weights of a draw
     summing to one; log densities and log weights are (rows, draws).
     """
     taken = one_copy(problem.weight)[:, None]
     n_draws, n_experts = draws.sigma.shape
-    blocks = MixtureBlocks(spec, draws, np.ones(n_draws), 0.0, 1.0, n_jobs, MAX_MEMORY)
+    mixtures = RowMixtures(spec, draws, np.ones(n_draws), 0.0, 1.0, n_jobs)
 
-    def block(rows, *arrays):
+    def chunk(rows, *arrays):
         weight, mean, sd = (a.reshape(len(a), n_experts, n_draws) for a in arrays)
         seen = log_density_of_draws(weight, mean, sd, problem.y[rows])
         log_weight, pareto_k = smooth_importance_weights(-taken[rows] * seen)
         function(rows, (weight, mean, sd), seen, log_weight, pareto_k)
 
-    blocks.over_components(block, problem.designs)
+    mixtures.over_components(chunk, problem.designs)
 
 
 def leave_one_out_of_mixture(

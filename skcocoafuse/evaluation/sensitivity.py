@@ -7,7 +7,7 @@ power-scaling", Statistics and Computing 34).
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -15,9 +15,10 @@ import numpy as np
 from scipy import special
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.mixtures import beta_of, mixture_of
 from skcocoafuse.model.parameters import Parameters
-from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
+from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.monte_carlo import ess, smooth_importance_weights, trusted_pareto_k
@@ -146,12 +147,15 @@ class PriorSensitivity:
 # -- conclusions: numbers that do not depend on labels ------------------------------------
 
 
-def of_rows(spec: ModelSpec, draws: Parameters, designs, names: list[str]) -> Iterator[Conclusion]:
-    """Mean and standard deviation of every row, given a draw, in blocks of rows."""
-    for rows, part in row_blocks(designs, BLOCK_NUMBERS // draws.sigma.size):
+def of_rows(spec: ModelSpec, draws: Parameters, designs, names: list[str], use: Callable) -> None:
+    """Call ``use`` with the mean and standard deviation of rows, given a draw, chunk by chunk."""
+
+    def conclude(rows, part):
         mean, variance = forward.mean_and_variance(mixture_of(spec, draws, part))
-        yield Conclusion("mean", mean, names[rows])
-        yield Conclusion("sd", np.sqrt(variance), names[rows])
+        use(Conclusion("mean", mean, names[rows]))
+        use(Conclusion("sd", np.sqrt(variance), names[rows]))
+
+    map_chunks(conclude, designs, draws.sigma.size)
 
 
 def mean_behavior(spec: ModelSpec, draws: Parameters, designs) -> Conclusion:
@@ -159,14 +163,17 @@ def mean_behavior(spec: ModelSpec, draws: Parameters, designs) -> Conclusion:
 
     Where experts agree the data say nothing about beta, and it makes no difference.
     """
-    total = weight = np.zeros(len(draws.sigma))
+    total, weight = np.zeros((2, len(draws.sigma)))
     inner = forward.draws_innermost(draws)
-    for _, part in row_blocks(designs, BLOCK_NUMBERS // draws.sigma.size):
+
+    def add(_, part):
         beta = beta_of(spec, inner, part["behavior"])[..., 0]
         unfused = forward.components(forward.NUMPY, inner, part["expert"], part["gate"], 1.0)
         between = forward.mean_and_variance_parts(unfused)[2] + _LEAST_VARIANCE
-        total = total + (beta * between).sum(axis=-1)
-        weight = weight + between.sum(axis=-1)
+        np.add(total, (beta * between).sum(axis=-1), out=total)
+        np.add(weight, between.sum(axis=-1), out=weight)
+
+    map_chunks(add, designs, draws.sigma.size)
     return Conclusion("behavior", (total / weight)[:, None], [""])
 
 
@@ -207,11 +214,13 @@ def own_conclusions(given: Mapping, posterior: Posterior) -> list[Conclusion]:
 def log_likelihood(problem: Problem, draws: Parameters) -> np.ndarray:
     """Log density of all rows, by weight, (draws,)."""
     total = np.zeros(len(draws.sigma))
-    for rows, part in row_blocks(problem.designs, BLOCK_NUMBERS // draws.sigma.size):
-        seen = forward.log_density(
-            forward.NUMPY, mixture_of(problem.spec, draws, part), problem.y[rows]
-        )
-        total += seen @ problem.weight[rows]
+
+    def add(rows, part):
+        mixture = mixture_of(problem.spec, draws, part)
+        seen = forward.log_density(forward.NUMPY, mixture, problem.y[rows])
+        np.add(total, seen @ problem.weight[rows], out=total)
+
+    map_chunks(add, problem.designs, draws.sigma.size)
     return total
 
 
@@ -349,9 +358,16 @@ def measure(
 
     parts: dict[str, list[Moved]] = {}
     entries: dict[str, list[str]] = {}
-    for conclusion in _conclusions(spec, draws, designs, names, seen, own):
+
+    def move(conclusion: Conclusion) -> None:
         parts.setdefault(conclusion.name, []).append(scaled.move(conclusion.values))
         entries.setdefault(conclusion.name, []).extend(conclusion.entries)
+
+    of_rows(spec, draws, designs, names, move)
+    if spec.behavior is None and spec.n_experts > 1:
+        move(mean_behavior(spec, draws, designs))
+    for conclusion in [Conclusion("log density", seen[:, None], [""]), *own]:
+        move(conclusion)
 
     k_threshold = trusted_pareto_k(len(seen))
     found = []
@@ -380,14 +396,6 @@ def measure(
             )
     found.sort(key=lambda entry: -entry.prior_sensitivity)
     return PriorSensitivity(tuple(found), threshold, k_threshold, len(seen))
-
-
-def _conclusions(spec, draws, designs, names, seen, own) -> Iterator[Conclusion]:
-    yield from of_rows(spec, draws, designs, names)
-    if spec.behavior is None and spec.n_experts > 1:
-        yield mean_behavior(spec, draws, designs)
-    yield Conclusion("log density", seen[:, None], [""])
-    yield from own
 
 
 def _diagnose(sensitivity, noise, threshold: float) -> str:

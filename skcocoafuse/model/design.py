@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from skcocoafuse._process import no_warnings
 from skcocoafuse._validation import refuse_extreme
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.derivative import SIDES, Column, derivative
 from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of, take, with_column
 from skcocoafuse.model.parameters import (
@@ -19,7 +20,6 @@ from skcocoafuse.model.parameters import (
     Parameters,
     line_of,
 )
-from skcocoafuse.model.problem import BLOCK_NUMBERS
 from skcocoafuse.model.recorded import RecordedInputs
 
 _REFUSALS = (ValueError, TypeError, LookupError)  # of a value that a transformer does not know
@@ -287,16 +287,18 @@ class DesignPart:
             return lambda slopes, rows: self._scatter(slopes, X.shape[1])
         columns = self._columns_of(X, numeric)
         n_inputs, n_columns = X.shape[1], len(self.names)
-        size = max(1, BLOCK_NUMBERS // (n_columns * n_inputs + SIDES * (n_columns + n_inputs)))
+        numbers = n_columns * n_inputs + SIDES * (n_columns + n_inputs)  # a jacobian and its steps
 
         def chain(slopes, rows):
             out = np.empty((*slopes.shape[:-1], n_inputs))
-            for start in range(0, slopes.shape[-2], size):
-                block = slice(start, min(start + size, slopes.shape[-2]))
-                own = X.rows(slice(rows.start + block.start, rows.start + block.stop))
-                by_row = np.moveaxis(slopes[:, block] / self.scale.scale, 1, 0)
-                jacobian = self._jacobian(own, columns, argument)
-                out[:, block] = np.moveaxis(by_row @ jacobian, 0, 1)
+
+            def by_inputs(own, part):
+                inputs = X.rows(slice(rows.start + own.start, rows.start + own.stop))
+                jacobian = self._jacobian(inputs, columns, argument)
+                by_columns = part["slopes"] / self.scale.scale
+                out[:, own] = np.moveaxis(by_columns @ jacobian, 0, 1)
+
+            map_chunks(by_inputs, {"slopes": np.moveaxis(slopes, 1, 0)}, numbers)
             return out
 
         return chain

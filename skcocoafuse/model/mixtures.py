@@ -3,8 +3,8 @@
 import numpy as np
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.parameters import Parameters
-from skcocoafuse.model.problem import BLOCK_NUMBERS, row_blocks
 from skcocoafuse.model.spec import ModelSpec
 
 
@@ -25,8 +25,11 @@ def mixture_of(spec: ModelSpec, parameters: Parameters, designs) -> forward.Comp
 def random_targets(rng: np.random.Generator, spec: ModelSpec, parameters: Parameters, designs):
     """A random target of every draw and row, (draws, rows), on the standardised scale."""
     out = np.empty((len(parameters.sigma), len(designs["expert"])))
-    for rows, part in row_blocks(designs, BLOCK_NUMBERS // max(1, parameters.sigma.size)):
+
+    def draw(rows, part):
         out[:, rows] = forward.random_values(rng, mixture_of(spec, parameters, part))
+
+    map_chunks(draw, designs, parameters.sigma.size)
     return out
 
 

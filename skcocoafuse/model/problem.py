@@ -1,26 +1,11 @@
 """A regression problem ready for inference: what is assumed and what was seen."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
-
-BLOCK_NUMBERS = 4_000_000  # numbers in one temporary array of a block of rows
-
-
-def row_blocks(
-    designs: dict[str, np.ndarray], size: int
-) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
-    """Design matrices ``size`` rows (at least one) at a time, to bound memory."""
-    n_rows, size = len(designs["expert"]), max(1, size)
-    for start in range(0, n_rows, size):
-        raise_if_cancelled()
-        rows = slice(start, min(start + size, n_rows))
-        yield rows, {part: X[rows] for part, X in designs.items()}
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,13 @@ cluster) can add up what each part gives. Engines, diagnostics and exports reach
 protocol :class:`Rows` only, and do not know which kind they have.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.model.parameters import PARTS
 
 #: Rows in a tile: 64 numbers of a column are half a kilobyte, so all that an expert needs of a
@@ -54,9 +53,6 @@ class Rows(Protocol):
 
         Weights are scaled so that they keep their sum.
         """
-
-    def chunks(self, size: int) -> Iterator[tuple[slice, "RowsInMemory"]]:
-        """All rows in their order, ``size`` at a time: where they are, and the rows."""
 
 
 def evenly(n: int, most: int) -> np.ndarray:
@@ -155,10 +151,3 @@ class RowsInMemory:
             return self
         part = self.take(np.sort(rng.choice(counting, n, replace=False)))
         return part.reweighted(part.weight * (self.total_weight / part.total_weight))
-
-    def chunks(self, size: int) -> Iterator[tuple[slice, "RowsInMemory"]]:
-        """See :class:`Rows`."""
-        for start in range(0, self.n_rows, max(1, size)):
-            raise_if_cancelled()
-            rows = slice(start, min(start + max(1, size), self.n_rows))
-            yield rows, self.take(rows)

@@ -15,8 +15,8 @@ from skcocoafuse.posterior.monte_carlo import rhat
 
 N_ANCHORS = 10  # rows; chains in other modes differ in predictions at most rows, not at one
 MAX_RHAT = 1.05  # of all chains together; below it there is one island
-# Of two chains alone, whose R-hat scatters more than that of all; a link too many leaves R-hat of all
-# chains to warn, one too few splits a cluster.
+# Of two chains alone, whose R-hat scatters more than that of all; a link too many leaves R-hat of
+# all chains to warn, one too few splits a cluster.
 _MAX_PAIR_RHAT = 1.2
 MIN_DRAWS = 100  # per chain; shorter chains disagree because they are short
 _MAX_PAIR_DRAWS = 250  # of each chain of a pair

@@ -8,10 +8,11 @@ import numpy as np
 
 from skcocoafuse._version import __version__
 from skcocoafuse.model import forward
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.parameters import CONTRAST, Parameters
-from skcocoafuse.model.problem import BLOCK_NUMBERS, Problem, row_blocks
+from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import free_variables, variable_dims, variable_name
 from skcocoafuse.posterior.draws import Posterior
 
@@ -189,10 +190,13 @@ def _by_rows(
     parameters = posterior.parameters.map(lambda a: a[:, ::every])
     shape = (*parameters.sigma.shape[:2], len(problem.y))
     out = {name: np.empty(shape) for name in functions}
-    for rows, designs in row_blocks(problem.designs, BLOCK_NUMBERS // parameters.sigma.size):
+
+    def fill(rows, designs):
         mixture = mixture_of(problem.spec, parameters, designs)
         for name, function in functions.items():
             out[name][..., rows] = function(mixture, rows)
+
+    map_chunks(fill, problem.designs, parameters.sigma.size)
     return {name: {"y": ((*_DRAWS, "row"), values)} for name, values in out.items()}
 
 

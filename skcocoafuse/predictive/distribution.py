@@ -12,8 +12,8 @@ from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.predictive import mixture, modality
 from skcocoafuse.predictive.bridges import to_skpro
-from skcocoafuse.predictive.chunks import MAX_MEMORY, MixtureBlocks, VarianceParts
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
+from skcocoafuse.predictive.row_mixtures import RowMixtures, VarianceParts
 
 
 class PredictiveDistribution:
@@ -21,7 +21,7 @@ class PredictiveDistribution:
 
     The density is the average over posterior draws of
     :math:`\sum_i a_i N(y; m_i, v_i)`, nothing is sampled or fitted again. Words are
-    scipy's; every method works on all rows at once, in blocks of bounded memory. Objects come from
+    scipy's; every method works on all rows at once, in chunks of bounded memory. Objects come from
     ``predict_dist``, cannot be changed, and are sliced by row (``dist[:10]``).
 
     Parameters
@@ -36,9 +36,10 @@ class PredictiveDistribution:
     draw_weight : ndarray of shape (draws,), optional
         Part of each draw, summing to one; equal by default.
     n_jobs : int, optional
-        Threads that work on blocks of rows; None means 1, -1 all cores.
-    max_memory : int, default=268435456
-        Bytes that blocks may take together, results not counted (one row is always taken).
+        Threads that work on chunks of rows; None means 1, -1 all cores.
+    max_memory : int, optional
+        Bytes that chunks may take together, results not counted; 256 MB by default. One row is
+        always taken.
 
     Examples
     --------
@@ -51,7 +52,7 @@ class PredictiveDistribution:
     """
 
     _designs: dict[str, np.ndarray]
-    _blocks: MixtureBlocks
+    _mixtures: RowMixtures
 
     def __init__(
         self,
@@ -63,15 +64,14 @@ class PredictiveDistribution:
         draw_weight: np.ndarray | None = None,
         *,
         n_jobs: int | None = None,
-        max_memory: int = MAX_MEMORY,
+        max_memory: int | None = None,
     ):
         n_draws = len(parameters.sigma)
         if draw_weight is None:
             draw_weight = np.full(n_draws, 1.0 / n_draws)
-        blocks = MixtureBlocks(
-            spec, parameters, draw_weight, float(loc), float(scale), n_jobs, int(max_memory)
-        )
-        self.__dict__.update(_designs=designs, _blocks=blocks)
+        loc, scale = float(loc), float(scale)
+        mixtures = RowMixtures(spec, parameters, draw_weight, loc, scale, n_jobs, max_memory)
+        self.__dict__.update(_designs=designs, _mixtures=mixtures)
 
     def __setattr__(self, name, value):
         raise AttributeError(
@@ -93,10 +93,10 @@ class PredictiveDistribution:
         if designs is not None:
             other.__dict__["_designs"] = designs
         if changes:
-            other.__dict__["_blocks"] = self._blocks.changed(**changes)
+            other.__dict__["_mixtures"] = self._mixtures.changed(**changes)
         return other
 
-    def using(self, *, n_jobs=None, max_memory=MAX_MEMORY) -> "PredictiveDistribution":
+    def using(self, *, n_jobs=None, max_memory=None) -> "PredictiveDistribution":
         """The same distributions with other ``n_jobs`` and ``max_memory``, as in the class."""
         return self._like(n_jobs=n_jobs, max_memory=max_memory)
 
@@ -124,11 +124,11 @@ class PredictiveDistribution:
         """
         if n_draws < 1:
             raise ValueError(f"n_draws must be 1 or more; got {n_draws!r}.")
-        weight = self._blocks.draw_weight
+        weight = self._mixtures.draw_weight
         rng = np.random.default_rng(seed_from(random_state))
         count = rng.multinomial(n_draws, weight / weight.sum())
         kept = np.flatnonzero(count)
-        parameters = self._blocks.parameters.map(lambda a: a[kept])
+        parameters = self._mixtures.parameters.map(lambda a: a[kept])
         return self._like(parameters=parameters, draw_weight=count[kept] / n_draws)
 
     def thinning_error(self, n_draws: int, y) -> np.ndarray:
@@ -147,29 +147,29 @@ class PredictiveDistribution:
         -------
         ndarray of shape (rows,)
         """
-        own = self._blocks
+        own = self._mixtures
         points = np.broadcast_to(np.asarray(y, dtype=np.float64), (len(self),))
         points = (points - own.loc) / own.scale
         out = np.empty(len(self))
 
-        def fill(rows, block, weight):
-            below = forward.probability_below(block, points[rows])
+        def fill(rows, chunk, weight):
+            below = forward.probability_below(chunk, points[rows])
             center = (weight * below).sum(axis=0)
             out[rows] = np.sqrt((weight * (below - center) ** 2).sum(axis=0) / n_draws)
 
-        self._blocks.over_draws(fill, self._designs)
+        self._mixtures.over_draws(fill, self._designs)
         return out
 
     def __repr__(self) -> str:
         return (
             f"PredictiveDistribution({len(self)} rows, {self.n_draws} draws, "
-            f"{self._blocks.spec.n_experts} experts)"
+            f"{self._mixtures.spec.n_experts} experts)"
         )
 
     @property
     def n_draws(self) -> int:
         """Number of posterior draws that are averaged."""
-        return len(self._blocks.draw_weight)
+        return len(self._mixtures.draw_weight)
 
     def _per_point(self, function, x) -> np.ndarray:
         """Evaluate a mixture function at points broadcast against the rows."""
@@ -190,13 +190,13 @@ class PredictiveDistribution:
         return out if x.ndim == 2 else out[:, 0]
 
     def over_components(self, function) -> None:
-        """Call ``function(rows, weight, mean, sd)`` for blocks of rows, as ``MixtureBlocks``."""
-        self._blocks.over_components(function, self._designs)
+        """Call ``function(rows, weight, mean, sd)`` for chunks of rows, as ``RowMixtures``."""
+        self._mixtures.over_components(function, self._designs)
 
     # -- moments -----------------------------------------------------------------------
 
     def _moments(self) -> tuple[np.ndarray, VarianceParts]:
-        mean, *parts = self._blocks.moments(self._designs)
+        mean, *parts = self._mixtures.moments(self._designs)
         return mean, VarianceParts(*parts)
 
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
@@ -403,7 +403,7 @@ class PredictiveDistribution:
         out = np.empty(len(self))
 
         def fill(rows, *parts):
-            by_draw = (a.reshape(len(a), self._blocks.spec.n_experts, -1) for a in parts)
+            by_draw = (a.reshape(len(a), self._mixtures.spec.n_experts, -1) for a in parts)
             out[rows] = modality.multimodal_share(*by_draw)
 
         self.over_components(fill)
@@ -411,15 +411,15 @@ class PredictiveDistribution:
 
     def responsibilities(self, y) -> np.ndarray:
         """Posterior mean probability that each expert produced ``y``, (rows, n_experts)."""
-        own = self._blocks
+        own = self._mixtures
         y = (np.broadcast_to(np.asarray(y, dtype=np.float64), (len(self),)) - own.loc) / own.scale
         out = np.empty((len(self), own.spec.n_experts))
 
-        def fill(rows, block, weight):
-            responsibility = forward.responsibilities(block, y[rows])
+        def fill(rows, chunk, weight):
+            responsibility = forward.responsibilities(chunk, y[rows])
             out[rows] = (weight[..., None] * responsibility).sum(axis=0)
 
-        self._blocks.over_draws(fill, self._designs)
+        self._mixtures.over_draws(fill, self._designs)
         return out
 
     # -- sampling ----------------------------------------------------------------------
@@ -440,7 +440,7 @@ class PredictiveDistribution:
         ndarray of shape (rows, size)
         """
         rng = np.random.default_rng(seed_from(random_state))
-        own = self._blocks
+        own = self._mixtures
         draws = rng.choice(self.n_draws, size=size, p=own.draw_weight)
         chosen = own.parameters.map(lambda a: a[draws])
         return own.loc + own.scale * random_targets(rng, own.spec, chosen, self._designs).T

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.parameters import Parameters
-from skcocoafuse.model.problem import BLOCK_NUMBERS, row_blocks
 
 
 def local_slopes(
@@ -39,13 +39,15 @@ def local_slopes(
     n_rows = len(designs["expert"])
     mean = np.empty((n_rows, n_features))
     quantile = np.empty((n_rows, n_features, len(quantiles)))
-    per_row = max(1, len(draw_weight) * n_features)
-    for rows, block in row_blocks(designs, BLOCK_NUMBERS // per_row):
-        by_expert, by_gate = forward.mean_slopes(parameters, block["expert"], block["gate"])
+
+    def fill(rows, part):
+        by_expert, by_gate = forward.mean_slopes(parameters, part["expert"], part["gate"])
         slopes = pull_back("expert", by_expert, rows) + pull_back("gate", by_gate, rows)
         mean[rows] = np.tensordot(draw_weight, slopes, axes=1)
         if quantiles:
             weight = np.broadcast_to(draw_weight[:, None, None], slopes.shape)
             found = np.quantile(slopes, quantiles, axis=0, weights=weight, method="inverted_cdf")
             quantile[rows] = np.moveaxis(found, 0, -1)
+
+    map_chunks(fill, designs, len(draw_weight) * n_features)
     return mean, quantile

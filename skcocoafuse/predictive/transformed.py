@@ -10,11 +10,11 @@ from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability
 from skcocoafuse.predictive import level_sets, modality
 from skcocoafuse.predictive.bridges import to_skpro
-from skcocoafuse.predictive.chunks import VarianceParts
 from skcocoafuse.predictive.distribution import PredictiveDistribution
 from skcocoafuse.predictive.merging import MergedMixtures
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
 from skcocoafuse.predictive.quadrature import cut_panels, nodes_on
+from skcocoafuse.predictive.row_mixtures import VarianceParts
 from skcocoafuse.predictive.target import ROUNDING, Range, TargetMap
 
 _WIDTH = 0.02  # of cells whose components become one: moments are wrong by some 1e-9
@@ -321,11 +321,11 @@ class TransformedDistribution:
         return out if y.ndim == 2 else out[:, 0]
 
     def _integrate(self, function: Callable, atoms: np.ndarray, cuts: np.ndarray) -> None:
-        """Call ``function(rows, nodes)`` for blocks of rows; panels end at ``cuts`` (rows, k)."""
+        """Call ``function(rows, nodes)`` for chunks of rows; panels end at ``cuts`` (rows, k)."""
         low, high = self._cut_ends(atoms).T
         knots = self._map.knots
 
-        def block(rows, weight, mean, sd):
+        def chunk(rows, weight, mean, sd):
             mixtures = MergedMixtures(weight, mean, sd, _WIDTH)
             edges = [
                 cut_panels(mixtures.panels(k), knots, cuts[row], low[row], high[row])
@@ -333,7 +333,7 @@ class TransformedDistribution:
             ]
             function(rows, nodes_on(mixtures, edges, self._map.backward))
 
-        self._inner.over_components(block)
+        self._inner.over_components(chunk)
 
     def _cut_ends(self, atoms: np.ndarray) -> np.ndarray:
         """From where to where to integrate, (rows, 2): short of what is sent to infinity."""
@@ -363,12 +363,12 @@ class TransformedDistribution:
         atoms = self._atoms()
         tables: list[np.ndarray] = [np.empty((0, 3))] * len(self)
 
-        def block(rows, *components):
+        def chunk(rows, *components):
             curves = _Curves(self, MergedMixtures(*components), atoms[rows])
             found = level_sets.modes(curves, len(components[0]))
             tables[rows] = [table[table[:, 2] >= min_depth] for table in found]
 
-        self._inner.over_components(block)
+        self._inner.over_components(chunk)
         t, log_density, depth = np.moveaxis(modality.padded(tables, 3), -1, 0)
         location = np.where(np.isnan(t), np.nan, self._to_targets(t))
         return Modes(location, np.exp(log_density), depth, np.isfinite(t).sum(axis=1))
@@ -391,11 +391,11 @@ class TransformedDistribution:
         atoms = np.where(atoms > _SEEN, atoms, 0.0)
         tables: list[np.ndarray] = [np.empty((0, 2))] * len(self)
 
-        def block(rows, *components):
+        def chunk(rows, *components):
             curves = _Curves(self, MergedMixtures(*components), atoms[rows])
             tables[rows] = level_sets.highest_density(curves, len(components[0]), prob)
 
-        self._inner.over_components(block)
+        self._inner.over_components(chunk)
         mass = self._mass_between(modality.padded(tables, 2))
         if self._range.is_decreasing:
             tables = [table[::-1, ::-1] for table in tables]

@@ -1,5 +1,6 @@
 """Fits that are kept, for files of them to be attacked."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def run(module: str, *arguments, timeout: int) -> dict:
 
 
 @pytest.fixture(scope="session")
-def fits(transition):
+def fits(once, transition):
     """Of three engines, the three regressors, and with most of what a file can hold."""
     rng = np.random.default_rng(0)
     x, y = transition[0][:80, 0], transition[1][:80]
@@ -51,7 +52,8 @@ def fits(transition):
             draws=30, tune=40, chains=2, behavior_features=PolynomialFeatures(2), random_state=0
         ),
     }
-    return {name: fit_quietly(model, X, y) for name, model in models.items()}
+    makers = {f"attacked {n}": functools.partial(fit_quietly, m, X, y) for n, m in models.items()}
+    return dict(zip(models, once(makers).values(), strict=True))
 
 
 @pytest.fixture(scope="session")

@@ -32,14 +32,16 @@ def quietly(model, **arguments):
 
 
 @pytest.fixture(scope="module")
-def surplus():
+def surplus(once):
     """Three experts on two lines."""
-    return fit_quietly(MoERegressor(3, **SAMPLER), *two_lines())
+    name = "a surplus expert"
+    return once({name: lambda: fit_quietly(MoERegressor(3, **SAMPLER), *two_lines())})[name]
 
 
 @pytest.fixture(scope="module")
-def merged(surplus):
-    return quietly(surplus)
+def merged(once, surplus):
+    name = "a surplus expert, merged"
+    return once({name: lambda: quietly(surplus)})[name]
 
 
 def check_two_lines(result):

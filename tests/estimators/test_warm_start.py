@@ -17,10 +17,10 @@ from tests.conftest import fit_quietly
 
 
 @pytest.fixture(scope="module")
-def before(switch):
+def before(once, switch):
     """A fit to nine tenths of the rows, in other units."""
     X, y = switch[0][:270], switch[1][:270]
-    return fit_quietly(MoERegressor(random_state=5), X, y)
+    return once({"before": lambda: fit_quietly(MoERegressor(random_state=5), X, y)})["before"]
 
 
 def warm(model, **parameters):

@@ -1,5 +1,6 @@
 """Models side by side: differences, paired errors, stacking, choice by a lower bound."""
 
+import functools
 import pickle
 import warnings
 from dataclasses import replace
@@ -16,16 +17,20 @@ from sklearn.preprocessing import StandardScaler
 
 from skcocoafuse import BoERegressor, LooResult, MoERegressor, compare, loo
 from skcocoafuse.exceptions import InfluentialRowsWarning
-from tests.posterior.test_elpd import arviz_loo, result_of
+from tests.evaluation.test_elpd import arviz_loo, result_of
 
 
 @pytest.fixture(scope="module")
-def models(switch):
+def models(once, switch):
     """A mixture, a blend and a line, 900 draws each."""
     X, y = switch[:2]
     sampler = {"draws": 450, "tune": 300, "chains": 2, "random_state": 0}
     estimators = {"mix": MoERegressor(), "blend": BoERegressor(), "line": BoERegressor(1)}
-    return {name: e.set_params(**sampler).fit(X, y) for name, e in estimators.items()}
+    makers = {
+        f"compared {name}": functools.partial(estimator.set_params(**sampler).fit, X, y)
+        for name, estimator in estimators.items()
+    }
+    return dict(zip(estimators, once(makers).values(), strict=True))
 
 
 @pytest.fixture(scope="module")

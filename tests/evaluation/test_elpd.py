@@ -16,13 +16,14 @@ from skcocoafuse.inference import EngineResult
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from tests.conftest import fit_quietly
-from tests.posterior.test_islands import two_modes
+from tests.posterior.test_clusters import two_modes
 
 
 @pytest.fixture(scope="module")
-def fitted(switch):
+def fitted(once, switch):
     X, y = switch[:2]
-    return MoERegressor(draws=450, tune=300, chains=2, random_state=0).fit(X, y)
+    model = MoERegressor(draws=450, tune=300, chains=2, random_state=0)
+    return once({"fit for elpd": lambda: model.fit(X, y)})["fit for elpd"]
 
 
 def arviz_loo(model, **arguments):

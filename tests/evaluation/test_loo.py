@@ -12,8 +12,8 @@ from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
+from tests.posterior.test_monte_carlo import arviz_psis
 from tests.problems import make_problem
-from tests.test_monte_carlo import arviz_psis
 
 
 def conjugate(n=25, seed=0):
@@ -48,11 +48,11 @@ def test_leave_one_out_is_the_closed_form():
     np.testing.assert_allclose(found.pit, pit, atol=0.003)
 
 
-def test_leave_one_out_does_not_depend_on_blocks(monkeypatch):
+def test_leave_one_out_does_not_depend_on_chunks(monkeypatch):
     problem, draws, *_ = conjugate()
     draws = draws.map(lambda a: a[:500])
     whole = leave_one_out(problem, problem.spec, draws)
-    monkeypatch.setattr("skcocoafuse.evaluation.loo.MAX_MEMORY", 1)
+    monkeypatch.setattr("skcocoafuse.model.chunks.MAX_MEMORY", 1)
     for one, other in zip(whole, leave_one_out(problem, problem.spec, draws), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
     for one, other in zip(whole, leave_one_out(problem, problem.spec, draws, 2), strict=True):

@@ -81,13 +81,15 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def sampled(data):
-    return quietly(SAMPLED, *data, n_experts=[1, 2, 3])
+def sampled(once, data):
+    name = "numbers of experts, sampled"
+    return once({name: lambda: quietly(SAMPLED, *data, n_experts=[1, 2, 3])})[name]
 
 
 @pytest.fixture(scope="module")
-def folded(data):
-    return quietly(FAST, *data, n_experts=[2, 1], cv=3)
+def folded(once, data):
+    name = "numbers of experts, folded"
+    return once({name: lambda: quietly(FAST, *data, n_experts=[2, 1], cv=3)})[name]
 
 
 def test_leave_one_out_figures_are_those_of_single_fits(sampled, data):

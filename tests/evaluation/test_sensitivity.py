@@ -176,9 +176,9 @@ def test_labels_make_no_difference(some):
     )
 
 
-def test_blocks_of_rows_make_no_difference(some, monkeypatch):
+def test_chunks_of_rows_make_no_difference(some, monkeypatch):
     whole = measured(*some)
-    monkeypatch.setattr(sensitivity, "BLOCK_NUMBERS", 7 * 3000)
+    monkeypatch.setattr("skcocoafuse.model.chunks.MAX_MEMORY", 64 * 7 * 3000)  # seven rows
     parts = measured(*some)
     for figure in ("prior_sensitivity", "likelihood_sensitivity", "noise", "shift"):
         np.testing.assert_allclose(parts.table[figure], whole.table[figure], rtol=1e-9)

@@ -59,9 +59,10 @@ ESTIMATORS = {
 
 
 @pytest.fixture(scope="module", params=ESTIMATORS)
-def model(request, data):
+def model(request, once, data):
     X, y, weight = data
-    return fit_quietly(clone(ESTIMATORS[request.param]), X, y, sample_weight=weight)
+    estimator, name = clone(ESTIMATORS[request.param]), f"kept {request.param}"
+    return once({name: lambda: fit_quietly(estimator, X, y, sample_weight=weight)})[name]
 
 
 @pytest.fixture(scope="module")

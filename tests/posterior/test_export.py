@@ -28,11 +28,12 @@ def data(transition):
 
 
 @pytest.fixture(scope="module")
-def model(data):
+def model(once, data):
     X, y, weight = data
     estimator = CoCoAFusERegressor(3, gate_features=[0], inference="laplace", draws=80)
     estimator.set_params(chains=2, random_state=0)
-    return fit_quietly(estimator, X, y, sample_weight=weight)
+    name = "exported fit"
+    return once({name: lambda: fit_quietly(estimator, X, y, sample_weight=weight)})[name]
 
 
 @pytest.fixture(scope="module")

@@ -143,7 +143,7 @@ def test_rows_are_independent_of_each_other(dist):
     assert len(dist[2]) == 1
     assert len(dist[np.array([True, False] * 3)]) == 3
     whole = dist.ppf(0.3), dist.logpdf(1.0), dist.var()
-    tiny = dist.using(max_memory=1)  # a row a block
+    tiny = dist.using(max_memory=1)  # a row a chunk
     for one, other in zip(whole, (tiny.ppf(0.3), tiny.logpdf(1.0), tiny.var()), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
@@ -203,7 +203,7 @@ def test_threads_and_memory_change_nothing():
 def test_errors_of_threads_are_raised():
     _, _, dist = make(n=300)
     with pytest.raises(ZeroDivisionError):
-        dist.using(n_jobs=2)._blocks.run(lambda rows, designs: 1 / 0, dist._designs, 10)
+        dist.using(n_jobs=2)._mixtures.run(lambda rows, designs: 1 / 0, dist._designs, 10)
 
 
 def test_fewer_draws_have_the_error_they_say():

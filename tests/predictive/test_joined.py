@@ -67,7 +67,7 @@ def test_rows_have_different_numbers_of_modes(whole):
 def test_behind_a_transformed_target(whole):
     exp = FunctionTransformer(np.log, np.exp)
     scaled = PredictiveDistribution(
-        whole._blocks.spec, whole._blocks.parameters, whole._designs, 0.7, 0.1
+        whole._mixtures.spec, whole._mixtures.parameters, whole._designs, 0.7, 0.1
     )
     transformed = TransformedDistribution(scaled, exp)
     joined = join(transformed)

@@ -1,23 +1,24 @@
-"""Mixtures of many rows, a block of rows at a time: bounded memory, several threads."""
+"""The mixtures that draws make of many rows, a chunk of rows at a time."""
 
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
 
-from skcocoafuse._threads import in_threads
 from skcocoafuse.compiled.layout import layout_of, natural_parameters
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.parameters import PARTS, Parameters
-from skcocoafuse.model.problem import row_blocks
 from skcocoafuse.model.rows import TILE_ROWS, in_tiles
 from skcocoafuse.model.spec import ModelSpec
 
-MAX_MEMORY = 256 * 2**20  # bytes
-_ROWS = 1024  # at most, in blocks that numpy works on
-_ARRAYS = 6  # of (rows, draws, experts), alive at once inside a block
+# Rows in a chunk that numpy works on, at most: of some thousand rows every thread gets some, and
+# what numpy does once a chunk is nothing beside 1024 rows.
+_ROWS = 1024
+# Arrays of (rows, draws * experts) that compiled sums have alive at once: weights, means and sds,
+# and what a function makes of them.
+_ARRAYS = 6
 
 
 class VarianceParts(NamedTuple):
@@ -36,7 +37,7 @@ class VarianceParts(NamedTuple):
         return self.noise + self.between_experts + self.parameters
 
 
-class MixtureBlocks:
+class RowMixtures:
     """The Normal mixtures that posterior draws make of rows, in original units.
 
     Parameters
@@ -50,8 +51,8 @@ class MixtureBlocks:
         Target = loc + scale * standardised target.
     n_jobs : int or None
         Threads; as everywhere in scikit-learn.
-    max_memory : int
-        Bytes that all threads together may use for blocks. One row is always taken.
+    max_memory : int, optional
+        Bytes that all threads together may use for chunks, as in :func:`map_chunks`.
     """
 
     def __init__(
@@ -62,34 +63,31 @@ class MixtureBlocks:
         loc: float,
         scale: float,
         n_jobs: int | None,
-        max_memory: int,
+        max_memory: int | None = None,
     ):
         self.spec = spec
         self.parameters = parameters
         self.draw_weight = draw_weight
         self.loc, self.scale = loc, scale
         self.n_jobs, self.max_memory = n_jobs, max_memory
-        n_draws, n_experts = parameters.sigma.shape
-        self.bytes_per_row = 8 * _ARRAYS * n_draws * n_experts
         self._draws = natural_parameters(parameters)
         self._layout = layout_of(spec)
 
-    def changed(self, **changes) -> "MixtureBlocks":
+    def changed(self, **changes) -> "RowMixtures":
         """The same but for some arguments."""
         names = ("spec", "parameters", "draw_weight", "loc", "scale", "n_jobs", "max_memory")
         arguments: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return MixtureBlocks(**(arguments | changes))
+        return RowMixtures(**(arguments | changes))
 
-    def run(self, function: Callable, designs: dict[str, np.ndarray], most: int) -> None:
-        """Call ``function(rows, designs)`` for blocks of at most ``most`` rows, on the threads."""
-        workers = effective_n_jobs(self.n_jobs)
-        size = max(1, min(most, int(self.max_memory / workers / self.bytes_per_row)))
-        in_threads(lambda block: function(*block), row_blocks(designs, size), workers)
+    def run(self, function: Callable, designs: dict[str, np.ndarray], max_rows: int, **limits):
+        """Call ``function(rows, designs)`` for chunks of at most ``max_rows``, on the threads."""
+        limits |= {"max_rows": max_rows, "max_memory": self.max_memory}
+        map_chunks(function, designs, self.parameters.sigma.size, n_jobs=self.n_jobs, **limits)
 
     def over_components(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
-        """Call ``function(rows, weight, mean, sd)`` for blocks of rows.
+        """Call ``function(rows, weight, mean, sd)`` for chunks of rows.
 
-        The arrays are (rows, draws * experts), and are used again for the next block; weights of a
+        The arrays are (rows, draws * experts), and are used again for the next chunk; weights of a
         row sum to one.
         """
         from skcocoafuse.compiled import fused_mixture
@@ -97,7 +95,7 @@ class MixtureBlocks:
         n_draws, n_experts = self.parameters.sigma.shape
         of_thread = threading.local()  # fresh memory costs as much as the sums on it
 
-        def block(rows, part):
+        def chunk(rows, part):
             n_rows = rows.stop - rows.start
             if getattr(of_thread, "rows", 0) < n_rows:
                 of_thread.rows = n_rows
@@ -113,20 +111,20 @@ class MixtureBlocks:
             sd *= self.scale
             function(rows, *(a.reshape(n_rows, -1) for a in (weight, mean, sd)))
 
-        self.run(block, designs, TILE_ROWS)
+        self.run(chunk, designs, TILE_ROWS, n_arrays=_ARRAYS)
 
     def over_draws(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
-        """Call ``function(rows, mixture, weight)`` for blocks of rows.
+        """Call ``function(rows, mixture, weight)`` for chunks of rows.
 
         The mixture is that of single draws, (draws, rows, experts), standardised; ``weight`` is
         that of the draws, (draws, 1).
         """
 
-        def block(rows, part):
+        def chunk(rows, part):
             mixture = mixture_of(self.spec, self.parameters, part)
             function(rows, mixture, self.draw_weight[:, None])
 
-        self.run(block, designs, _ROWS)
+        self.run(chunk, designs, _ROWS)
 
     def moments(self, designs: dict[str, np.ndarray]) -> np.ndarray:
         """Mean, noise, between-expert and parameter variance of every row, (4, rows)."""
@@ -134,13 +132,13 @@ class MixtureBlocks:
 
         out = np.empty((4, len(designs["expert"])))
 
-        def block(rows, part):
+        def chunk(rows, part):
             found = np.empty((4, TILE_ROWS))
             padded = _one_tile(part)
             fused_mixture.moments(self._draws, self.draw_weight, padded, self._layout, found)
             out[:, rows] = found[:, : rows.stop - rows.start]
 
-        self.run(block, designs, TILE_ROWS)
+        self.run(chunk, designs, TILE_ROWS, n_arrays=_ARRAYS)
         out[0] = self.loc + self.scale * out[0]
         out[1:] *= self.scale**2
         return out

@@ -1,0 +1,76 @@
+"""Work on many rows, a chunk at a time: bounded memory, several threads, interrupts looked for."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from skcocoafuse._threads import in_threads
+
+# Bytes that chunks may take together. Results for all rows, which grow with them, often take more;
+# below it chunks get so small that Python's overhead shows.
+MAX_MEMORY = 256_000_000
+# Arrays of the largest size that numpy's expressions have alive at once: a mixture's log weights,
+# means and variances, what is computed of them, and terms of it.
+_ARRAYS = 8
+_BYTES = np.dtype(np.float64).itemsize
+
+
+def rows_per_chunk(
+    numbers_per_row: int,
+    *,
+    n_arrays: int = _ARRAYS,
+    max_rows: int | None = None,
+    n_threads: int = 1,
+    max_memory: int | None = None,
+) -> int:
+    """Rows that fit into the memory of one thread, at least one; see :func:`map_chunks`."""
+    memory = MAX_MEMORY if max_memory is None else max_memory
+    row = n_threads * n_arrays * _BYTES * max(1, numbers_per_row)
+    size = max(1, int(memory // row))
+    return size if max_rows is None else min(size, max_rows)
+
+
+def map_chunks(
+    function: Callable,
+    arrays: Mapping[str, np.ndarray],
+    numbers_per_row: int,
+    *,
+    n_jobs: int | None = 1,
+    **limits,
+) -> list:
+    """Results of a function for chunks of rows, in their order.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(rows, part)``: of a slice, and the arrays' rows there, by name.
+    arrays : mapping of str to ndarray of shape (rows, ...)
+        Such as design matrices.
+    numbers_per_row : int
+        In the largest temporary array of the function.
+    n_jobs : int or None, default=1
+        Threads; as everywhere in scikit-learn. They share the memory.
+    n_arrays : int, default=8
+        Arrays of that size that are alive at once.
+    max_rows : int, optional
+        In a chunk, however much memory there is.
+    max_memory : int, optional
+        Bytes that chunks of all threads may take together; ``MAX_MEMORY`` by default. One row is
+        always taken.
+
+    Returns
+    -------
+    list
+        With the first exception, or an interrupt, no further chunk is begun.
+    """
+    n_threads = effective_n_jobs(n_jobs)
+    size = rows_per_chunk(numbers_per_row, n_threads=n_threads, **limits)
+    n_rows = len(next(iter(arrays.values())))
+    starts = range(0, n_rows, size)
+
+    def chunk(start: int):
+        rows = slice(start, min(start + size, n_rows))
+        return function(rows, {name: array[rows] for name, array in arrays.items()})
+
+    return in_threads(chunk, starts, n_threads)
