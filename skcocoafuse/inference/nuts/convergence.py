@@ -126,4 +126,5 @@ def _worst_rhat(state: State, chains: list[int]) -> float:
     """Over the quantities that convergence is judged on; NaN for a single chain."""
     if len(chains) < 2:
         return np.nan
-    return float(np.nanmax(rhat(quantities_of(state.kernel, state.draws)[chains])))
+    found = rhat(quantities_of(state.kernel, state.draws)[chains])
+    return float(np.nanmax(found)) if np.isfinite(found).any() else np.nan
