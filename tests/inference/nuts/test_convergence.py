@@ -65,7 +65,7 @@ def launches_of(runs):
 
 
 def agreed(runs, settings, n_steps=np.nan):
-    """What comes of chains that begin as the runs do."""
+    """What comes of chains that start as the runs do."""
     rng = np.random.default_rng(0)
     return convergence.sample(launches_of(runs), n_steps, settings, rng, Stopwatch())
 
@@ -131,7 +131,7 @@ def stood_still(run):
 
 
 def moves_in(sampler):
-    """Which call moved which chains: those that begin at any of the draws of another."""
+    """Which call relocated which chains: those that start at any of the draws of another."""
     found = {}
     for number, (launches, _) in enumerate(sampler.asked[1:], start=1):
         moved = [k for k, launch in enumerate(launches) if len(launch.initial_points) > 1]
@@ -328,7 +328,7 @@ def test_a_clear_difference_is_beyond_doubt():
 
 
 def test_chains_move_to_where_the_mass_is(monkeypatch):
-    """A chain in a corner that holds nothing begins anew at a draw of the one that holds all."""
+    """A chain in a corner that holds nothing is restarted from a draw of the one that holds all."""
     _, begun = shifted_runs([0.0, 6.0, 0.0], n_draws=400)
     _, later = shifted_runs(SAME, n_draws=400)
     sampler = Scripted(monkeypatch, begun, later)
