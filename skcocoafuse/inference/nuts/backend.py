@@ -165,7 +165,7 @@ def _panics_as_errors(settings: Settings):
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Whether Rust code panicked; its exceptions are no :class:`Exception`, and nothing imports them."""
+    """Whether Rust code panicked, whose exceptions are no :class:`Exception`, nor importable."""
     return type(error).__name__ == "PanicException"
 
 
