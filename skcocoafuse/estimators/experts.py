@@ -79,7 +79,8 @@ gate_intercept_ : ndarray of shape (n_experts,)
     All draws as numpy arrays, experts consistently labelled.
 diagnostics_ : dict
     R-hat, effective sample size, chain clusters (``islands``) and their weights, divergences,
-    use of the experts, seconds per phase.
+    use of the experts, seconds per phase; with ``"nuts"``, the remedies that were applied and
+    their cost (``remedies``).
 n_features_in_ : int
 feature_names_in_ : ndarray of str
     Only if X had string column names."""

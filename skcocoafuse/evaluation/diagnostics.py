@@ -35,6 +35,8 @@ from skcocoafuse.posterior.monte_carlo import (
 )
 
 MIN_ESS = 100.0
+# Of chains, with one of which nothing can be compared; they count where others were relocated.
+MIN_INDEPENDENT_STARTS = 2
 _MAX_INDEPENDENT = 250  # draws per chain that R-hat looks at, if they are independent
 _silent = ContextVar("silent", default=False)
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
@@ -242,6 +244,7 @@ def settled(diagnostics: dict) -> bool:
     return not (
         len(diagnostics["islands"]) > 1
         or _mixes_badly(diagnostics)
+        or _agrees_by_construction(diagnostics)
         or approximates_badly(diagnostics)
     )
 
@@ -257,6 +260,32 @@ def _mixes_badly(diagnostics: dict) -> bool:
 
 def _stands_still(diagnostics: dict) -> bool:
     return bool(diagnostics.get("still_chains"))  # older files do not say
+
+
+def _agrees_by_construction(diagnostics: dict) -> bool:
+    """Whether chains that were not restarted from another one are too few, or disagree.
+
+    A relocated chain agrees with its donor because it started there, so R-hat of all chains does
+    not say that chains from different starts found the same region.
+    """
+    relocated, independent = _relocated(diagnostics)
+    if not relocated:
+        return False
+    return independent < MIN_INDEPENDENT_STARTS or not _independent_rhat(diagnostics) <= MAX_RHAT
+
+
+def _independent_rhat(diagnostics: dict) -> float:
+    return diagnostics.get("rhat_independent_starts", diagnostics["rhat"])  # as in older files
+
+
+def _relocated(diagnostics: dict) -> tuple[int, int]:
+    """How often chains were relocated, and how many independent starts that leaves.
+
+    Older files have the former only, as ``n_moved``; each time at most one start is lost.
+    """
+    n_chains = diagnostics["n_chains"]
+    relocated = diagnostics.get("n_relocated", diagnostics.get("n_moved", 0))
+    return relocated, diagnostics.get("n_independent_starts", n_chains - relocated)
 
 
 def _cannot_tell(diagnostics: dict) -> bool:
@@ -403,7 +432,7 @@ def _of_mixing(diagnostics: dict) -> str | None:
             f"least {MIN_ESS:.0f})"
         )
     if not failed:
-        return None
+        return _of_relocation(diagnostics)
     what, remedy = "Chains mix slowly", "more tune and draws, or fewer experts"
     if _is_approximation(diagnostics):
         what, remedy = "Draws of the approximation are too few", "more draws"
@@ -412,6 +441,25 @@ def _of_mixing(diagnostics: dict) -> str | None:
     return (
         f"{what}: {' and '.join(failed)}, over the log posterior and predictions at {N_ANCHORS} "
         f"rows. Try {remedy}; see diagnostics_."
+    )
+
+
+def _of_relocation(diagnostics: dict) -> str | None:
+    if len(diagnostics["islands"]) > 1 or not _agrees_by_construction(diagnostics):
+        return None
+    relocated, independent = _relocated(diagnostics)
+    n_chains, worst = diagnostics["n_chains"], _independent_rhat(diagnostics)
+    if independent < MIN_INDEPENDENT_STARTS:
+        left = f"chains now have {max(independent, 1)} independent start(s) (wanted: at least "
+        left += f"{MIN_INDEPENDENT_STARTS})"
+    else:
+        left = f"chains with independent starts disagree (R-hat {beyond(worst, MAX_RHAT, 2)}, "
+        left += f"wanted: at most {MAX_RHAT})"
+    return (
+        f"R-hat {diagnostics['rhat']:.3f} does not show that chains found the same region on their "
+        f"own: {relocated} time(s) a chain was restarted from a draw of another one, because the "
+        f"region it was in holds hardly any of the posterior's mass, and {left}. Fit with "
+        f"chains={2 * n_chains}, or with another random_state, and compare the predictions."
     )
 
 

@@ -6,8 +6,8 @@ a parameter, add its row, and its part in the likelihood: in ``model.forward`` a
 """
 
 from collections import namedtuple
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -135,12 +135,22 @@ PARAMETERS: dict[str, Parameter] = {
 DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.items()}
 
 
-def _named_values() -> Any:
-    """A named tuple with a field for each row, None where a model does not have it."""
-    return namedtuple("_named_values", PARAMETERS, defaults=[None] * len(PARAMETERS))
+_Class = TypeVar("_Class", bound=type)
 
 
-class Parameters(_named_values()):  # type: ignore[misc]
+def _with_fields(cls: _Class) -> _Class:
+    """A named tuple with the methods of a class, and a field for each row of ``PARAMETERS``."""
+    fields: Any = namedtuple(
+        cls.__name__, PARAMETERS, defaults=[None] * len(PARAMETERS), module=cls.__module__
+    )
+    for name, member in vars(cls).items():
+        if callable(member) or name == "__doc__":
+            setattr(fields, name, member)
+    return fields
+
+
+@_with_fields
+class Parameters:
     """Named parameters, with any number of leading axes for draws.
 
     A field for each row of ``PARAMETERS``: a numpy array (a PyTensor variable while a PyMC model is
@@ -148,7 +158,13 @@ class Parameters(_named_values()):  # type: ignore[misc]
     it. ``sigma`` is the standard deviation with what rounding the target added.
     """
 
-    __slots__ = ()
+    if TYPE_CHECKING:
+
+        def __init__(self, *values: Any, **named: Any): ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __iter__(self) -> Iterator[Any]: ...
 
     def map(self, function) -> "Parameters":
         """Apply ``function`` to every array that is there."""

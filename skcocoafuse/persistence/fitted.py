@@ -282,7 +282,11 @@ def _diagnostics(values, posterior: Posterior) -> dict[str, Any]:
     check(isinstance(values, dict), "diagnostics", "names and values")
     for name in _FIGURES:
         demands.number(values[name], f"diagnostics.{name}")
-    demands.number(values.get("pareto_k", np.nan), "diagnostics.pareto_k")
+    for name in ("pareto_k", "rhat_independent_starts"):
+        demands.number(values.get(name, np.nan), f"diagnostics.{name}")
+    for name in ("n_moved", "n_relocated", "n_independent_starts"):  # the first in older files
+        demands.count(values.get(name, 0), f"diagnostics.{name}")
+    _check_remedies(values.get("remedies", {}))
     size = (values["n_chains"], values["n_draws"])
     check(size == posterior.log_posterior.shape, "diagnostics", "n_chains and n_draws of the draws")
     islands = demands.group_numbers(values["islands"], "diagnostics.islands")
@@ -293,6 +297,18 @@ def _diagnostics(values, posterior: Posterior) -> dict[str, Any]:
     for phase, seconds in values["seconds"].items():
         demands.number(seconds, f"diagnostics.seconds[{phase!r}]")
     return values
+
+
+def _check_remedies(remedies) -> None:
+    """What each remedy of the sampler cost; older files and other engines have none."""
+    check(isinstance(remedies, dict), "diagnostics.remedies", "names and costs")
+    for remedy, cost in remedies.items():
+        name = f"diagnostics.remedies[{remedy!r}]"
+        wanted = ("rounds", "gradients", "seconds")
+        right = isinstance(cost, dict) and sorted(cost) == sorted(wanted)
+        check(right, name, " and ".join(wanted))
+        for key in wanted:
+            demands.number(cost[key], f"{name}.{key}", least=0)
 
 
 def _check_transformers(designs, matrices, names) -> None:

@@ -258,6 +258,19 @@ CRAFTED = {
         at("fit.diagnostics.expert_share", {"$array": ["f", 8, [1], [1.0]]}),
         "expert_share",
     ),
+    "remedies that are a list": (at("fit.diagnostics.remedies", []), "diagnostics.remedies"),
+    "a remedy without its cost": (
+        at("fit.diagnostics.remedies", {"more draws": {"rounds": 1}}),
+        "rounds and gradients and seconds",
+    ),
+    "a remedy of text": (
+        at("fit.diagnostics.remedies", {"x": {"rounds": 1, "gradients": "1", "seconds": 0.1}}),
+        "gradients must be a number",
+    ),
+    "independent starts of text": (
+        at("fit.diagnostics.n_independent_starts", "2"),
+        "n_independent_starts must be an int",
+    ),
     "half a fit": (without("fit.islands"), "islands"),
     "draws of another type": (at("parameters.draws", "many"), "draws"),
     "jobs of another type": (at("parameters.n_jobs", [1]), "n_jobs"),

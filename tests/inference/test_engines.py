@@ -37,7 +37,7 @@ from skcocoafuse.inference import (
     samples_posterior,
 )
 from skcocoafuse.inference.nuts import backend as nutpie_chains
-from skcocoafuse.inference.nuts import sampler
+from skcocoafuse.inference.nuts import pilots, sampler
 from skcocoafuse.model.parameters import PARTS, Parameters
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.rows import RowsInMemory
@@ -200,7 +200,7 @@ def test_faults_of_our_own_are_not_taken_for_changes_of_nutpie(monkeypatch):
     def faulty(*arguments):
         raise TypeError("a fault of this package")
 
-    monkeypatch.setattr(sampler, "_share_chains", faulty)
+    monkeypatch.setattr(sampler, "share_chains", faulty)
     with pytest.raises(TypeError, match="a fault of this package"):
         sampler.sample(make_problem(2, n=40), QUICK)
 
@@ -459,9 +459,10 @@ def test_pilots_find_modes_that_optimisation_misses():
     """Short chains lead to at least as much mass, and say the same twice."""
     kernel = Kernel(make_problem(3, n=150))
     modes = mode_search.find_modes(kernel, np.random.default_rng(0))
-    (first, n_steps), (again, _) = (
-        sampler._explore(modes, QUICK, np.random.default_rng(1)) for _ in range(2)
+    (first, n_steps, n_gradients), (again, _, _) = (
+        pilots.explore(modes, QUICK, np.random.default_rng(1)) for _ in range(2)
     )
+    assert n_gradients > 0
     assert 1 <= n_steps <= 63
     best = max(mode.log_mass for mode in modes)
     assert first[0].log_mass >= best - 0.05  # modes nearer than that count as one
@@ -478,7 +479,7 @@ def test_chains_are_shared_among_modes_of_comparable_mass():
             self.log_mass = log_mass
 
     def counts(masses, chains):
-        return [run.chains for run in sampler._share_chains([Peak(m) for m in masses], chains)]
+        return [run.chains for run in sampler.share_chains([Peak(m) for m in masses], chains)]
 
     assert counts([0.0], 4) == [4]
     assert counts([0.0, -1.0, -50.0], 4) == [2, 2]

@@ -13,47 +13,59 @@ from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.compiled.log_posterior import identity_callback, log_posterior_callback
 from skcocoafuse.inference.engine import Settings
 
-_SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates
-_FROM_A_DRAW = 0.6  # part of the warm-up that is left for chains that begin at a draw
+# Standard deviation of starting points around the mode, in coordinates in which that of the
+# posterior is nearly 1: chains start closer to the mode than their draws lie. Not compared.
+_SPREAD = 0.5
+# Fraction of the warm-up for chains that start at a draw. On the transition a whole warm-up took
+# 3.46 s, 0.6 of it 3.02 s, 0.4 of it 2.77 s, but two of these fits had to be continued.
+_TUNE_FROM_DRAW = 0.6
 # Draws in the first adaptation windows. In nutpie's 10 the gradient of a Laplace prior may never
 # change its sign; its variance is then 0, and the chain freezes for good (1 of 9 without data).
 _EARLY_WINDOW = 30
 # Draws in the later windows. In nutpie's 80 a chain may see one end of a bent ridge only, and
 # then its mass matrix holds it there (1 of 20 fits of the smooth transition).
 _WINDOW = 120
-_MOMENT = 0.005  # seconds to wait for one of several samplers that a core may be free after
-_LOOK = 0.1  # seconds after which to look whether anybody waits for the chains
+# Seconds that one of several samplers is waited for, before the next one and interrupts are looked
+# at. It bounds how long a core is idle, and has no effect on draws.
+_POLL = 0.005
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
-    """Chains to run: in which coordinates, how many, and where from.
+    """Chains to run: in which coordinates, how many, and from where.
 
-    Each begins at one of the draws ``begins``, (draws, n_parameters), or without these near the
-    centre of the coordinates.
+    Each starts at one of ``initial_points``, (points, n_parameters), or without these near the
+    center of the coordinates.
     """
 
     kernel: Kernel
     coordinates: Coordinates
     chains: int
-    begins: np.ndarray | None = None
+    initial_points: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What chains of one launch found: draws z (chains, draws, n_parameters), statistics."""
+    """What chains of one launch found.
+
+    ``z`` are draws, (chains, draws, n_parameters), in ``coordinates``; ``statistics`` are arrays of
+    shape (chains, draws); ``n_gradients``, (chains,), are leapfrog steps, those of the warm-up
+    included.
+    """
 
     kernel: Kernel
     coordinates: Coordinates
     z: np.ndarray
     statistics: dict[str, np.ndarray]
+    n_gradients: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=int))
 
     def chain(self, number: int) -> "Run":
         """One of the chains alone."""
         own = slice(number, number + 1)
         statistics = {name: values[own] for name, values in self.statistics.items()}
-        return Run(self.kernel, self.coordinates, self.z[own], statistics)
+        z, n_gradients = self.z[own], self.n_gradients[own]
+        return Run(self.kernel, self.coordinates, z, statistics, n_gradients)
 
     def followed_by(self, other: "Run") -> "Run":
         """The draws of both in their order."""
@@ -62,21 +74,22 @@ class Run:
             for name, values in self.statistics.items()
         }
         z = np.concatenate([self.z, other.z], axis=1)
-        return Run(self.kernel, self.coordinates, z, statistics)
+        n_gradients = self.n_gradients + other.n_gradients
+        return Run(self.kernel, self.coordinates, z, statistics, n_gradients)
 
     def thinned(self, every: int) -> "Run":
         """One out of ``every`` draws."""
         kept = slice(every - 1, None, every)
         statistics = {name: values[:, kept] for name, values in self.statistics.items()}
-        return Run(self.kernel, self.coordinates, self.z[:, kept], statistics)
+        return dataclasses.replace(self, z=self.z[:, kept], statistics=statistics)
 
 
 def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
     """Run all launches, as many chains at a time as there are cores.
 
-    Launches share the cores; of more launches than cores each has one, and the next begins where
-    one is done. Draws do not depend on that. An exception, an interrupt above all, ends every
-    chain before it leaves: none goes on behind the user's back.
+    Launches share the cores; if there are more launches than cores, each gets one core, and the
+    next launch starts as soon as another is done. Draws do not depend on that. An exception, an
+    interrupt above all, ends every chain before it is passed on: none keeps running unseen.
 
     Raises
     ------
@@ -90,13 +103,13 @@ def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
     with _panics_as_errors(settings), ExitStack() as started:
         for number, launch in enumerate(launches):
             while running and sum(shares[n] for n in running) + shares[number] > settings.cores:
-                traces |= _take_finished(running, _MOMENT)
+                traces |= _take_finished(running)
             with _as_change_of_nutpie():
                 sampler = _start(launch, settings, shares[number], seeds[number])
-            started.callback(_cancel, sampler)  # nothing, where it is done
+            started.callback(_cancel, sampler)  # does nothing to one that is done
             running[number] = sampler
         while running:
-            traces |= _take_finished(running, _LOOK)
+            traces |= _take_finished(running)
     with _as_change_of_nutpie():
         return [
             _read(launch, traces[number], settings.draws) for number, launch in enumerate(launches)
@@ -110,28 +123,28 @@ def _shares(chains: list[int], cores: int) -> list[int]:
 
 
 def _start(launch: Launch, settings: Settings, cores: int, seed: int):
-    part = 1.0 if launch.begins is None else _FROM_A_DRAW
+    fraction = 1.0 if launch.initial_points is None else _TUNE_FROM_DRAW
     own = dataclasses.replace(
         settings,
-        # with more chains than draws ArviZ takes the axes for confused
+        # with more chains than draws ArviZ suspects that axes are swapped
         draws=max(settings.draws, launch.chains),
         chains=launch.chains,
         cores=cores,
-        tune=max(1, int(part * settings.tune)),  # nutpie panics without a warm-up
+        tune=max(1, int(fraction * settings.tune)),  # nutpie panics without a warm-up
     )
     return _start_sampler(_nutpie_model(launch), own, seed)
 
 
-def _take_finished(running: dict[int, Any], timeout: float) -> dict[int, Any]:
-    """Traces of samplers that are done, which leave ``running``; none may be, for now.
+def _take_finished(running: dict[int, Any]) -> dict[int, Any]:
+    """Traces of the samplers that are done, if any, which leave ``running``.
 
-    Samplers have no way to wait for the first of several, so each is waited for some seconds.
+    There is no way to wait for the first of several samplers, so each is waited for a moment.
     """
     traces = {}
     for number, sampler in list(running.items()):
         raise_if_cancelled()
         try:
-            traces[number] = sampler.wait(timeout=timeout)
+            traces[number] = sampler.wait(timeout=_POLL)
         except TimeoutError:
             continue
         del running[number]
@@ -153,18 +166,18 @@ def _panics_as_errors(settings: Settings):
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Whether Rust code panicked: its exceptions are no :class:`Exception`, and not importable."""
+    """Whether Rust code panicked, whose exceptions are no :class:`Exception`, nor importable."""
     return type(error).__name__ == "PanicException"
 
 
 def _cancel(sampler) -> None:
-    """Stop chains; a sampler that panicked, and does so whenever it is asked, is let go."""
+    """Stop chains; a sampler that panicked would do so again at every call, and is let go."""
     try:
         sampler.cancel()
     except BaseException as error:
         if not _is_panic(error):
             raise
-        vars(sampler).clear()  # or its destructor would ask again
+        vars(sampler).clear()  # or its destructor would call it again
 
 
 def mean_steps(runs: list[Run]) -> float:
@@ -181,11 +194,21 @@ def _read(launch: Launch, trace, draws: int) -> Run:
         if theirs in trace.sample_stats
     }
     z = np.asarray(trace.posterior["z"].values)[:, -draws:]
-    return Run(launch.kernel, launch.coordinates, z, statistics)
+    return Run(launch.kernel, launch.coordinates, z, statistics, _n_gradients(trace, len(z)))
+
+
+def _n_gradients(trace, n_chains: int) -> np.ndarray:
+    """Leapfrog steps of each chain, warm-up included, as far as the trace has them."""
+    total = np.zeros(n_chains, dtype=int)
+    for name in ("warmup_sample_stats", "sample_stats"):
+        group: Any = getattr(trace, name, ())
+        if "n_steps" in group:
+            total += np.asarray(group["n_steps"].values).sum(axis=1).astype(int)
+    return total
 
 
 class NutpieHasChanged(Exception):
-    """Another interface for compiled models than the known ones."""
+    """Its interface for compiled models is none of the known ones."""
 
 
 @contextmanager
@@ -212,7 +235,7 @@ def _start_sampler(model, settings: Settings, seed: int):
         progress_bar=settings.progress_bar,
         early_window_switch_freq=_EARLY_WINDOW,
         mass_matrix_switch_freq=_WINDOW,
-        save_warmup=False,
+        save_warmup=True,  # for its number of steps
         blocking=False,
         **low_rank,
         **settings.options,
@@ -227,12 +250,6 @@ def _nutpie_model(launch: Launch):
     import pandas as pd
     from nutpie.compile_pymc import CompiledPyMCModel
 
-    def initial_point(seed):
-        rng = np.random.default_rng(seed)
-        if launch.begins is None:
-            return _SPREAD * rng.normal(size=size)
-        return rng.choice(launch.begins)
-
     size = launch.kernel.n_parameters
     data, arrays = launch.kernel.user_data(0.0, launch.coordinates)
     index = pd.RangeIndex(size)
@@ -245,7 +262,7 @@ def _nutpie_model(launch: Launch):
         "shape_info": (["z"], [slice(0, size)], [(size,)]),
         "compiled_logp_func": log_posterior_callback,
         "compiled_expand_func": identity_callback,
-        "initial_point_func": initial_point,
+        "initial_point_func": _initial_point_function(launch),
         "user_data": data,
         # keeps the arrays alive while chains run
         "shared_data": dict(enumerate(arrays)),
@@ -256,3 +273,15 @@ def _nutpie_model(launch: Launch):
     }
     known = {field.name for field in dataclasses.fields(CompiledPyMCModel)}
     return CompiledPyMCModel(**{name: value for name, value in values.items() if name in known})
+
+
+def _initial_point_function(launch: Launch):
+    """A function of a seed that gives the point a chain starts at."""
+
+    def initial_point(seed):
+        rng = np.random.default_rng(seed)
+        if launch.initial_points is None:
+            return _SPREAD * rng.normal(size=launch.kernel.n_parameters)
+        return rng.choice(launch.initial_points)
+
+    return initial_point

@@ -1,8 +1,8 @@
 """How much of the posterior lies where a chain is: bridge sampling.
 
-A chain that stays in a part of the posterior says nothing of how much that part holds, and the
-height of the density there says little: a lower part may be wider. Bridge sampling compares the
-draws with those of a Normal that is fitted to them, whose mass is known.
+A chain that stays in one region does not tell how much of the posterior that region holds, and the
+height of the density there tells little: a lower region may be wider. Bridge sampling compares the
+draws with those of a Normal fitted to them, whose mass is known.
 """
 
 import numpy as np
@@ -10,10 +10,14 @@ import numpy as np
 from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
 
-_PIECES = 4  # of a chain: half of them fit the Normal, the others are compared with it
+# Quarters of a chain that fit the Normal, and those that are compared with it, in four ways; how
+# far the estimates differ is their error.
 _HALVES = (([0, 2], [1, 3]), ([1, 3], [0, 2]), ([0, 1], [2, 3]), ([2, 3], [0, 1]))
+# A fixed-point iteration stops far below the error of the estimate, mostly much earlier than this.
 _ROUNDS, _TOLERANCE = 1000, 1e-6
-_CLEARLY = 3.0  # log mass that is a clear difference, if the estimates do not differ by more
+# Log mass that is a clear difference, a twentieth. Estimates of the same place range over 0.9 to
+# 27, so their range counts as well.
+_CLEARLY = 3.0
 
 
 def log_evidence(kernel: Kernel, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -23,13 +27,13 @@ def log_evidence(kernel: Kernel, theta: np.ndarray, rng: np.random.Generator) ->
     ----------
     kernel : Kernel
     theta : ndarray of shape (draws, n_parameters)
-        Of one chain in their order, consistently labelled.
+        Of one chain in their order, consistently labeled.
     rng : numpy.random.Generator
 
     Returns
     -------
     ndarray of shape (4,)
-        By different halves of the draws; how far they differ tells how good they are.
+        From different halves of the draws; how far they differ is their error.
 
     References
     ----------
@@ -38,11 +42,13 @@ def log_evidence(kernel: Kernel, theta: np.ndarray, rng: np.random.Generator) ->
     the draws and compared with the other as in Gronau et al. (2017), "A tutorial on bridge
     sampling", Journal of Mathematical Psychology 81.
     """
-    pieces = np.array_split(kernel.plain.from_theta(theta), _PIECES)
+    quarters = np.array_split(kernel.plain.from_theta(theta), 4)
     estimates = []
     for fitted, compared in _HALVES:
-        frame = Coordinates.around(np.concatenate([pieces[i] for i in fitted]), kernel.plain.bends)
-        own = frame.from_bent(np.concatenate([pieces[i] for i in compared]))
+        frame = Coordinates.around(
+            np.concatenate([quarters[i] for i in fitted]), kernel.plain.bends
+        )
+        own = frame.from_bent(np.concatenate([quarters[i] for i in compared]))
         density = kernel.function(coordinates=frame, slopes=False)
 
         def log_ratio(z, density=density, frame=frame):
@@ -54,7 +60,7 @@ def log_evidence(kernel: Kernel, theta: np.ndarray, rng: np.random.Generator) ->
 
 
 def bridge(own: np.ndarray, drawn: np.ndarray) -> float:
-    """Log of the ratio of two densities' masses, from as many draws of each.
+    """Log of the ratio of two densities' masses, from equally many draws of each.
 
     Parameters
     ----------
@@ -81,19 +87,19 @@ def bridge(own: np.ndarray, drawn: np.ndarray) -> float:
 
 
 def clearly_less(estimates: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether there is hardly any mass, beside another place, however good estimates are.
+    """Whether a region holds hardly any mass compared with another, beyond the estimates' error.
 
     Parameters
     ----------
     estimates : ndarray of shape (..., 4)
         From :func:`log_evidence`.
     others : ndarray of shape (4,)
-        Those of the other place.
+        Those of the other region.
 
     Returns
     -------
     ndarray of bool, shape (...)
-        True where medians differ by more than 3, and than either place's estimates do.
+        True where medians differ by more than 3, and than the estimates of either region do.
     """
     doubt = np.maximum(np.maximum(np.ptp(estimates, axis=-1), np.ptp(others)), _CLEARLY)
     return np.median(others) - np.median(estimates, axis=-1) > doubt

@@ -1,14 +1,16 @@
 """Jumps between modes that chains know but cannot reach from one another.
 
 Chains that settled in separate modes say nothing of how much each mode holds. A jump takes a
-draw of one mode to the other: in coordinates in which both are round, along a path of densities
-from the first to the second, with short trajectories on the way. It is accepted with the
-probability that keeps the posterior (Neal, 1996, "Sampling from multimodal distributions using
-tempered transitions", Statistics and Computing 6, with the two modes' coordinates in the place
-of temperatures). So chains change modes as often as the modes' masses ask for.
+draw of one mode to the other: in coordinates in which both are nearly standard normal, along a path
+of densities from the first to the second, with short trajectories on the way. It is accepted with
+the probability that leaves the posterior invariant (Neal, 1996, "Sampling from multimodal
+distributions using tempered transitions", Statistics and Computing 6, with the two modes'
+coordinates in place of temperatures). So chains change modes as often as the modes' masses demand.
 """
 
+import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,82 +19,151 @@ from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.posterior.monte_carlo import rhat
 
-_STAGES, _STEPS = 60, 8  # densities on the way, leapfrog steps at each
-ATTEMPTS = (24, 96)  # per chain; the more if chains disagree after the fewer
+# Densities on the way, and leapfrog steps at each: two of three jumps on kin8nm are accepted. On
+# Concrete 2, whose modes are narrow, up to 480 densities did not connect them.
+_STAGES, _STEPS = 60, 8
+# The first that works is used: longest first. Not compared.
 _STEP_SIZES = (0.3, 0.2, 0.14, 0.1, 0.07)
-_WANTED, _PROBES = 0.8, 12  # acceptance of a trajectory, and how many are looked at
-MIN_ACCEPTED = 0.1  # of the jumps out of any island but the one that holds chains best
+# A step size works if so many of so many trajectories halfway are accepted. Not compared.
+_WANTED, _PROBES = 0.8, 12
+
+
+class Jumped(NamedTuple):
+    """What chains hold after jumps.
+
+    ``chain`` and ``draw``, both (chains, draws), say where each draw is taken from; ``accepted``,
+    (clusters,), is the fraction of the jumps out of each cluster that were accepted;
+    ``n_gradients`` is what it took.
+    """
+
+    chain: np.ndarray
+    draw: np.ndarray
+    accepted: np.ndarray
+    n_gradients: int
 
 
 def change_places(
-    kernel: Kernel, theta: np.ndarray, islands: list[list[int]], attempts: int, cores: int, rng
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which draw of which chain every chain holds after jumps between islands.
+    kernel: Kernel, theta: np.ndarray, clusters: list[list[int]], attempts: int, cores: int, rng
+) -> Jumped:
+    """Which draw of which chain every chain holds after jumps between clusters.
 
-    A chain stays in an island for a piece of draws, tries to jump from the last of them, and goes
-    on with a piece of draws of the island it is then in. Pieces are taken in a random order,
-    none twice before all are used.
+    A chain stays in a cluster for a piece of draws, tries to jump from the last of them, and
+    continues with a piece of draws of the cluster it is then in.
 
     Parameters
     ----------
     kernel : Kernel
     theta : ndarray of shape (chains, draws, n_parameters)
-        Consistently labelled.
-    islands : list of list of int
-        Chains of each island, two islands or more, each with draws that agree.
+        Consistently labeled.
+    clusters : list of list of int
+        Chains of each cluster, two clusters or more, each with draws that agree.
     attempts : int
         Jumps that every chain tries; fewer where it has fewer draws.
     cores : int
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    chain, draw : ndarray of int, shape (chains, draws)
-        Where each draw is taken from.
-    accepted : ndarray of shape (islands,)
-        Part of the jumps out of each island that were accepted.
     """
     n_chains, n_draws = theta.shape[:2]
     u, bends = kernel.plain.from_theta(theta), kernel.plain.bends
-    frames = [Coordinates.around(np.concatenate(u[chains]), bends) for chains in islands]
-    step_size = _step_size(kernel, frames, rng)
-    attempts = min(attempts, n_draws - 1)
-    length = -(-n_draws // (attempts + 1))
-    begins = np.minimum(np.arange(attempts + 1) * length, n_draws - length)
-    stock = [
-        rng.permutation([(chain, begin) for chain in chains for begin in begins])
-        for chains in islands
-    ]
-    at_first = {chain: k for k, chains in enumerate(islands) for chain in chains}
+    frames = [Coordinates.around(np.concatenate(u[chains]), bends) for chains in clusters]
+    here, there = (_Counted(kernel.function(coordinates=frame)) for frame in frames[:2])
+    step_size = _step_size(here, there, kernel.n_parameters, rng)
+    pieces = _Pieces.cut(theta, clusters, min(attempts, n_draws - 1) + 1, rng)
+    start = {chain: k for k, chains in enumerate(clusters) for chain in chains}
     seeds = rng.integers(2**31, size=n_chains)
 
-    def follow(number):
-        own = np.random.default_rng(seeds[number])
-        functions = [kernel.function(coordinates=frame) for frame in frames]
-        island, pieces = at_first[number], []
-        visits, left = (np.zeros(len(islands), dtype=int) for _ in range(2))
-        for attempt in range(attempts + 1):
-            place = number + n_chains * visits[island]
-            chain, begin = stock[island][place % len(stock[island])]
-            pieces.append((chain, begin))
-            visits[island] += 1
-            if attempt == attempts:
-                break
-            there = int(own.choice([k for k in range(len(islands)) if k != island]))
-            z = frames[island].from_theta(theta[chain, begin + length - 1])
-            offset = frames[there].log_volume - frames[island].log_volume
-            work = _work(functions[island], functions[there], offset, z, step_size, own)
-            if np.log(own.uniform()) < work:
-                left[island] += 1
-                island = there
-        chain, begin = np.array(pieces).T
-        draw = (begin[:, None] + np.arange(length)).ravel()[:n_draws]
-        visits[island] -= 1  # no jump was tried from the last piece
-        return np.repeat(chain, length)[:n_draws], draw, visits, left
+    def walk(number):
+        densities = [_Counted(kernel.function(coordinates=frame)) for frame in frames]
+        own = _Walk(frames, densities, pieces, step_size, np.random.default_rng(seeds[number]))
+        return *own.follow(number, start[number]), sum(density.count for density in densities)
 
-    followed = in_threads(follow, range(n_chains), cores)
-    chain, draw, tried, left = (np.stack(part) for part in zip(*followed, strict=True))
-    return chain, draw, left.sum(axis=0) / tried.sum(axis=0)
+    walks = in_threads(walk, range(n_chains), cores)
+    chain, draw, tried, left, counts = (np.stack(part) for part in zip(*walks, strict=True))
+    n_gradients = int(counts.sum()) + here.count + there.count
+    return Jumped(chain, draw, left.sum(axis=0) / tried.sum(axis=0), n_gradients)
+
+
+class _Counted:
+    """A log density with its gradient, and how often it was evaluated."""
+
+    def __init__(self, density: Callable):
+        self.density, self.count = density, 0
+
+    def __call__(self, z):
+        self.count += 1
+        return self.density(z)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pieces:
+    """Successive draws of chains, in a random order within each cluster.
+
+    ``stock`` has (chain, first draw) of the pieces of each cluster, all of ``length`` draws.
+    """
+
+    theta: np.ndarray
+    n_pieces: int
+    length: int
+    stock: list[np.ndarray]
+
+    @classmethod
+    def cut(cls, theta: np.ndarray, clusters: list[list[int]], n_pieces: int, rng) -> "_Pieces":
+        """So many pieces of every chain; they overlap where draws do not divide."""
+        n_draws = theta.shape[1]
+        length = -(-n_draws // n_pieces)
+        firsts = np.minimum(np.arange(n_pieces) * length, n_draws - length)
+        stock = [
+            rng.permutation([(chain, first) for chain in chains for first in firsts])
+            for chains in clusters
+        ]
+        return cls(theta, n_pieces, length, stock)
+
+    def take(self, cluster: int, place: int) -> np.ndarray:
+        """Chain and first draw; none twice before all are used."""
+        return self.stock[cluster][place % len(self.stock[cluster])]
+
+    def expand(self, taken: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Chain and draw of each draw of the pieces, as many as a chain has."""
+        chain, first = np.array(taken).T
+        draw = (first[:, None] + np.arange(self.length)).ravel()
+        n_draws = self.theta.shape[1]
+        return np.repeat(chain, self.length)[:n_draws], draw[:n_draws]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Walk:
+    """The way of one chain through clusters."""
+
+    frames: list[Coordinates]
+    densities: list[_Counted]
+    pieces: _Pieces
+    step_size: float
+    rng: np.random.Generator
+
+    def follow(self, number: int, cluster: int):
+        """Chain and draw of what it holds; jumps out of each cluster, tried and accepted."""
+        n_chains, n_clusters = len(self.pieces.theta), len(self.frames)
+        visits, left = (np.zeros(n_clusters, dtype=int) for _ in range(2))
+        taken: list[np.ndarray] = []
+        while True:
+            taken.append(self.pieces.take(cluster, number + n_chains * visits[cluster]))
+            if len(taken) == self.pieces.n_pieces:
+                break
+            visits[cluster] += 1
+            there = int(self.rng.choice([k for k in range(n_clusters) if k != cluster]))
+            if self._jumps(taken[-1], cluster, there):
+                left[cluster] += 1
+                cluster = there
+        return *self.pieces.expand(taken), visits, left
+
+    def _jumps(self, piece: np.ndarray, here: int, there: int) -> bool:
+        """Whether a jump from the last draw of a piece is accepted."""
+        chain, first = piece
+        frame, other = self.frames[here], self.frames[there]
+        z = frame.from_theta(self.pieces.theta[chain, first + self.pieces.length - 1])
+        offset = other.log_volume - frame.log_volume
+        pair = self.densities[here], self.densities[there]
+        work = _work(*pair, offset, z, self.step_size, self.rng)
+        return bool(np.log(self.rng.uniform()) < work)
 
 
 def _work(here: Callable, there: Callable, offset: float, z, step_size: float, rng) -> float:
@@ -132,11 +203,10 @@ def _trajectory(here, there, share, z, step_size, rng) -> tuple[np.ndarray, bool
     return (at, True) if accepted else (z, False)
 
 
-def _step_size(kernel: Kernel, frames: list[Coordinates], rng) -> float:
-    """The longest step of a few that keeps trajectories halfway between modes."""
-    here, there = (kernel.function(coordinates=frame) for frame in frames[:2])
+def _step_size(here: Callable, there: Callable, size: int, rng) -> float:
+    """The longest step of a few at which trajectories halfway between modes are accepted."""
     for step_size in _STEP_SIZES:
-        z, kept = np.zeros(kernel.n_parameters), 0
+        z, kept = np.zeros(size), 0
         for probe in range(2 * _PROBES):
             z, accepted = _trajectory(here, there, 0.5, z, step_size, rng)
             kept += accepted and probe >= _PROBES
@@ -145,13 +215,13 @@ def _step_size(kernel: Kernel, frames: list[Coordinates], rng) -> float:
     return step_size
 
 
-def connected(accepted: np.ndarray) -> bool:
-    """Whether chains leave all islands but one often enough to forget where they began."""
-    return bool((np.sort(accepted)[1:] >= MIN_ACCEPTED).all())
+def connected(accepted: np.ndarray, min_accepted: float) -> bool:
+    """Whether chains leave all clusters but one often enough to forget where they started."""
+    return bool((np.sort(accepted)[1:] >= min_accepted).all())
 
 
-def settled(quantities: np.ndarray, islands: list[list[int]], limit: float) -> bool:
-    """Whether there are several islands, each of them converged (not so a chain that froze)."""
-    return len(islands) > 1 and all(
-        bool((rhat(quantities[chains]) <= limit).all()) for chains in islands
+def settled(quantities: np.ndarray, clusters: list[list[int]], limit: float) -> bool:
+    """Whether there are several clusters, each of them converged (not so a chain that froze)."""
+    return len(clusters) > 1 and all(
+        bool((rhat(quantities[chains]) <= limit).all()) for chains in clusters
     )

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.inference import Settings, get_engine, mode_search
-from skcocoafuse.inference.nuts import backend, convergence, sampler
+from skcocoafuse.inference import Settings, mode_search
+from skcocoafuse.inference.nuts import backend, pilots, sampler, state
+from skcocoafuse.inference.nuts.method import METHOD
 from skcocoafuse.posterior.clusters import MIN_DRAWS
 from tests.problems import make_problem
 
@@ -55,8 +56,8 @@ def modes():
     return mode_search.find_modes(kernel, np.random.default_rng(0))
 
 
-def launch(mode, n_chains, begins=None):
-    return backend.Launch(mode.kernel, mode.normal, n_chains, begins)
+def launch(mode, n_chains):
+    return backend.Launch(mode.kernel, mode.normal, n_chains)
 
 
 def run_with(cores, launches):
@@ -85,10 +86,10 @@ def test_launches_share_the_cores(watch, modes, n_chains):
 def test_a_fit_keeps_to_its_cores(watch, monkeypatch, cores):
     """In pilots at several modes, in chains that share modes, and where chains go on."""
     in_use, active = watch
-    pilots, launches = [], []
+    rounds, launches = [], []
 
     def pilot(several, settings, rng):
-        pilots.append(len(several))
+        rounds.append(len(several))
         return backend.run_chains(several, settings, rng)
 
     def drifting(several, settings, rng):
@@ -99,12 +100,12 @@ def test_a_fit_keeps_to_its_cores(watch, monkeypatch, cores):
         way = np.linspace(-4.0, 4.0, settings.draws)[:, None]
         return [dataclasses.replace(run, z=run.z + way) for run in runs]
 
-    monkeypatch.setattr(sampler, "run_chains", pilot)
-    monkeypatch.setattr(convergence, "run_chains", drifting)
-    monkeypatch.setattr(sampler, "_COMPARABLE", np.inf)
+    monkeypatch.setattr(pilots, "run_chains", pilot)
+    monkeypatch.setattr(state, "run_chains", drifting)
+    everywhere = dataclasses.replace(METHOD, comparable_mass=np.inf)
     settings = dataclasses.replace(QUICK, cores=cores, draws=MIN_DRAWS)
-    get_engine("nuts")(make_problem(3, n=60), settings)
-    assert pilots[0] == 4
+    sampler.sample(make_problem(3, n=60), settings, everywhere)
+    assert rounds[0] == 4
     assert 1 < launches[0] < 4
     assert set(launches[1:]) == {4}  # a launch for each chain that goes on
     assert max(in_use) == cores

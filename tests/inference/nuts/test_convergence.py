@@ -1,4 +1,4 @@
-"""Going on, jumps and moves: what chains that disagree do next."""
+"""Remedies: what is done about chains that diverge or disagree, and what is said of it."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.datasets import make_transition
 from skcocoafuse.inference import Settings, get_engine, mode_search
 from skcocoafuse.inference.engine import Stopwatch
-from skcocoafuse.inference.nuts import backend, bridge_sampling, convergence, jumps
+from skcocoafuse.inference.nuts import backend, bridge_sampling, convergence, jumps, state
 from tests.problems import make_problem
 
 QUICK = Settings(draws=60, tune=120, chains=2, target_accept=0.9, cores=2, seed=3)
@@ -35,7 +35,7 @@ class Scripted:
 
     def __init__(self, monkeypatch, *answers):
         self.answers, self.asked = answers, []
-        monkeypatch.setattr(convergence, "run_chains", self)
+        monkeypatch.setattr(state, "run_chains", self)
 
     def __call__(self, launches, settings, rng):
         answer = self.answers[min(len(self.asked), len(self.answers) - 1)]
@@ -47,9 +47,8 @@ class Scripted:
 def as_they_are(monkeypatch):
     """Neither jumps nor moves: the modes of chains are too far apart, and of like mass."""
 
-    def declined(kernel, theta, islands, *_):
-        where = np.indices(theta.shape[:2])
-        return *where, np.zeros(len(islands))
+    def declined(kernel, theta, clusters, *_):
+        return jumps.Jumped(*np.indices(theta.shape[:2]), np.zeros(len(clusters)), 0)
 
     monkeypatch.setattr(jumps, "change_places", declined)
     monkeypatch.setattr(bridge_sampling, "log_evidence", lambda *_: np.zeros(4))
@@ -66,7 +65,7 @@ def launches_of(runs):
 
 
 def agreed(runs, settings, n_steps=np.nan):
-    """What comes of chains that begin as the runs do."""
+    """What comes of chains that start as the runs do."""
     rng = np.random.default_rng(0)
     return convergence.sample(launches_of(runs), n_steps, settings, rng, Stopwatch())
 
@@ -106,12 +105,12 @@ def test_chains_go_on_for_as_many_draws_as_at_first(monkeypatch, parts, thinning
     settings = dataclasses.replace(QUICK, draws=200)
     draws, info = agreed(parts[0], settings)
     assert len(sampler.asked) == len(parts)
-    assert info == {"target_accept": 0.9, "thinning": thinning, "n_moved": 0}
+    assert (info["target_accept"], info["thinning"], info["n_relocated"]) == (0.9, thinning, 0)
     for before, (launches, asked) in zip(parts, sampler.asked[1:], strict=False):
         assert asked == settings
         for launch, run in zip(launches, before, strict=True):
             assert launch.chains == 1
-            np.testing.assert_array_equal(launch.begins, run.z[0, -1:])
+            np.testing.assert_array_equal(launch.initial_points, run.z[0, -1:])
     np.testing.assert_array_equal(draws.theta, kept(parts[-thinning:]))
     assert {name: values.shape for name, values in draws.statistics.items()} == {
         "diverging": draws.theta.shape[:2]
@@ -123,7 +122,7 @@ def test_chains_too_short_to_tell_do_not_go_on(monkeypatch):
     sampler = Scripted(monkeypatch, runs)
     draws, info = agreed(runs, dataclasses.replace(QUICK, draws=50))
     assert len(sampler.asked) == info["thinning"] == 1
-    assert draws.islands == []
+    assert draws.clusters == []
 
 
 def stood_still(run):
@@ -132,10 +131,10 @@ def stood_still(run):
 
 
 def moves_in(sampler):
-    """Which call moved which chains: those that begin at any of the draws of another."""
+    """Which call relocated which chains: those that start at any of the draws of another."""
     found = {}
     for number, (launches, _) in enumerate(sampler.asked[1:], start=1):
-        moved = [k for k, launch in enumerate(launches) if len(launch.begins) > 1]
+        moved = [k for k, launch in enumerate(launches) if len(launch.initial_points) > 1]
         if moved:
             found[number] = moved
     return found
@@ -147,14 +146,14 @@ def test_a_chain_that_stood_still_is_moved_to_one_that_did_not(monkeypatch):
     good = shifted_runs(SAME)[1]
 
     def answer(launches, *_):
-        return good if len(launches[0].begins) > 1 else begun
+        return good if len(launches[0].initial_points) > 1 else begun
 
     sampler = Scripted(monkeypatch, begun, answer)
     draws, info = agreed(begun, dataclasses.replace(QUICK, draws=200))
-    assert info["n_moved"] == 1
+    assert info["n_relocated"] == 1
     ((number, moved),) = moves_in(sampler).items()
     assert moved == [0]
-    begins = sampler.asked[number][0][0].begins
+    begins = sampler.asked[number][0][0].initial_points
     assert any(np.array_equal(begins, run.z[0]) for run in begun[1:])
     np.testing.assert_array_equal(draws.theta, kept([good]))
 
@@ -163,7 +162,7 @@ def test_where_all_chains_stood_still_there_is_nowhere_to_move_to(monkeypatch):
     begun = [stood_still(run) for run in shifted_runs([0.0, 0.1, 0.0])[1]]
     sampler = Scripted(monkeypatch, begun)
     _, info = agreed(begun, dataclasses.replace(QUICK, draws=200))
-    assert info["n_moved"] == 0
+    assert info["n_relocated"] == 0
     assert moves_in(sampler) == {}
 
 
@@ -214,7 +213,7 @@ def test_chains_that_diverge_go_on_in_shorter_steps(monkeypatch, diverging, n_st
     np.testing.assert_array_equal(draws.theta, kept([later if again else begun]))
     if again:
         for launch, run in zip(sampler.asked[1][0], begun, strict=True):
-            np.testing.assert_array_equal(launch.begins, run.z[0, -1:])
+            np.testing.assert_array_equal(launch.initial_points, run.z[0, -1:])
             assert launch.chains == 1
 
 
@@ -329,15 +328,15 @@ def test_a_clear_difference_is_beyond_doubt():
 
 
 def test_chains_move_to_where_the_mass_is(monkeypatch):
-    """A chain in a corner that holds nothing begins anew at a draw of the one that holds all."""
+    """A chain in a corner that holds nothing is restarted from a draw of the one that holds all."""
     _, begun = shifted_runs([0.0, 6.0, 0.0], n_draws=400)
     _, later = shifted_runs(SAME, n_draws=400)
     sampler = Scripted(monkeypatch, begun, later)
-    monkeypatch.setattr(jumps, "connected", lambda _: False)
+    monkeypatch.setattr(jumps, "connected", lambda *_: False)
     draws, info = agreed(begun, dataclasses.replace(QUICK, draws=400))
-    assert info["n_moved"] == 1
+    assert info["n_relocated"] == 1
     assert moves_in(sampler) == {1: [1]}
-    first, second, third = (launch.begins for launch in sampler.asked[1][0])
+    first, second, third = (launch.initial_points for launch in sampler.asked[1][0])
     np.testing.assert_array_equal(first, begun[0].z[0, -1:])
     np.testing.assert_array_equal(third, begun[2].z[0, -1:])
     assert any(np.array_equal(second, begun[k].z[0]) for k in (0, 2))
@@ -349,9 +348,9 @@ def test_a_fit_whose_chain_had_to_move_agrees_in_the_end(monkeypatch):
     kernel, stuck = shifted_runs([0.0, 6.0], n_draws=200)
     settings = dataclasses.replace(QUICK, draws=200, tune=100)
     Scripted(monkeypatch, stuck, backend.run_chains)
-    monkeypatch.setattr(jumps, "connected", lambda _: False)
+    monkeypatch.setattr(jumps, "connected", lambda *_: False)
     draws, info = agreed(stuck, settings)
-    assert info["n_moved"] == 1
+    assert info["n_relocated"] == 1
     assert draws.theta.shape == (2, 200, kernel.n_parameters)
     theta = kernel.plain.from_theta(draws.theta)
     np.testing.assert_allclose(draws.log_posterior, kernel.log_posterior(draws.theta))
@@ -366,16 +365,16 @@ def test_chains_that_agree_in_pairs_are_left_to_it(monkeypatch):
     sampler = Scripted(monkeypatch, begun)
     draws, info = agreed(begun, settings)
     assert len(sampler.asked) == 4
-    assert draws.islands == [[0, 1, 2]]
-    assert info == {"target_accept": settings.target_accept, "thinning": 4, "n_moved": 0}
+    assert draws.clusters == [[0, 1, 2]]
+    assert (info["target_accept"], info["thinning"], info["n_relocated"]) == (0.9, 4, 0)
 
 
 def test_chains_of_like_mass_stay_where_they_are(monkeypatch):
     """On either side of a mode, equally far."""
     _, begun = shifted_runs([-0.5, -0.5, 0.5, 0.5], n_draws=400)
     sampler = Scripted(monkeypatch, begun)
-    monkeypatch.setattr(jumps, "connected", lambda _: False)
+    monkeypatch.setattr(jumps, "connected", lambda *_: False)
     draws, info = agreed(begun, dataclasses.replace(QUICK, draws=400))
-    assert draws.islands == [[0, 1], [2, 3]]
-    assert info["n_moved"] == 0
+    assert draws.clusters == [[0, 1], [2, 3]]
+    assert info["n_relocated"] == 0
     assert len(sampler.asked) == 1

@@ -11,7 +11,7 @@ from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import get_engine
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
-from skcocoafuse.inference.nuts import backend, bridge_sampling, convergence, jumps
+from skcocoafuse.inference.nuts import backend, bridge_sampling, convergence, jumps, state
 from skcocoafuse.posterior.clusters import MAX_RHAT, find_islands, invariants
 from skcocoafuse.posterior.draws import Posterior
 from tests.problems import make_problem
@@ -108,10 +108,9 @@ def test_islands_of_one_mode_change_places_freely(run, n_draws):
     problem, result = run
     theta = result.theta[:, :n_draws]
     kernel, islands = Kernel(problem), [[0, 2], [1, 3]]
-    chain, draw, accepted = jumps.change_places(
-        kernel, theta, islands, 24, 2, np.random.default_rng(0)
-    )
-    assert jumps.connected(accepted)
+    jumped = jumps.change_places(kernel, theta, islands, 24, 2, np.random.default_rng(0))
+    chain, draw = jumped.chain, jumped.draw
+    assert jumps.connected(jumped.accepted, 0.1)
     assert chain.shape == draw.shape == theta.shape[:2]
     assert (draw >= 0).all()
     assert (draw < n_draws).all()
@@ -150,7 +149,7 @@ def sample_from(monkeypatch):
         logp = result.log_posterior - kernel.constant + kernel.plain.log_bending(z)
         statistics = {"logp": logp, "diverging": np.zeros(logp.shape, dtype=bool)}
         whole = backend.Run(kernel, kernel.plain, z, statistics)
-        monkeypatch.setattr(convergence, "run_chains", lambda *_: [whole])
+        monkeypatch.setattr(state, "run_chains", lambda *_: [whole])
         monkeypatch.setattr(bridge_sampling, "log_evidence", lambda *_: np.zeros(4))
         launches = [backend.Launch(kernel, kernel.plain, len(z))]
         rng = np.random.default_rng(0)
@@ -188,11 +187,11 @@ def test_jumps_that_are_accepted_often_enough_are_kept(run, monkeypatch, sample_
     source = np.arange(4)[::-1, None] * np.ones(150, dtype=int)
     draw = np.tile(np.arange(150), (4, 1))
     for accepted, changed in (([0.5, 0.3], True), ([0.01, 0.9], True), ([0.01, 0.05], False)):
-        answer = (source, draw, np.array(accepted))
+        answer = jumps.Jumped(source, draw, np.array(accepted), 0)
         monkeypatch.setattr(jumps, "change_places", lambda *_, answer=answer: answer)
         found, info = sample_from(problem, apart)
         assert ("jumps_accepted" in info) is changed
-        assert bool(found.islands) is not changed
+        assert bool(found.clusters) is not changed
         expected = apart.log_posterior[::-1] if changed else apart.log_posterior
         np.testing.assert_allclose(found.log_posterior, expected)
         np.testing.assert_allclose(found.log_posterior, kernel.log_posterior(found.theta))
@@ -210,7 +209,7 @@ def test_more_jumps_are_tried_where_few_leave_chains_apart(
 
     def answer(kernel, theta, islands, attempts, cores, rng):
         seen.append(attempts)
-        return chain, draw, np.array([0.2, 0.2])
+        return jumps.Jumped(chain, draw, np.array([0.2, 0.2]), 100)
 
     monkeypatch.setattr(jumps, "change_places", answer)
     _, info = sample_from(problem, two_modes(problem, result))

@@ -1,0 +1,225 @@
+"""What is known while chains are made to agree: an immutable record, and functions of it."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import reduce
+
+import numpy as np
+
+from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.inference.engine import Settings
+from skcocoafuse.inference.nuts.backend import Launch, Run, run_chains
+from skcocoafuse.posterior.clusters import MIN_DRAWS, disagree, find_islands, invariants
+from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.monte_carlo import rhat
+from skcocoafuse.posterior.relabel import relabel
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Draws of all chains, (chains, draws, ...), and how far chains agree.
+
+    ``clusters`` is empty where chains agree or are too short to tell; otherwise ``quantities`` are
+    those of :func:`skcocoafuse.posterior.clusters.invariants`.
+    """
+
+    theta: np.ndarray
+    log_posterior: np.ndarray
+    statistics: dict[str, np.ndarray]
+    quantities: np.ndarray = dataclasses.field(default_factory=lambda: np.empty((0, 0, 0)))
+    clusters: list[list[int]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What one application of a remedy took."""
+
+    remedy: str
+    gradients: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Chains as they are after some remedies.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    settings : Settings
+        Of the latest run, and of those that continue it.
+    parts : tuple of list of Run
+        Successive runs whose draws count, each with a run per chain.
+    draws : Draws
+        What would be returned if no remedy followed.
+    origins : tuple of int
+        By chain, the number of the chain whose start it descends from: its own, unless the chain
+        was relocated.
+    n_gradients : int
+        Evaluations of the log density's gradient so far.
+    steps_are_short : bool
+        Whether the first run aimed at a higher acceptance rate than was asked for.
+    thinning : int
+        One draw out of so many is kept.
+    n_relocated : int
+        How often a chain was restarted from a draw of another.
+    jumps_accepted : float, optional
+        Fraction of the jumps between clusters, if ``draws`` are assembled by them.
+    costs : tuple of Cost
+        Of the remedies that were applied, in order.
+    futile : frozenset of str
+        Remedies that changed nothing when applied to these draws.
+    """
+
+    kernel: Kernel
+    settings: Settings
+    parts: tuple[list[Run], ...]
+    draws: Draws
+    origins: tuple[int, ...]
+    n_gradients: int
+    steps_are_short: bool = False
+    thinning: int = 1
+    n_relocated: int = 0
+    jumps_accepted: float | None = None
+    costs: tuple[Cost, ...] = ()
+    futile: frozenset[str] = frozenset()
+
+    @property
+    def latest(self) -> list[Run]:
+        """The last run of every chain."""
+        return self.parts[-1]
+
+    def rounds(self, remedy: str) -> int:
+        """How often a remedy was applied."""
+        return sum(cost.remedy == remedy for cost in self.costs)
+
+    def restarted(self, runs: list[Run], settings: Settings) -> "State":
+        """With the draws of ``runs`` alone: all earlier ones were warm-up."""
+        return dataclasses.replace(
+            self,
+            settings=settings,
+            parts=(runs,),
+            draws=_join(self.kernel, runs),
+            n_gradients=self.n_gradients + gradients_of(runs),
+            thinning=1,
+        )
+
+    def extended(self, runs: list[Run]) -> "State":
+        """With the draws of ``runs`` beside earlier ones, thinned to as many as one run has.
+
+        Where some chains are apart even so, one of them may have arrived late: the first half of
+        all draws then counts as warm-up.
+        """
+        parts = (*self.parts, runs)
+        draws, thinning = _together(self.kernel, parts), len(parts)
+        if len(draws.clusters) > 1:
+            later = parts[len(parts) // 2 :]
+            draws, thinning = _together(self.kernel, later), len(later)
+        return dataclasses.replace(
+            self,
+            parts=parts,
+            draws=draws,
+            thinning=thinning,
+            n_gradients=self.n_gradients + gradients_of(runs),
+        )
+
+
+def first_run(launches: list[Launch], settings: Settings, rng: np.random.Generator) -> State:
+    """Chains from all launches."""
+    runs = run_chains(launches, settings, rng)
+    chains = [run.chain(number) for run in runs for number in range(len(run.z))]
+    kernel = launches[0].kernel
+    draws, origins = _join(kernel, chains), tuple(range(len(chains)))
+    return State(kernel, settings, (chains,), draws, origins, gradients_of(runs))
+
+
+def continue_chains(
+    state: State,
+    rng: np.random.Generator,
+    settings: Settings | None = None,
+    donors: Mapping[int, int] | None = None,
+) -> list[Run]:
+    """One more run of every chain, from its last draw or, with a donor, from a draw of that.
+
+    Parameters
+    ----------
+    state : State
+    rng : numpy.random.Generator
+    settings : Settings, optional
+        Those of the latest run by default.
+    donors : mapping of int to int, optional
+        By the numbers of the chains that are relocated, the chain that each is restarted from.
+    """
+    launches, donors = [], donors or {}
+    for number, own in enumerate(state.latest):
+        run = state.latest[donors.get(number, number)]
+        points = run.z[0] if number in donors else own.z[0, -1:]
+        launches.append(Launch(run.kernel, run.coordinates, 1, points))
+    return run_chains(launches, settings or state.settings, rng)
+
+
+def gradients_of(runs: list[Run]) -> int:
+    """Gradients that runs took, warm-up included."""
+    return int(sum(run.n_gradients.sum() for run in runs))
+
+
+def unsettled(draws: Draws) -> bool:
+    """Whether chains disagree other than by each staying in a mode of its own."""
+    if not draws.clusters:
+        return False
+    return len(draws.clusters) == 1 or any(
+        disagree(rhat(draws.quantities[chains])) for chains in draws.clusters
+    )
+
+
+def labeled(kernel: Kernel, draws: Draws) -> np.ndarray:
+    """Unconstrained parameters of the draws, experts consistently labeled."""
+    spec = kernel.problem.spec
+    return spec.pack(relabel(kernel.problem, spec.unpack(draws.theta), draws.log_posterior))
+
+
+def draws_of(kernel: Kernel, runs: list[Run]) -> Draws:
+    """All chains of several runs, whether they agree left open."""
+    statistics = {
+        name: np.concatenate([run.statistics[name] for run in runs]) for name in runs[0].statistics
+    }
+    bending = np.concatenate([run.coordinates.log_bending(run.z) for run in runs])
+    theta = np.concatenate([run.coordinates.to_theta(run.z) for run in runs])
+    log_posterior = statistics.pop("logp") + kernel.constant - bending
+    return Draws(theta, log_posterior, statistics)
+
+
+def quantities_of(kernel: Kernel, draws: Draws) -> np.ndarray:
+    """Quantities that convergence is judged on, (chains, draws, quantities)."""
+    problem = kernel.problem
+    parameters = problem.spec.unpack(draws.theta)
+    return invariants(problem, Posterior(problem.spec, parameters, draws.log_posterior, {}))
+
+
+def judged(kernel: Kernel, draws: Draws) -> Draws:
+    """The draws with their chains' clusters, if chains disagree and are long enough to tell."""
+    if draws.theta.shape[1] < MIN_DRAWS:
+        return draws
+    quantities = quantities_of(kernel, draws)
+    if not disagree(rhat(quantities)):
+        return draws
+    return dataclasses.replace(draws, quantities=quantities, clusters=find_islands(quantities))
+
+
+def independent_starts(origins: tuple[int, ...]) -> list[int]:
+    """A chain for each start that chains descend from; the one that started there, if it stayed."""
+    chosen: dict[int, int] = {}
+    for chain, origin in enumerate(origins):
+        if origin not in chosen or chain == origin:
+            chosen[origin] = chain
+    return sorted(chosen.values())
+
+
+def _join(kernel: Kernel, runs: list[Run]) -> Draws:
+    return judged(kernel, draws_of(kernel, runs))
+
+
+def _together(kernel: Kernel, parts: tuple[list[Run], ...]) -> Draws:
+    """Draws of each chain's runs in their order, thinned to as many as one of them has."""
+    whole = [reduce(Run.followed_by, runs) for runs in zip(*parts, strict=True)]
+    return _join(kernel, [run.thinned(len(parts)) for run in whole])
