@@ -273,12 +273,15 @@ class BaseExpertsRegressor(InspectedExperts, RegressorMixin, BaseEstimator):
             "gate": self.gate_features,
             "behavior": getattr(self, "behavior_features", []),  # only one model has such a gate
         }
-        self._designs = {
-            part: DesignPart.fit(selection, inputs, weight, self.standardize, f"{part}_features")
+        found = {
+            part: DesignPart.fit_transform(
+                selection, inputs, weight, self.standardize, f"{part}_features"
+            )
             for part, selection in selections.items()
         }
+        self._designs = {part: design for part, (design, _) in found.items()}
         self._target = Scale.fit(y, weight, self.standardize)
-        designs = self._design_matrices(inputs)
+        designs = {part: matrix for part, (_, matrix) in found.items()}
         resolution = self.target_resolution
         if resolution == "auto":
             resolution = _recorded_step(y[weight > 0])
