@@ -52,7 +52,7 @@ def outcome(path) -> tuple[str, object]:
 
 def content(model) -> str:
     """All that a model holds, to be compared."""
-    state = model._state()
+    state = model.fitted_
     arrays = {**state.problem.designs, "y": state.problem.y, "weight": state.problem.weight}
     arrays |= {name: a for name, a in state.posterior.parameters._asdict().items() if a is not None}
     arrays |= {"log_posterior": state.posterior.log_posterior, **state.posterior.stats}
