@@ -16,8 +16,10 @@ from numba import njit
 
 from skcocoafuse.compiled import vector_math
 from skcocoafuse.compiled.affine import OPTIONS
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.model.parameters import PARTS
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 
 _exp, _log = vector_math.exp, vector_math.log
@@ -68,10 +70,11 @@ def floor_of(loop) -> float:
 def kernel_time(n: int, d: int, M: int) -> float:
     """Nanoseconds per row of value and gradient."""
     rng = np.random.default_rng(0)
-    spec = ModelSpec(M, d, d, d, None)
+    spec = ModelSpec(M, dict.fromkeys(PARTS, d))
     X = rng.normal(size=(n, d))
     designs = {"expert": X, "gate": X, "behavior": X}
-    function = Kernel(Problem(spec, designs, rng.normal(size=n), np.ones(n))).function()
+    rows = RowsInMemory(designs, rng.normal(size=n), np.ones(n))
+    function = Kernel(Problem(spec, rows)).function()
     theta = 0.3 * rng.normal(size=spec.n_parameters)
     function(theta)
     count = max(5, int(2e7 / (n * M * (d + 4))))

@@ -20,7 +20,7 @@ if __name__ == "__main__":
     X, y = make_switch_and_transition(300, random_state=0)
     warnings.simplefilter("ignore")
     model = CoCoAFusERegressor(3, random_state=0).fit(X, y)
-    many = model.fitted_.problem.rows(np.arange(n_rows) % 300)
+    many = model.fitted_.problem.take(np.arange(n_rows) % 300)
     for max_draws in (1000, None):
         tracemalloc.start()
         begun = time.process_time()

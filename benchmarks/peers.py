@@ -63,7 +63,7 @@ def effective(problem, theta) -> dict[str, float]:
     """ESS and R-hat of the log posterior and of the predictive mean at 10 rows."""
     import numpy as np
 
-    from skcocoafuse.compiled.log_posterior import Kernel
+    from skcocoafuse.compiled.kernel import Kernel
     from skcocoafuse.model import forward
     from skcocoafuse.model.mixtures import mixture_of
     from skcocoafuse.posterior.monte_carlo import ess, rhat

@@ -22,8 +22,9 @@ from skcocoafuse import CoCoAFusERegressor
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import beta_of, mixture_of
-from skcocoafuse.model.parameters import Parameters, complete_priors
+from skcocoafuse.model.parameters import PARTS, Parameters
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.predictive import PredictiveDistribution
 
@@ -53,7 +54,7 @@ def quantities(problem: Problem, parameters: Parameters) -> np.ndarray:
 
 def ranks(n_simulations: int, settings: Settings, engine="nuts", n_rows=30, seed=0) -> np.ndarray:
     """Rank of every true quantity among ``N_RANKS`` thinned draws, (simulations, quantities)."""
-    spec = ModelSpec(2, 1, 1, 1, None, complete_priors(None))
+    spec = ModelSpec(2, dict.fromkeys(PARTS, 1))
     found = []
     for simulation in range(n_simulations):
         rng = np.random.default_rng([seed, simulation])
@@ -61,7 +62,7 @@ def ranks(n_simulations: int, settings: Settings, engine="nuts", n_rows=30, seed
         designs = dict.fromkeys(("expert", "gate", "behavior"), column)
         truth = spec.sample_prior(rng, 1)
         y = PredictiveDistribution(spec, truth, designs).rvs(1, int(rng.integers(2**31)))[:, 0]
-        problem = Problem(spec, designs, y, np.ones(n_rows))
+        problem = Problem(spec, RowsInMemory(designs, y, np.ones(n_rows)))
         result = get_engine(engine)(problem, replace(settings, seed=simulation))
         theta = result.theta.reshape(-1, spec.n_parameters)
         thinned = theta[np.linspace(0, len(theta) - 1, N_RANKS).round().astype(int)]

@@ -4,9 +4,10 @@ import numpy as np
 
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
-from skcocoafuse.model.parameters import complete_priors
+from skcocoafuse.model.parameters import PARTS, complete_priors
 from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 
 BEHAVIORS = {"learned": None, "blend": 0.0, "mixture": 1.0}
@@ -24,11 +25,11 @@ def make_problem(
 ) -> Problem:
     """Design matrices of their own for experts, gate and behavior; standard normal data."""
     rng = np.random.default_rng(seed)
-    spec = ModelSpec(n_experts, *sizes, behavior, complete_priors(priors), rounding_variance)
-    parts = zip(("expert", "gate", "behavior"), sizes, strict=True)
-    designs = {part: rng.normal(size=(n, d)) for part, d in parts}
+    columns = dict(zip(PARTS, sizes, strict=True))
+    spec = ModelSpec(n_experts, columns, behavior, complete_priors(priors), rounding_variance)
+    designs = {part: rng.normal(size=(n, d)) for part, d in columns.items()}
     weight = rng.uniform(0.0, 2.0, n) if weighted else np.ones(n)
-    return Problem(spec, designs, rng.normal(size=n), weight)
+    return Problem(spec, RowsInMemory(designs, rng.normal(size=n), weight))
 
 
 def log_posterior(problem: Problem, theta: np.ndarray) -> float:

@@ -6,6 +6,7 @@ from scipy import stats
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
 from skcocoafuse.model.design import smallest_difference
+from skcocoafuse.model.parameters import PARTS
 from skcocoafuse.model.spec import ModelSpec
 
 
@@ -168,7 +169,7 @@ def test_rows_without_weight_do_not_set_the_step():
 
 
 def test_unpacking_is_undone_by_packing():
-    spec = ModelSpec(3, 2, 2, 2, rounding_variance=0.1)
+    spec = ModelSpec(3, dict.fromkeys(PARTS, 2), rounding_variance=0.1)
     theta = np.random.default_rng(0).normal(size=(5, spec.n_parameters))
     np.testing.assert_allclose(spec.pack(spec.unpack(theta)), theta, atol=1e-9)
     least = spec.unpack(theta)._replace(sigma=np.full((5, 3), 0.1))  # less than rounding

@@ -1,13 +1,12 @@
-"""Affine predictors of a block of rows, and their gradient: small matrix products.
+"""Affine predictors of a tile of rows, and their gradient: small matrix products.
 
-A block of a design is one line, its columns one after the other, ROWS numbers each. Columns are
+A tile of a design is one line, its columns one after the other, ROWS numbers each. Columns are
 taken four at a time and experts two at a time: a number read once is used eight times, which a
 product column by column, limited by reading and writing, is not. BLAS would take longer to call.
 """
 
-import numpy as np
-
 from skcocoafuse.compiled.jit import njit
+from skcocoafuse.model.rows import TILE_ROWS as ROWS
 
 # Infinities and NaN keep their meaning (no "nnan", "ninf"): overflow must be seen. All is inlined:
 # otherwise callers hold copies of a function that round differently, and which one is called
@@ -19,16 +18,6 @@ OPTIONS = {
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc", "nsz", "arcp"},
 }
-
-ROWS = 64  # rows in a block; data are padded to a multiple of it
-
-
-def in_blocks(X: np.ndarray) -> np.ndarray:
-    """A design (rows, columns) in blocks (blocks, columns * ROWS), zero after the last row."""
-    n, d = -(-len(X) // ROWS), X.shape[1]
-    padded = np.zeros((n * ROWS, d))  # np.pad takes longer than a block of few draws
-    padded[: len(X)] = X
-    return padded.reshape(n, ROWS, d).transpose(0, 2, 1).reshape(n, d * ROWS)
 
 
 @njit(**OPTIONS)
@@ -98,7 +87,7 @@ def affine_gradient(X, w, line, d_intercept, d_coef):
     if last % 2 == 0:
         gradient_of_one(X, w[last, line : line + ROWS], d_coef[last])
     for k in range(last + 1):
-        d_intercept[k] += block_sum(w[k, line : line + ROWS])
+        d_intercept[k] += tile_sum(w[k, line : line + ROWS])
 
 
 @njit(**OPTIONS)
@@ -150,8 +139,8 @@ def gradient_of_one(X, upstream, d_slope):
 
 
 @njit(**OPTIONS)
-def block_sum(line):
-    """Sum over the rows of a block."""
+def tile_sum(line):
+    """Sum over the rows of a tile."""
     s = 0.0
     for i in range(ROWS):
         s += line[i]

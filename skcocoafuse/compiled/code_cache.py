@@ -4,6 +4,9 @@ numba raises where it can neither write its cache nor read it: at import, where 
 written; at a first call, where a disk is full or a file is damaged. Code that was compiled in this
 process is as good, so each of these is one warning, and the function is compiled.
 
+numba compiles a function again when its own file changes. What it calls, and the constants it
+takes from elsewhere, are part of its code too, so here a change of any file of ``_SOURCES`` counts.
+
 Files carry the SHA-256 of what is in them, since damaged machine code may well load and then give
 other numbers, or crash. They are read and written as a whole, so two processes may replace one.
 """
@@ -12,6 +15,7 @@ import hashlib
 import pickle
 import threading
 import warnings
+from functools import lru_cache
 from pathlib import Path
 
 from numba.core import config
@@ -22,6 +26,12 @@ from skcocoafuse.exceptions import CodeCacheWarning
 __all__ = ["cache_for", "in_use"]
 
 _DIGEST = hashlib.sha256().digest_size
+_ROOM = Path(__file__).parent
+#: What code in this room is made of: its own files, and the tables that constants come from.
+_SOURCES = [
+    *sorted(_ROOM.glob("*.py")),
+    *(_ROOM.parent / "model" / f"{table}.py" for table in ("parameters", "priors", "rows")),
+]
 _said = threading.Lock()  # taken for good by the first warning, so no fork finds it half way
 
 
@@ -32,6 +42,15 @@ class _DamagedFile(Exception):
 def in_use() -> bool:
     """Whether what is compiled now will be found by the next process, as far as is known."""
     return not _said.locked()
+
+
+@lru_cache
+def _digest_of_sources() -> bytes:
+    digest = hashlib.sha256()
+    for path in _SOURCES:
+        if path.exists():  # not in a zip file, or where only bytecode is installed
+            digest.update(path.read_bytes())
+    return digest.digest()
 
 
 def cache_for(function):
@@ -68,7 +87,7 @@ class _SafeCache(FunctionCache):
             cache_path=self._cache_path,
             # numba's own name is that of files without a digest
             filename_base=f"{self._impl.filename_base}.checked",
-            source_stamp=self._impl.locator.get_source_stamp(),
+            source_stamp=(self._impl.locator.get_source_stamp(), _digest_of_sources()),
         )
 
     def load_overload(self, sig, target_context):

@@ -18,6 +18,7 @@ from scipy import linalg
 from skcocoafuse.compiled.affine import OPTIONS
 from skcocoafuse.compiled.jit import njit
 from skcocoafuse.model.parameters import CONTRAST
+from skcocoafuse.model.priors import FAMILIES
 from skcocoafuse.model.spec import ModelSpec
 
 
@@ -105,7 +106,7 @@ def laplace_bends(spec: ModelSpec) -> np.ndarray:
     rows = []
     for block in spec.blocks:
         prior = spec.priors[block.name]
-        scale = prior.scale if prior.family == "laplace" else 0.0
+        scale = prior.scale if FAMILIES[prior.family].has_kink else 0.0
         if block.constraint == CONTRAST:
             # both logits are an entry over sqrt(2), so |entry| counts twice
             scale = scale / math.sqrt(2.0) if bends_gates(spec) else 0.0

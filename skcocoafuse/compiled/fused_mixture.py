@@ -1,8 +1,7 @@
-"""Compiled loops over posterior draws: the components of a block of rows, or their moments.
+"""Compiled loops over posterior draws: the components of a tile of rows, or their moments.
 
-The arguments ``draws`` are the arrays of ``Parameters`` with one leading axis, in their order and
-with s^2 in the place of sigma; ``designs`` are those of expert, gate and behavior, one block each
-of ``affine.in_blocks``.
+The arguments ``draws`` are vectors of natural parameters, (draws, n_natural); ``X`` is a tile with
+the columns of all parts.
 """
 
 import numpy as np
@@ -17,7 +16,8 @@ from skcocoafuse.compiled.tiles import (
     OWN,
     SHARED,
     VAR,
-    forward_block,
+    by_name,
+    forward_tile,
 )
 
 
@@ -27,23 +27,15 @@ def _workspaces(n_experts):
 
 
 @njit(**OPTIONS)
-def _forward(c, w, draws, s, designs, behavior):
-    b, slope, variance, g, gate_slope, h, behavior_slope = draws
-    forward_block(
-        c, w, b[s], slope[s], variance[s], g[s], gate_slope[s], h[s], behavior_slope[s],
-        designs[0], designs[1], designs[2], behavior,
-    )  # fmt: skip
-
-
-@njit(**OPTIONS)
-def components(draws, draw_weight, designs, behavior, weight, mean, variance):
+def components(draws, draw_weight, X, layout, weight, mean, variance):
     """Fill weights, means and variances of the first rows, (rows, experts, draws) each."""
     n_rows, n_experts, n_draws = weight.shape
     c, w = _workspaces(n_experts)
     for s in range(n_draws):
-        _forward(c, w, draws, s, designs, behavior)
+        natural = by_name(draws[s], layout)
+        forward_tile(c, w, natural, X, layout)
         for k in range(n_experts):
-            own = draws[2][s, k]
+            own = natural.variance[k]
             for i in range(n_rows):
                 b = c[BETA + i]
                 weight[i, k, s] = draw_weight[s] * w[k, GATE + i]
@@ -52,19 +44,19 @@ def components(draws, draw_weight, designs, behavior, weight, mean, variance):
 
 
 @njit(**OPTIONS)
-def moments(draws, draw_weight, designs, behavior, out):
+def moments(draws, draw_weight, X, layout, out):
     """Mean, noise, between-expert and parameter variance of the rows, into ``out`` (4, ROWS).
 
     By the law of total variance; deviations of the mean from draw to draw are taken from the
     first draw's, so that nothing is lost where they are small.
     """
-    n_draws, n_experts = draws[2].shape
+    n_draws, n_experts = len(draws), layout.n_experts
     c, w = _workspaces(n_experts)
     origin, shift = np.empty(ROWS), np.empty(ROWS)
     between = np.empty(ROWS)
     out[:] = 0.0
     for s in range(n_draws):
-        _forward(c, w, draws, s, designs, behavior)
+        forward_tile(c, w, by_name(draws[s], layout), X, layout)
         part = draw_weight[s]
         if s == 0:
             for i in range(ROWS):

@@ -11,6 +11,7 @@ import logging
 import struct
 from numbers import Integral
 from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import numba
 import numpy as np
@@ -23,7 +24,17 @@ from numba.extending import intrinsic
 
 from skcocoafuse.compiled import code_cache
 
-__all__ = ["COMPILED", "as_pointer", "bits_of", "c_callback", "call", "njit", "plain", "real_of"]
+__all__ = [
+    "COMPILED",
+    "as_pointer",
+    "bits_of",
+    "c_callback",
+    "call",
+    "njit",
+    "plain",
+    "python_callback",
+    "real_of",
+]
 
 COMPILED = not config.DISABLE_JIT
 _NOT_RECOVERABLE = -1  # what samplers take as a reason to stop
@@ -70,9 +81,12 @@ def _quiet_python(**options):
 
 
 class _PythonCallback:
-    """In the place of numba's ``CFunc``: a C-callable address, and the function for ``call``."""
+    """A Python function that C can call, by its ``address`` and as long as this object is there.
 
-    _by_address: ClassVar[dict[int, "_PythonCallback"]] = {}  # for good, as machine code is there
+    In the place of numba's ``CFunc`` where nothing is compiled.
+    """
+
+    _by_address: ClassVar[WeakValueDictionary] = WeakValueDictionary()
 
     def __init__(self, function, signature):
         self.function = np.errstate(all="ignore")(function)
@@ -100,12 +114,15 @@ class _PythonCallback:
 def _argument(kind, value):
     """An argument of a C function as its Python body takes it; pointers may be given as numbers."""
     if kind is ctypes.c_void_p:
-        return kind(int(value))
+        return kind(int(value or 0))  # ctypes makes None of a null pointer
     return (
         ctypes.cast(int(value), kind)
         if isinstance(value, Integral) and hasattr(kind, "contents")
         else value
     )
+
+
+python_callback = _PythonCallback
 
 
 def _python_pointer(address):
@@ -165,7 +182,7 @@ njit = _compiled if COMPILED else _quiet_python
 #: An address, an integer, as ``carray`` takes it.
 as_pointer = _compiled_pointer if COMPILED else _python_pointer
 #: ``call(address, n, theta, gradient, value, user_data)``: a function of ``c_callback``, which has
-#: the signature of ``kernel.log_posterior_callback``; all are integers.
+#: the signature of ``log_posterior.log_posterior_callback``; all are integers.
 call = _compiled_call if COMPILED else _PythonCallback.call
 #: The bits of a float64 as an int64, and back.
 bits_of = _bitcast(types.float64, types.int64) if COMPILED else _python_bits

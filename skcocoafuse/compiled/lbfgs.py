@@ -14,7 +14,8 @@ import numpy as np
 from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.compiled.affine import OPTIONS
 from skcocoafuse.compiled.jit import njit
-from skcocoafuse.compiled.log_posterior import LogDensity, evaluate
+from skcocoafuse.compiled.kernel import LogDensity
+from skcocoafuse.compiled.log_posterior import evaluate
 
 _RISE, _FLATTEN = 1e-3, 0.9  # of the Wolfe conditions
 _MAX_TRIALS = 30  # points a line search looks at

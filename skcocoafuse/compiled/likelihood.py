@@ -1,4 +1,4 @@
-"""The log likelihood of fused experts and its gradient, in blocks of rows.
+"""The log likelihood of fused experts and its gradient, in tiles of rows.
 
 Notation, per row: e_k log gate up to a shared shift, a_k gate, mu_k and s_k^2 the
 experts, b the behavior gate, mbar and vbar the gate-weighted averages,
@@ -13,7 +13,7 @@ With D_k = r_k dlogN/dm_k, V_k = r_k dlogN/dv_k, A = sum D_k, C = sum V_k:
     d/de_k   = r_k - a_k + a_k (q_k - sum_j a_j q_j),  q_k = (1 - b) (A mu_k + C s_k^2)
     d/dlogit(b) = b (1 - b) sum_k [D_k (mu_k - mbar) + V_k (s_k^2 - vbar)]
 
-Rows are taken in the blocks of ``compiled.tiles``, which also fills the first lines of
+Rows are taken in tiles; ``compiled.tiles`` fills the first lines of
 their workspaces.
 """
 
@@ -26,15 +26,16 @@ from skcocoafuse.compiled.affine import (
     OPTIONS,
     ROWS,
     affine_gradient,
-    block_sum,
     gradient_of_one,
+    tile_sum,
 )
 from skcocoafuse.compiled.jit import njit
+from skcocoafuse.compiled.layout import LEARNED, OF, Layout
+from skcocoafuse.compiled.natural import slice_of
 from skcocoafuse.compiled.tiles import (
     BETA,
     GATE,
     INV_SUM,
-    LEARNED,
     MEAN,
     MU,
     OWN,
@@ -42,22 +43,24 @@ from skcocoafuse.compiled.tiles import (
     SHARED,
     VAR,
     E,
-    forward_block,
+    by_name,
+    forward_tile,
 )
+from skcocoafuse.model.rows import RowsInMemory
 
 _exp = vector_math.exp
 _log = vector_math.log
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
-# Lines of the two workspaces after those of forward_block.
+# Lines of the two workspaces after those of forward_tile.
 _Y, _WEIGHT, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(SHARED, SHARED + 6 * ROWS, ROWS)
 _RESP, _D, _V, _Q = range(OWN, OWN + 4 * ROWS, ROWS)
 
 
 @njit(**OPTIONS)
 def _densities(c, w, variance):
-    """Weighted log density of the block; leaves a_k N_k in RESP, up to a row factor."""
+    """Weighted log density of the tile; leaves a_k N_k in RESP, up to a row factor."""
     n_experts = variance.size
     for i in range(ROWS):
         c[PEAK + i] = -np.inf
@@ -138,42 +141,47 @@ def _upstream(c, w, variance, learned):
 
 
 @njit(**OPTIONS)
-def log_likelihood(
-    intercept, coef, variance, gate_intercept, gate_coef, behavior_intercept, behavior_coef,
-    X_expert, X_gate, X_behavior, y, weight, behavior,
-    d_intercept, d_coef, d_variance, d_gate_intercept, d_gate_coef, d_behavior_coef, slopes,
-):  # fmt: skip
-    """Sum of weighted row log densities; adds to the gradients, returns that of h too.
+def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
+    """Sum of weighted log densities of the rows; adds the gradient to ``d_natural``.
 
-    Designs are in blocks, see ``affine.in_blocks``. Without ``slopes`` the gradients stay as they
-    are.
+    Without the gradient it takes half the time. ``tiles`` is a :class:`~.model.rows.Tiles`.
     """
-    n_experts = variance.size
+    p, d = by_name(natural, layout), by_name(d_natural, layout)
+    learned = layout.behavior == LEARNED
     c = np.empty(SHARED + 6 * ROWS)
-    w = np.empty((n_experts, OWN + 4 * ROWS))
-    learned = behavior == LEARNED
+    w = np.empty((layout.n_experts, OWN + 4 * ROWS))
     total = 0.0
-    d_behavior_intercept = 0.0
-    for block in range(len(X_expert)):
-        start = block * ROWS
-        y_block, weight_block = y[start : start + ROWS], weight[start : start + ROWS]
+    for tile in range(len(tiles.X)):
+        X = tiles.X[tile]
         for i in range(ROWS):
-            c[_Y + i] = y_block[i]
-            c[_WEIGHT + i] = weight_block[i]
-        forward_block(
-            c, w, intercept, coef, variance, gate_intercept, gate_coef, behavior_intercept,
-            behavior_coef, X_expert[block], X_gate[block], X_behavior[block], behavior,
-        )  # fmt: skip
-        total += _densities(c, w, variance)
-        if not slopes:
+            c[_Y + i] = tiles.y[tile, i]
+            c[_WEIGHT + i] = tiles.weight[tile, i]
+        forward_tile(c, w, p, X, layout)
+        total += _densities(c, w, p.variance)
+        if not with_gradient:
             continue
-        _upstream(c, w, variance, learned)
-        affine_gradient(X_expert[block], w, _D, d_intercept, d_coef)
-        affine_gradient(X_gate[block], w, E, d_gate_intercept, d_gate_coef)
-        for k in range(n_experts):
-            d_variance[k] += block_sum(w[k, _Q : _Q + ROWS])
+        _upstream(c, w, p.variance, learned)
+        X_expert = slice_of(X, layout.columns, OF.expert)
+        affine_gradient(X_expert, w, _D, d.expert_intercept, d.expert_coef)
+        X_gate = slice_of(X, layout.columns, OF.gate)
+        affine_gradient(X_gate, w, E, d.gate_intercept, d.gate_coef)
+        for k in range(layout.n_experts):
+            d.variance[k] += tile_sum(w[k, _Q : _Q + ROWS])
         if learned:
             d_beta = c[_D_BETA : _D_BETA + ROWS]
-            gradient_of_one(X_behavior[block], d_beta, d_behavior_coef)
-            d_behavior_intercept += block_sum(d_beta)
-    return total, d_behavior_intercept
+            X_behavior = slice_of(X, layout.columns, OF.behavior)
+            gradient_of_one(X_behavior, d_beta, d.behavior_coef)
+            d.behavior_intercept[0] += tile_sum(d_beta)
+    return total
+
+
+def value_and_gradient(
+    rows: RowsInMemory, natural: np.ndarray, layout: Layout, with_gradient: bool
+) -> np.ndarray:
+    """Log likelihood of the rows, then its gradient by natural parameters; a sum over rows.
+
+    What :meth:`~skcocoafuse.model.rows.Rows.sum` adds up for rows that come in parts.
+    """
+    out = np.zeros(1 + natural.size)
+    out[0] = log_likelihood(natural, layout, rows.tiles, out[1:], with_gradient)
+    return out

@@ -1,18 +1,22 @@
-"""The forward mathematics compiled, for a block of rows and one draw of the parameters.
+"""The forward mathematics compiled, for a tile of rows and one draw of the parameters.
 
 Gate, behavior gate and fusion as in ``forward``, which tests compare this with. Rows are taken in
-blocks that stay in the first-level cache. Each block has a workspace ``c`` (one line per quantity
+tiles that stay in the first-level cache. Each tile has a workspace ``c`` (one line per quantity
 shared by the experts) and one ``w[k]`` per expert; two base addresses per loop are few enough for
 the compiler to vectorise.
 """
 
+from typing import NamedTuple
+
+import numpy as np
+
 from skcocoafuse.compiled import vector_math
 from skcocoafuse.compiled.affine import OPTIONS, ROWS, affine, affine_of_one
 from skcocoafuse.compiled.jit import njit
+from skcocoafuse.compiled.layout import AT, LEARNED, OF
+from skcocoafuse.compiled.natural import slice_of
 
 _exp = vector_math.exp
-
-LEARNED, BLEND, MIXTURE = 2, 0, 1  # what beta is: a logistic of the behavior inputs, 0, or 1
 
 # Lines of the shared workspace, and their length together; more may follow.
 BETA, INV_SUM, MEAN, VAR, PEAK, SHARED = range(0, 6 * ROWS, ROWS)
@@ -51,23 +55,54 @@ def _gate_and_average(c, w, variance):
             c[VAR + i] += u[GATE + i] * variance[k]
 
 
+class Natural(NamedTuple):
+    """The natural parameters by name: what the likelihood of a row is a function of."""
+
+    expert_intercept: np.ndarray  # (n_experts,)
+    expert_coef: np.ndarray  # (n_experts, columns)
+    variance: np.ndarray  # (n_experts,)
+    gate_intercept: np.ndarray  # (n_experts,)
+    gate_coef: np.ndarray  # (n_experts, columns)
+    behavior_intercept: np.ndarray  # (1,), or empty where beta is fixed
+    behavior_coef: np.ndarray  # (columns,)
+
+
 @njit(**OPTIONS)
-def forward_block(
-    c, w, intercept, coef, variance, gate_intercept, gate_coef,
-    behavior_intercept, behavior_coef, X_expert, X_gate, X_behavior, behavior,
-):  # fmt: skip
+def by_name(natural, layout):
+    """Views of a vector of natural parameters, or of the gradient by these."""
+    first, n_experts = layout.natural, layout.n_experts
+    return Natural(
+        slice_of(natural, first, AT.expert_intercept),
+        _by_expert(slice_of(natural, first, AT.expert_coef), n_experts),
+        slice_of(natural, first, AT.sigma),
+        slice_of(natural, first, AT.gate_intercept),
+        _by_expert(slice_of(natural, first, AT.gate_coef), n_experts),
+        slice_of(natural, first, AT.behavior_intercept),
+        slice_of(natural, first, AT.behavior_coef),
+    )
+
+
+@njit(**OPTIONS)
+def _by_expert(values, n_experts):
+    return values.reshape((n_experts, values.size // n_experts))
+
+
+@njit(**OPTIONS)
+def forward_tile(c, w, natural, X, layout):
     """Fill BETA, INV_SUM, MEAN, VAR, PEAK and MU, E, GATE: all that fusion needs.
 
-    Designs are a block each of ``affine.in_blocks``; ``variance`` holds the experts' s^2;
-    ``behavior`` is ``LEARNED`` or the number beta is fixed at.
+    ``natural`` is from :func:`by_name`, ``X`` a tile with the columns of all parts.
     """
     beta = c[BETA : BETA + ROWS]
     for i in range(ROWS):
-        beta[i] = behavior
-    if behavior == LEARNED:
-        affine_of_one(X_behavior, behavior_intercept, behavior_coef, beta)
+        beta[i] = layout.behavior
+    if layout.behavior == LEARNED:
+        X_behavior = slice_of(X, layout.columns, OF.behavior)
+        affine_of_one(X_behavior, natural.behavior_intercept[0], natural.behavior_coef, beta)
         for i in range(ROWS):
             beta[i] = 1.0 / (1.0 + _exp(min(-beta[i], 700.0)))
-    affine(X_expert, intercept, coef, w, MU)
-    affine(X_gate, gate_intercept, gate_coef, w, E)
-    _gate_and_average(c, w, variance)
+    X_expert = slice_of(X, layout.columns, OF.expert)
+    affine(X_expert, natural.expert_intercept, natural.expert_coef, w, MU)
+    X_gate = slice_of(X, layout.columns, OF.gate)
+    affine(X_gate, natural.gate_intercept, natural.gate_coef, w, E)
+    _gate_and_average(c, w, natural.variance)

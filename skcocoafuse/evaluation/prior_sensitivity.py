@@ -190,8 +190,8 @@ def _rows_of_interest(inside: Unwrapped, X) -> tuple[list[str], dict[str, np.nda
     """Names of the rows that conclusions are about, and their design matrices."""
     if X is None:
         problem = inside.estimator.fitted_.problem
-        rows = problem.anchor_rows(power_scaling.N_ROWS)
-        designs = problem.rows(rows).designs
+        rows = problem.rows.anchor_numbers(power_scaling.N_ROWS)
+        designs = problem.take(rows).designs
     else:
         designs = checked_designs(inside.estimator, inside.inputs(X))
         rows = np.arange(len(designs["expert"]))

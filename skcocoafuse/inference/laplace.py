@@ -4,7 +4,7 @@ import numpy as np
 from scipy import stats
 
 from skcocoafuse.compiled.coordinates import Coordinates
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample

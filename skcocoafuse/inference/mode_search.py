@@ -15,12 +15,12 @@ from scipy import optimize
 from skcocoafuse._threads import in_threads
 from skcocoafuse.compiled import lbfgs
 from skcocoafuse.compiled.coordinates import Coordinates
+from skcocoafuse.compiled.kernel import Kernel, LogDensity
 from skcocoafuse.compiled.lbfgs import Patience
-from skcocoafuse.compiled.log_posterior import Kernel, LogDensity
 from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.progress import progress_bar
-from skcocoafuse.model.parameters import Parameters
-from skcocoafuse.model.problem import Problem, evenly
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.rows import evenly
 
 N_STARTS = 48
 N_KEPT = 16
@@ -100,9 +100,8 @@ def revisit(kernel: Kernel, settings: Settings) -> list[Mode]:
     if not modes[0].log_density - heights.mean() <= _MAX_FALL * kernel.n_parameters:
         return []
     rng = np.random.default_rng(settings.seed)
-    proposals = [
-        kernel.plain.from_theta(_propose(kernel.problem, rng, kind)) for kind in range(N_FRESH)
-    ]
+    part = kernel.problem.random_part(MAX_ROWS, rng)
+    proposals = [kernel.plain.from_theta(_propose(part, rng, kind)) for kind in range(N_FRESH)]
     fresh = _climb_in_two(kernel, proposals, settings.cores)
     if _greatest_mass(fresh) > _greatest_mass(modes) + GAIN:
         return []
@@ -201,8 +200,8 @@ def _propose(problem: Problem, rng: np.random.Generator, kind: int) -> np.ndarra
     """
     spec, M = problem.spec, problem.spec.n_experts
     X_gate = problem.designs["gate"]
-    by_residual = kind % 4 == 3 or spec.n_gate_features == 0
-    direction = rng.normal(size=spec.n_gate_features)
+    by_residual = kind % 4 == 3 or spec.n_features["gate"] == 0
+    direction = rng.normal(size=spec.n_features["gate"])
     direction /= np.linalg.norm(direction) + 1e-12
     shares = rng.dirichlet(np.full(M, 5.0))
     steepness = np.exp(rng.normal(1.0, 0.7))
@@ -216,18 +215,16 @@ def _propose(problem: Problem, rng: np.random.Generator, kind: int) -> np.ndarra
     fits = [_ridge(problem, (belongs == k).astype(float)) for k in range(M)]
     slopes = np.zeros(M) if by_residual else steepness * np.arange(M)
     levels = np.log(shares) if by_residual else -steepness * np.concatenate([[0], np.cumsum(cuts)])
-    learned = spec.behavior is None
-    return spec.pack(
-        Parameters(
-            expert_intercept=np.array([fit[0] for fit in fits]),
-            expert_coef=np.array([fit[1] for fit in fits]).reshape(M, -1),
-            sigma=np.array([fit[2] for fit in fits]),
-            gate_intercept=levels,
-            gate_coef=np.outer(slopes, direction),
-            behavior_intercept=np.asarray(behavior) if learned else None,
-            behavior_coef=np.zeros(spec.n_behavior_features) if learned else None,
-        )
+    start = spec.unpack(np.zeros(spec.n_parameters))._replace(
+        expert_intercept=np.array([fit[0] for fit in fits]),
+        expert_coef=np.array([fit[1] for fit in fits]).reshape(M, -1),
+        sigma=np.array([fit[2] for fit in fits]),
+        gate_intercept=levels,
+        gate_coef=np.outer(slopes, direction),
     )
+    if spec.behavior is None:
+        start = start._replace(behavior_intercept=np.asarray(behavior))
+    return spec.pack(start)
 
 
 def _ridge(problem: Problem, belongs: np.ndarray) -> tuple[float, np.ndarray, float]:
@@ -272,7 +269,7 @@ def polish(modes: list[Mode]) -> np.ndarray:
         jac=True,
         hess=lambda at: -hessian(density, at),
         method="trust-exact",
-        options={"gtol": 1e-10 * len(kernel.problem.y), "maxiter": 50},
+        options={"gtol": 1e-10 * kernel.problem.rows.n_rows, "maxiter": 50},
     )
     return result.x
 

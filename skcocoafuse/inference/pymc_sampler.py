@@ -9,7 +9,7 @@ import numpy as np
 
 from skcocoafuse._process import process_wide
 from skcocoafuse._threads import raise_if_cancelled
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.progress import progress_bar

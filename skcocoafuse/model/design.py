@@ -13,7 +13,6 @@ from skcocoafuse._validation import refuse_extreme
 from skcocoafuse.model.derivative import SIDES, Column, derivative
 from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of, take, with_column
 from skcocoafuse.model.parameters import (
-    EXPERT,
     INTERCEPT,
     PARAMETERS,
     PARTS,
@@ -90,8 +89,8 @@ class Units:
                 line = scale.undo_line(getattr(p, intercept), getattr(p, coef))
                 undone[intercept], undone[coef] = line
         for name, row in PARAMETERS.items():
-            if row.part == EXPERT:
-                value = undone.get(name, getattr(p, name))
+            value = undone.get(name, getattr(p, name))
+            if row.in_target_units and value is not None:
                 along = self.target.scale * value
                 undone[name] = self.target.loc + along if row.role == INTERCEPT else along
         return p._replace(**undone)

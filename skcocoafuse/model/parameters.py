@@ -1,9 +1,11 @@
 """The parameters of the models: a row for each, and what derives from the rows.
 
-The order of the rows is that of the unconstrained vector, of the arguments of compiled code, of
-arrays in files and of tables.
+The order of the rows is that of the unconstrained vector, of arrays in files and of tables. To add
+a parameter, add its row, and its part in the likelihood: in ``model.forward`` and in
+``compiled.likelihood``.
 """
 
+from collections import namedtuple
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from skcocoafuse.model.priors import FAMILIES, POSITIVE, REAL, Prior
 CONTRAST = "contrast"  # over experts: what all experts have in common does not count
 INTERCEPT, COEF, SD = "intercept", "coef", "sd"  # roles
 EXPERT, GATE, BEHAVIOR = "expert", "gate", "behavior"
-#: Parts of the model that have inputs of their own.
+#: Parts of the model that have inputs of their own, each with a design matrix.
 PARTS = (EXPERT, GATE, BEHAVIOR)
 
 
@@ -25,8 +27,9 @@ class Parameter(NamedTuple):
     ----------
     part : str
         Of the model, one of ``PARTS``.
-    role : {"intercept", "coef", "sd"}
-        Of the linear predictor of its part, or the standard deviation around it.
+    role : str
+        ``"intercept"`` or ``"coef"`` of the linear predictor of its part, ``"sd"`` for the standard
+        deviation around it, or another word.
     axes : tuple of str
         Names of its axes after the draw axes.
     constraint : {"real", "positive", "contrast"}
@@ -37,6 +40,9 @@ class Parameter(NamedTuple):
     words : str
         What it means, with ``{k}`` for the expert, ``{share}`` for the part of the rows that this
         one explains, and ``{column}``.
+    in_target_units : bool
+        Whether its values grow with the target's scale (an intercept also with its location).
+        Intercepts and coefficients change with the scales of their inputs in any case.
     may_be_flat : bool
         Whether the posterior is proper with a flat prior.
     """
@@ -47,6 +53,7 @@ class Parameter(NamedTuple):
     constraint: str
     prior: Prior
     words: str
+    in_target_units: bool = False
     may_be_flat: bool = False
 
     @property
@@ -69,6 +76,7 @@ PARAMETERS: dict[str, Parameter] = {
         REAL,
         Prior("laplace"),
         "the line that explains {share:.0%} of the rows: its value at inputs of 0",
+        in_target_units=True,
     ),
     "expert_coef": Parameter(
         EXPERT,
@@ -77,6 +85,7 @@ PARAMETERS: dict[str, Parameter] = {
         REAL,
         Prior("laplace"),
         "slope of that line: change of the target per unit of {column}",
+        in_target_units=True,
     ),
     "sigma": Parameter(
         EXPERT,
@@ -85,6 +94,7 @@ PARAMETERS: dict[str, Parameter] = {
         POSITIVE,
         Prior("lognormal", scale=1.0, loc=-1.0),
         "standard deviation of the noise around that line",
+        in_target_units=True,
     ),
     "gate_intercept": Parameter(
         GATE,
@@ -125,23 +135,20 @@ PARAMETERS: dict[str, Parameter] = {
 DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.items()}
 
 
-class Parameters(NamedTuple):
+def _named_values() -> Any:
+    """A named tuple with a field for each row, None where a model does not have it."""
+    return namedtuple("_named_values", PARAMETERS, defaults=[None] * len(PARAMETERS))
+
+
+class Parameters(_named_values()):  # type: ignore[misc]
     """Named parameters, with any number of leading axes for draws.
 
-    Shapes after the draw axes, for M experts: ``expert_intercept`` (M,), ``expert_coef``
-    (M, n_expert_features), ``sigma`` (M,), ``gate_intercept`` (M,), ``gate_coef``
-    (M, n_gate_features), ``behavior_intercept`` (), ``behavior_coef``
-    (n_behavior_features,). The last two are None where the behavior is fixed.
+    A field for each row of ``PARAMETERS``: a numpy array (a PyTensor variable while a PyMC model is
+    built) with the draw axes and then the axes of the row, or None in a model that does not have
+    it. ``sigma`` is the standard deviation with what rounding the target added.
     """
 
-    # numpy arrays, or PyTensor variables while a PyMC model is built
-    expert_intercept: Any
-    expert_coef: Any
-    sigma: Any
-    gate_intercept: Any
-    gate_coef: Any
-    behavior_intercept: Any = None
-    behavior_coef: Any = None
+    __slots__ = ()
 
     def map(self, function) -> "Parameters":
         """Apply ``function`` to every array that is there."""

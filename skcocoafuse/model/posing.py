@@ -13,8 +13,9 @@ from skcocoafuse.model.design import (
     smallest_difference,
 )
 from skcocoafuse.model.inputs import Inputs
-from skcocoafuse.model.parameters import BEHAVIOR, EXPERT, GATE, complete_priors, parameter_names
+from skcocoafuse.model.parameters import complete_priors, parameter_names
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 
 
@@ -119,15 +120,13 @@ def pose(assumed: Assumptions, X, y: np.ndarray, weight: np.ndarray, names=None)
         resolution = _recorded_step(y[weight > 0])
     spec = ModelSpec(
         assumed.n_experts,
-        n_expert_features=matrices[EXPERT].shape[1],
-        n_gate_features=matrices[GATE].shape[1],
-        n_behavior_features=matrices[BEHAVIOR].shape[1],
+        {part: X.shape[1] for part, X in matrices.items()},
         behavior=assumed.behavior,
         priors=complete_priors(assumed.priors, parameter_names(assumed.behavior), assumed.model),
         rounding_variance=rounding_variance(resolution / target.scale),
     )
-    problem = Problem(spec, matrices, target.apply(y), weight)
-    return Posed(parts, target, problem, numeric_columns, names)
+    rows = RowsInMemory(matrices, target.apply(y), weight)
+    return Posed(parts, target, Problem(spec, rows), numeric_columns, names)
 
 
 def _designs(assumed: Assumptions, inputs: Inputs, weight):

@@ -12,25 +12,55 @@ POSITIVE = "positive"
 
 
 class Family(NamedTuple):
-    """What the package knows of a prior family.
+    """All that the package knows of a prior family; its row in ``FAMILIES``.
 
-    ``log_density(log, x, prior)`` is written once for numpy and PyTensor, and includes
-    every constant. ``sample(rng, prior, size)`` draws from it. ``code`` names the
-    family inside compiled code.
+    Parameters
+    ----------
+    support : {"real", "positive"}
+    arguments : tuple of str
+        Of :class:`Prior`, those that the family has.
+    log_density : callable
+        ``log_density(log, x, prior)`` for numpy and PyTensor, with every constant.
+    entry : callable
+        ``entry(x, loc, scale, df, smoothing)`` for machine code: log density of one number of the
+        unconstrained vector without its constant, and its derivative. For families of positive
+        numbers ``x`` is the logarithm, and the Jacobian is included. A kink is rounded where
+        ``smoothing`` is above 0.
+    sample : callable
+        ``sample(rng, prior, size)``, an ndarray.
+    variable : callable
+        ``variable(pm, name, prior, dims)``, the variable of a PyMC model.
+    has_kink : bool
+        Whether the density of ``(x - loc) / scale`` is that of a Laplace distribution, which
+        coordinates for samplers straighten.
     """
 
-    code: int
     support: str
+    arguments: tuple[str, ...]
     log_density: Callable[..., Any]
+    entry: Callable[..., tuple[float, float]]
     sample: Callable[..., np.ndarray]
+    variable: Callable[..., Any]
+    has_kink: bool = False
 
 
 def _laplace(log, x, p):
     return -abs((x - p.loc) / p.scale) - math.log(2.0 * p.scale)
 
 
+def _laplace_entry(x, loc, scale, df, smoothing):
+    z = (x - loc) / scale
+    r = math.sqrt(z * z + smoothing * smoothing)
+    return -r, (-z / (r * scale) if r > 0.0 else 0.0)
+
+
 def _normal(log, x, p):
     return -0.5 * ((x - p.loc) / p.scale) ** 2 - math.log(p.scale * math.sqrt(2.0 * math.pi))
+
+
+def _normal_entry(x, loc, scale, df, smoothing):
+    z = (x - loc) / scale
+    return -0.5 * z * z, -z / scale
 
 
 def _student_t(log, x, p):
@@ -38,6 +68,12 @@ def _student_t(log, x, p):
     constant = math.lgamma(half) - math.lgamma(0.5 * p.df)
     constant -= 0.5 * math.log(p.df * math.pi) + math.log(p.scale)
     return constant - half * log(1.0 + ((x - p.loc) / p.scale) ** 2 / p.df)
+
+
+def _student_t_entry(x, loc, scale, df, smoothing):
+    z = (x - loc) / scale
+    value = -0.5 * (df + 1.0) * math.log1p(z * z / df)
+    return value, -(df + 1.0) * z / ((df + z * z) * scale)
 
 
 def _lognormal(log, x, p):
@@ -49,31 +85,73 @@ def _half_normal(log, x, p):
     return _normal(log, x, p) + math.log(2.0)
 
 
+def _half_normal_entry(x, loc, scale, df, smoothing):
+    q = np.exp(x) / scale  # Python's math.exp raises where machine code gives an infinity
+    return x - 0.5 * q * q, 1.0 - q * q
+
+
 def _flat(log, x, p):
     # logistic: the logit of a number that is uniform on (0, 1), without overflow on either side
     return -abs(x) - 2.0 * log(1.0 + np.exp(-abs(x)))
 
 
+def _flat_entry(x, loc, scale, df, smoothing):
+    return -abs(x) - 2.0 * math.log1p(math.exp(-abs(x))), -math.tanh(0.5 * x)
+
+
+#: All families, by name; their order is that of their codes in machine code.
 FAMILIES: dict[str, Family] = {
     "laplace": Family(
-        0, REAL, _laplace, lambda rng, p, size: rng.laplace(p.loc, p.scale, size=size)
-    ),
-    "normal": Family(1, REAL, _normal, lambda rng, p, size: rng.normal(p.loc, p.scale, size=size)),
-    "student_t": Family(
-        2,
         REAL,
+        ("loc", "scale"),
+        _laplace,
+        _laplace_entry,
+        lambda rng, p, size: rng.laplace(p.loc, p.scale, size=size),
+        lambda pm, name, p, dims: pm.Laplace(name, mu=p.loc, b=p.scale, dims=dims),
+        has_kink=True,
+    ),
+    "normal": Family(
+        REAL,
+        ("loc", "scale"),
+        _normal,
+        _normal_entry,
+        lambda rng, p, size: rng.normal(p.loc, p.scale, size=size),
+        lambda pm, name, p, dims: pm.Normal(name, mu=p.loc, sigma=p.scale, dims=dims),
+    ),
+    "student_t": Family(
+        REAL,
+        ("loc", "scale", "df"),
         _student_t,
+        _student_t_entry,
         lambda rng, p, size: p.loc + p.scale * rng.standard_t(p.df, size=size),
+        lambda pm, name, p, dims: pm.StudentT(name, nu=p.df, mu=p.loc, sigma=p.scale, dims=dims),
     ),
     "lognormal": Family(
-        3, POSITIVE, _lognormal, lambda rng, p, size: rng.lognormal(p.loc, p.scale, size=size)
+        POSITIVE,
+        ("loc", "scale"),
+        _lognormal,
+        _normal_entry,  # of the logarithm
+        lambda rng, p, size: rng.lognormal(p.loc, p.scale, size=size),
+        lambda pm, name, p, dims: pm.LogNormal(name, mu=p.loc, sigma=p.scale, dims=dims),
     ),
     "half_normal": Family(
-        4, POSITIVE, _half_normal, lambda rng, p, size: abs(rng.normal(0.0, p.scale, size=size))
+        POSITIVE,
+        ("scale",),
+        _half_normal,
+        _half_normal_entry,
+        lambda rng, p, size: abs(rng.normal(0.0, p.scale, size=size)),
+        lambda pm, name, p, dims: pm.HalfNormal(name, sigma=p.scale, dims=dims),
     ),
-    "flat": Family(5, REAL, _flat, lambda rng, p, size: rng.logistic(size=size)),
+    "flat": Family(
+        REAL,
+        (),
+        _flat,
+        _flat_entry,
+        lambda rng, p, size: rng.logistic(size=size),
+        lambda pm, name, p, dims: pm.Logistic(name, mu=0.0, s=1.0, dims=dims),
+    ),
 }
-FAMILY_CODES = {name: family.code for name, family in FAMILIES.items()}
+FAMILY_CODES = {name: code for code, name in enumerate(FAMILIES)}
 
 
 @dataclass(frozen=True)
@@ -121,13 +199,13 @@ class Prior:
                 raise ValueError(f"Prior {name} must be positive and finite; got {value!r}.")
         if not np.isfinite(self.loc):
             raise ValueError(f"Prior loc must be finite; got {self.loc!r}.")
-        if self.family == "half_normal" and self.loc != 0:
-            raise ValueError(f"A half_normal prior has no loc; got loc={self.loc!r}, leave it 0.")
-        if self.family == "flat" and (self.loc, self.scale) != (0.0, 1.0):
-            raise ValueError(
-                f"A flat prior has no loc and no scale; got loc={self.loc!r}, "
-                f"scale={self.scale!r}, leave them out."
-            )
+        known = FAMILIES[self.family].arguments
+        for name, nothing in (("loc", 0.0), ("scale", 1.0)):
+            value = getattr(self, name)
+            if name not in known and value != nothing:
+                raise ValueError(
+                    f"A {self.family} prior has no {name}; got {name}={value!r}, leave it out."
+                )
 
     def log_density(self, log, x):
         """Log density at ``x``; ``log`` is the logarithm of x's own library."""

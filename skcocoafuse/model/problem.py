@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skcocoafuse._threads import raise_if_cancelled
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 
 BLOCK_NUMBERS = 4_000_000  # numbers in one temporary array of a block of rows
@@ -22,62 +23,54 @@ def row_blocks(
         yield rows, {part: X[rows] for part, X in designs.items()}
 
 
-def evenly(n: int, most: int) -> np.ndarray:
-    """Numbers of at most ``most`` of n things, spread evenly from the first to the last."""
-    return np.linspace(0, n - 1, min(most, n)).round().astype(int)
-
-
 @dataclass(frozen=True)
 class Problem:
-    """Specification and standardised data.
+    """What is assumed, and what was seen.
 
     Parameters
     ----------
     spec : ModelSpec
-    designs : dict of str to ndarray
-        Design matrices ``"expert"``, ``"gate"`` and ``"behavior"``, (rows, columns) each.
-    y : ndarray of shape (rows,)
-        Standardised target.
-    weight : ndarray of shape (rows,)
-        Factor of each row's log likelihood.
+    rows : Rows
+        Standardised; in memory wherever ``designs``, ``y`` and ``weight`` are asked for.
     """
 
     spec: ModelSpec
-    designs: dict[str, np.ndarray]
-    y: np.ndarray
-    weight: np.ndarray
+    rows: RowsInMemory
+
+    @property
+    def designs(self) -> dict[str, np.ndarray]:
+        """Design matrices of all parts, (rows, columns) each."""
+        return self.rows.designs
+
+    @property
+    def y(self) -> np.ndarray:
+        """Standardised target, (rows,)."""
+        return self.rows.y
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Factor of each row's log likelihood, (rows,)."""
+        return self.rows.weight
 
     def anchors(self, n: int) -> "Problem":
-        """The problem with the rows of :meth:`anchor_rows` only."""
-        return self.rows(self.anchor_rows(n))
-
-    def anchor_rows(self, n: int) -> np.ndarray:
-        """Numbers of at most ``n`` rows that count, spread evenly over the sorted target.
-
-        The selection does not depend on the order of the rows.
-        """
-        rows = np.flatnonzero(self.weight > 0)
-        rows = rows[np.argsort(self.y[rows], kind="stable")]
-        return rows[evenly(len(rows), n)]
+        """The problem with the anchor rows only, see :class:`Rows`."""
+        return replace(self, rows=self.rows.anchors(n))
 
     def random_part(self, n: int, rng: np.random.Generator) -> "Problem":
-        """The problem itself if at most ``n`` rows count, else ``n`` of them for all.
+        """The problem itself if at most ``n`` rows count, else with ``n`` of them for all."""
+        part = self.rows.random_part(n, rng)
+        return self if part is self.rows else replace(self, rows=part)
 
-        Weights are scaled so that they keep their sum.
-        """
-        counting = np.flatnonzero(self.weight > 0)
-        if len(counting) <= n:
-            return self
-        part = self.rows(np.sort(rng.choice(counting, n, replace=False)))
-        return replace(part, weight=part.weight * (self.weight.sum() / part.weight.sum()))
+    def take(self, rows: np.ndarray) -> "Problem":
+        """The problem with some of its rows, by their numbers."""
+        return replace(self, rows=self.rows.take(rows))
+
+    def reweighted(self, weight: np.ndarray) -> "Problem":
+        """The problem with other row weights."""
+        return replace(self, rows=self.rows.reweighted(weight))
 
     def without(self, row: int, weight: float) -> "Problem":
         """The problem with so much less weight on a row."""
         rest = self.weight.copy()
         rest[row] -= weight
-        return replace(self, weight=rest)
-
-    def rows(self, rows: np.ndarray) -> "Problem":
-        """The same problem with some of its rows."""
-        designs = {part: X[rows] for part, X in self.designs.items()}
-        return Problem(self.spec, designs, self.y[rows], self.weight[rows])
+        return self.reweighted(rest)

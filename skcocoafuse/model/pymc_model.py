@@ -6,7 +6,7 @@ import numpy as np
 
 from skcocoafuse.model import forward
 from skcocoafuse.model.parameters import CONTRAST, SD, Parameters
-from skcocoafuse.model.priors import POSITIVE, Prior, sample_sum_to_zero
+from skcocoafuse.model.priors import FAMILIES, POSITIVE, Prior, sample_sum_to_zero
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Block, ModelSpec
 
@@ -103,6 +103,7 @@ def _parameters(problem: Problem) -> Parameters:
     values: dict[str, Any] = {}
     for block in spec.blocks:
         prior, dims = spec.priors[block.name], block.row.axes
+        variable = FAMILIES[prior.family].variable
         if block.size == 0:
             shape = (M, *block.shape[1:]) if block.constraint == CONTRAST else block.shape
             values[block.name] = pt.zeros(shape)
@@ -112,28 +113,11 @@ def _parameters(problem: Problem) -> Parameters:
             )
             values[block.name] = pm.Deterministic(block.name, spec.basis @ free, dims=dims)
         elif block.row.role == SD and spec.rounding_variance > 0.0:
-            free = _independent(block.name, prior, dims)
+            free = variable(pm, block.name, prior, dims)
             values[block.name] = pt.sqrt(free**2 + spec.rounding_variance)
         else:
-            values[block.name] = _independent(block.name, prior, dims)
+            values[block.name] = variable(pm, block.name, prior, dims)
     return Parameters(**values)
-
-
-def _independent(name: str, prior: Prior, dims):
-    import pymc as pm
-
-    scale, loc = prior.scale, prior.loc
-    if prior.family == "laplace":
-        return pm.Laplace(name, mu=loc, b=scale, dims=dims)
-    if prior.family == "normal":
-        return pm.Normal(name, mu=loc, sigma=scale, dims=dims)
-    if prior.family == "student_t":
-        return pm.StudentT(name, nu=prior.df, mu=loc, sigma=scale, dims=dims)
-    if prior.family == "lognormal":
-        return pm.LogNormal(name, mu=loc, sigma=scale, dims=dims)
-    if prior.family == "flat":
-        return pm.Logistic(name, mu=0.0, s=1.0, dims=dims)  # so that beta is uniform
-    return pm.HalfNormal(name, sigma=scale, dims=dims)
 
 
 def _sum_to_zero(name: str, prior: Prior, shape, basis, dims):

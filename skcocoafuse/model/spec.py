@@ -1,6 +1,7 @@
 """The parameters of a model: names, shapes, order, and the maps between their forms."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -51,8 +52,8 @@ class ModelSpec:
     ----------
     n_experts : int
         Number of experts, M >= 1.
-    n_expert_features, n_gate_features, n_behavior_features : int
-        Columns of the three design matrices.
+    n_features : mapping of str to int
+        Columns of the design matrix of each part.
     behavior : float or None
         None where beta(x) is learned, 1.0 for a mixture, 0.0 for a blend of experts.
     priors : dict of str to Prior
@@ -62,9 +63,7 @@ class ModelSpec:
     """
 
     n_experts: int
-    n_expert_features: int
-    n_gate_features: int
-    n_behavior_features: int
+    n_features: Mapping[str, int]
     behavior: float | None = None
     priors: dict[str, Prior] = field(default_factory=lambda: dict(DEFAULT_PRIORS))
     rounding_variance: float = 0.0
@@ -83,12 +82,8 @@ class ModelSpec:
     @property
     def sizes(self) -> dict[str, int]:
         """Length of every axis that parameters have."""
-        return {
-            "expert": self.n_experts,
-            "expert_feature": self.n_expert_features,
-            "gate_feature": self.n_gate_features,
-            "behavior_feature": self.n_behavior_features,
-        }
+        features = {f"{part}_feature": n for part, n in self.n_features.items()}
+        return {"expert": self.n_experts, **features}
 
     @cached_property
     def n_parameters(self) -> int:

@@ -14,6 +14,7 @@ from skcocoafuse.model.parameters import PARAMETERS, PARTS, Parameters, complete
 from skcocoafuse.model.posing import Posed, argument_of
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.recorded import RecordedInputs
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence import demands
 from skcocoafuse.persistence.demands import check
@@ -153,9 +154,7 @@ def fit_from(arrays, values: dict[str, Any], behavior: float | None) -> Fit:
     _check_transformers(designs, matrices, names_in)
     spec = ModelSpec(
         demands.count(values["n_experts"], "n_experts", least=1),
-        len(labels["expert"]),
-        len(labels["gate"]),
-        len(labels["behavior"]),
+        {part: len(names) for part, names in labels.items()},
         behavior=behavior,
         priors=complete_priors(values["priors"]),
         rounding_variance=demands.number(values["rounding_variance"], "rounding_variance", 0.0),
@@ -163,7 +162,7 @@ def fit_from(arrays, values: dict[str, Any], behavior: float | None) -> Fit:
     posed = Posed(
         designs,
         _scale(values["target"], "target", ()),
-        Problem(spec, matrices, y, weight),
+        Problem(spec, RowsInMemory(matrices, y, weight)),
         _numeric_columns(values, n_features),
         names_in,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skcocoafuse.model.parameters import Parameters
-from skcocoafuse.model.problem import evenly
+from skcocoafuse.model.rows import evenly
 from skcocoafuse.model.spec import ModelSpec
 
 

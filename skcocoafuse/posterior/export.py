@@ -76,7 +76,7 @@ def arviz_groups(fit: Fit, wanted: RowGroups) -> dict[str, Any]:
     """
     posterior, parts, target = fit.posterior, fit.posed.designs, fit.target
     counting = np.flatnonzero(fit.problem.weight > 0)  # rows of weight 0 are as good as not there
-    problem = fit.problem.rows(counting)
+    problem = fit.problem.take(counting)
     coords = {"row": counting, **_coords(posterior, parts)}
     every = wanted.every(posterior.n_chains, posterior.n_draws, len(problem.y))
     thinned = {**coords, "draw": coords["draw"][::every]}

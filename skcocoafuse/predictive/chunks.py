@@ -8,9 +8,11 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from skcocoafuse._threads import in_threads
+from skcocoafuse.compiled.layout import layout_of, natural_parameters
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.parameters import PARTS, Parameters
 from skcocoafuse.model.problem import row_blocks
+from skcocoafuse.model.rows import TILE_ROWS, in_tiles
 from skcocoafuse.model.spec import ModelSpec
 
 MAX_MEMORY = 256 * 2**20  # bytes
@@ -69,17 +71,8 @@ class MixtureBlocks:
         self.n_jobs, self.max_memory = n_jobs, max_memory
         n_draws, n_experts = parameters.sigma.shape
         self.bytes_per_row = 8 * _ARRAYS * n_draws * n_experts
-        h, u = parameters.behavior_intercept, parameters.behavior_coef
-        arrays = (
-            parameters.expert_intercept,
-            parameters.expert_coef,
-            parameters.sigma**2,
-            parameters.gate_intercept,
-            parameters.gate_coef,
-            np.zeros(n_draws) if h is None else h,
-            np.zeros((n_draws, 0)) if u is None else u,
-        )
-        self._draws = tuple(np.ascontiguousarray(a, dtype=np.float64) for a in arrays)
+        self._draws = natural_parameters(parameters)
+        self._layout = layout_of(spec)
 
     def changed(self, **changes) -> "MixtureBlocks":
         """The same but for some arguments."""
@@ -100,7 +93,6 @@ class MixtureBlocks:
         row sum to one.
         """
         from skcocoafuse.compiled import fused_mixture
-        from skcocoafuse.compiled.affine import ROWS
 
         n_draws, n_experts = self.parameters.sigma.shape
         of_thread = threading.local()  # fresh memory costs as much as the sums on it
@@ -111,9 +103,9 @@ class MixtureBlocks:
                 of_thread.rows = n_rows
                 of_thread.memory = np.empty((3, n_rows, n_experts, n_draws))
             weight, mean, variance = of_thread.memory[:, :n_rows]
-            padded = _one_block(part)
+            padded = _one_tile(part)
             fused_mixture.components(
-                self._draws, self.draw_weight, padded, self._behavior, weight, mean, variance
+                self._draws, self.draw_weight, padded, self._layout, weight, mean, variance
             )
             mean *= self.scale
             mean += self.loc
@@ -121,7 +113,7 @@ class MixtureBlocks:
             sd *= self.scale
             function(rows, *(a.reshape(n_rows, -1) for a in (weight, mean, sd)))
 
-        self.run(block, designs, ROWS)
+        self.run(block, designs, TILE_ROWS)
 
     def over_draws(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
         """Call ``function(rows, mixture, weight)`` for blocks of rows.
@@ -139,31 +131,21 @@ class MixtureBlocks:
     def moments(self, designs: dict[str, np.ndarray]) -> np.ndarray:
         """Mean, noise, between-expert and parameter variance of every row, (4, rows)."""
         from skcocoafuse.compiled import fused_mixture
-        from skcocoafuse.compiled.affine import ROWS
 
         out = np.empty((4, len(designs["expert"])))
 
         def block(rows, part):
-            found = np.empty((4, ROWS))
-            padded = _one_block(part)
-            fused_mixture.moments(self._draws, self.draw_weight, padded, self._behavior, found)
+            found = np.empty((4, TILE_ROWS))
+            padded = _one_tile(part)
+            fused_mixture.moments(self._draws, self.draw_weight, padded, self._layout, found)
             out[:, rows] = found[:, : rows.stop - rows.start]
 
-        self.run(block, designs, ROWS)
+        self.run(block, designs, TILE_ROWS)
         out[0] = self.loc + self.scale * out[0]
         out[1:] *= self.scale**2
         return out
 
-    @property
-    def _behavior(self) -> float:
-        from skcocoafuse.compiled.tiles import LEARNED
 
-        fixed = self.spec.behavior
-        return float(LEARNED if fixed is None else fixed)
-
-
-def _one_block(designs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Designs of at most ROWS rows, as compiled loops take them."""
-    from skcocoafuse.compiled.affine import in_blocks
-
-    return tuple(in_blocks(designs[part])[0] for part in PARTS)
+def _one_tile(designs: dict[str, np.ndarray]) -> np.ndarray:
+    """Designs of at most TILE_ROWS rows, as compiled loops take them."""
+    return in_tiles(*(designs[part] for part in PARTS))[0]

@@ -7,7 +7,8 @@ import pytest
 
 from skcocoafuse import Prior
 from skcocoafuse.compiled.coordinates import Coordinates, laplace_bends
-from skcocoafuse.compiled.log_posterior import Kernel, log_posterior_callback
+from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.compiled.log_posterior import log_posterior_callback
 from skcocoafuse.inference import mode_search
 from tests.problems import finite_difference, make_problem
 

@@ -44,8 +44,9 @@ NUMBERS = """if True:
     import numpy as np
     from skcocoafuse import CoCoAFusERegressor, Prior
     from skcocoafuse.datasets import make_transition
-    from skcocoafuse.inference import Settings, chains, starts
-    from skcocoafuse.compiled.log_posterior import Kernel
+    from skcocoafuse.inference import Settings, mode_search
+    from skcocoafuse.inference.nuts import backend
+    from skcocoafuse.compiled.kernel import Kernel
     from skcocoafuse.predictive import mixture
     from tests.problems import make_problem
 
@@ -64,11 +65,11 @@ NUMBERS = """if True:
             values, gradients = kernel.function().at_many(points)
             found[f"kernel {behavior} {M}"] = [*values[:2], *gradients[:2].ravel()]
             found[f"overflow {behavior} {M}"] = [bool(np.isfinite(values[2]))]
-    starts.N_STARTS, starts.N_KEPT = 2, 2
+    mode_search.N_STARTS, mode_search.N_KEPT = 2, 2
     kernel = Kernel(make_problem(2, n=40))
-    mode = starts.find_modes(kernel, rng)[0]
+    mode = mode_search.find_modes(kernel, rng)[0]
     settings = Settings(5, 5, 2, 0.8, 1, 0, options={"maxdepth": 2})
-    (draws,) = chains.run_chains([chains.Launch(kernel, mode.normal, 2)], settings, rng)
+    (draws,) = backend.run_chains([backend.Launch(kernel, mode.normal, 2)], settings, rng)
     found["chains called from C"] = draws.z.ravel().tolist()
     X, y = make_transition(50, random_state=0)
     model = CoCoAFusERegressor(inference="map", random_state=0).fit(X, y)
@@ -101,7 +102,9 @@ def test_python_gives_the_numbers_of_compiled_code():
 def test_an_error_in_a_python_callback_stops_the_sampler():
     code = """if True:
         import numpy as np
-        from skcocoafuse.inference import Settings, chains, kernel
+        from skcocoafuse.compiled import kernel
+        from skcocoafuse.inference import Settings
+        from skcocoafuse.inference.nuts import backend
         from skcocoafuse.compiled.coordinates import Coordinates
         from tests.problems import make_problem
 
@@ -114,9 +117,9 @@ def test_an_error_in_a_python_callback_stops_the_sampler():
             own(np.zeros(own.n_parameters))
         except KeyError:
             print("raised to Python")
-        launch = chains.Launch(own, Coordinates.plain(own.plain.bends), 1)
+        launch = backend.Launch(own, Coordinates.plain(own.plain.bends), 1)
         try:
-            chains.run_chains([launch], Settings(5, 5, 1, 0.8, 1, 0), np.random.default_rng(0))
+            backend.run_chains([launch], Settings(5, 5, 1, 0.8, 1, 0), np.random.default_rng(0))
         except RuntimeError:
             print("raised by nutpie")
     """

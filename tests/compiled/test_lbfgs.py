@@ -6,8 +6,8 @@ from scipy import optimize
 
 from skcocoafuse import Prior
 from skcocoafuse.compiled import lbfgs
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.compiled.lbfgs import Patience
-from skcocoafuse.compiled.log_posterior import Kernel
 from skcocoafuse.inference import mode_search
 from tests.problems import make_problem
 

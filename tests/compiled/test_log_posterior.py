@@ -11,7 +11,7 @@ import pytest
 from skcocoafuse import Prior
 from skcocoafuse.compiled import vector_math
 from skcocoafuse.compiled.affine import ROWS
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.pymc_model import build_pymc_model, variable_name
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
@@ -109,15 +109,8 @@ def test_integer_weights_are_repetitions():
     problem = make_problem(3, n=50)
     weight = np.random.default_rng(2).integers(0, 4, 50)
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
-    from dataclasses import replace
-
-    weighted = replace(problem, weight=weight.astype(float))
-    repeated = replace(
-        problem,
-        designs={k: X.repeat(weight, axis=0) for k, X in problem.designs.items()},
-        y=problem.y.repeat(weight),
-        weight=np.ones(weight.sum()),
-    )
+    weighted = problem.reweighted(weight.astype(float))
+    repeated = problem.take(np.arange(50).repeat(weight))
     one, other = Kernel(weighted)(theta), Kernel(repeated)(theta)
     assert one[0] == pytest.approx(other[0], rel=1e-12)
     np.testing.assert_allclose(one[1], other[1], rtol=1e-9, atol=1e-9)

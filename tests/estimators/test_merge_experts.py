@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor, compare
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.evaluation.diagnostics import collapsed_experts
 from skcocoafuse.exceptions import InfluentialRowsWarning
 from skcocoafuse.inference import EngineResult

@@ -27,6 +27,7 @@ SKOPS_TYPES = [
     "skcocoafuse.model.posing.Posed",
     "skcocoafuse.model.priors.Prior",
     "skcocoafuse.model.problem.Problem",
+    "skcocoafuse.model.rows.RowsInMemory",
     "skcocoafuse.model.spec.Block",
     "skcocoafuse.model.spec.ModelSpec",
     "skcocoafuse.model.parameters.Parameters",

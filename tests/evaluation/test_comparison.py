@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skcocoafuse import BoERegressor, LooResult, MoERegressor, compare, loo
 from skcocoafuse.exceptions import InfluentialRowsWarning
-from tests.posterior.test_elpd import arviz_loo, result_of
+from tests.evaluation.test_elpd import arviz_loo, result_of
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor, exceptions
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.evaluation import diagnostics, elpd
 from skcocoafuse.exceptions import beyond
 from skcocoafuse.inference.engine import EngineResult
@@ -298,7 +298,7 @@ def test_an_expert_far_outside_the_range_is_seen_and_named(behavior):
 def test_what_costs_the_mean_next_to_nothing_is_a_number_and_no_warning():
     """A small part of the data with a far expert, as a few rows of some real fits have it."""
     problem, posterior, _ = out_of_range_problem(1.0)
-    few = replace(problem, weight=np.where(np.arange(80) < 20, 5e-4, 1.0))
+    few = problem.reweighted(np.where(np.arange(80) < 20, 5e-4, 1.0))
     _, outside = diagnostics.use_of_experts(few, posterior)
     assert outside.n_rows.tolist() == [0, 20]
     assert 0.001 < outside.r2_loss[1] < 0.01

@@ -9,14 +9,14 @@ import pytest
 from scipy import stats
 
 from skcocoafuse import LooResult, MoERegressor
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.evaluation import elpd
 from skcocoafuse.exceptions import InfluentialRowsWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from tests.conftest import fit_quietly
-from tests.posterior.test_islands import two_modes
+from tests.posterior.test_clusters import two_modes
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def conjugate(n=25, seed=0):
     problem = make_problem(1, (0, 0, 0), behavior=1.0, n=n, seed=seed)
     s, prior_variance = 0.8, 2.0
     weight = np.random.default_rng(seed).uniform(0.5, 2.0, n)
-    problem = replace(problem, weight=weight.copy())
+    problem = problem.reweighted(weight.copy())
 
     def posterior():
         precision = 1 / prior_variance + weight.sum() / s**2
@@ -68,8 +68,7 @@ def three_experts():
 
 
 def permuted(problem: Problem, order) -> Problem:
-    designs = {part: X[order] for part, X in problem.designs.items()}
-    return Problem(problem.spec, designs, problem.y[order], problem.weight[order])
+    return problem.take(order)
 
 
 def test_probabilities_are_those_of_the_smoothed_weights_of_arviz(three_experts):
@@ -108,7 +107,7 @@ def test_order_changes_nothing(three_experts, what):
 def test_a_weight_of_two_is_the_row_twice_and_one_of_them_is_left_out(three_experts):
     problem, draws = three_experts
     rows = np.repeat(np.arange(40), np.arange(40) % 3)
-    weighted = replace(problem, weight=np.arange(40) % 3.0)
+    weighted = problem.reweighted(np.arange(40) % 3.0)
     twice = leave_one_out(permuted(problem, rows), problem.spec, draws)
     once = leave_one_out(weighted, problem.spec, draws)
     for one, other in zip(once, twice, strict=True):

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.evaluation.diagnostics import converged
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
@@ -38,8 +38,9 @@ from skcocoafuse.inference import (
 )
 from skcocoafuse.inference.nuts import backend as nutpie_chains
 from skcocoafuse.inference.nuts import sampler
-from skcocoafuse.model.parameters import Parameters, complete_priors
+from skcocoafuse.model.parameters import PARTS, Parameters
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.monte_carlo import ess, rhat
 from tests.conftest import fit_quietly
@@ -130,7 +131,7 @@ def test_a_row_says_what_an_engine_is(monkeypatch):
 def test_nuts_samples_the_density_it_is_given():
     """Conjugate oracle: weights of zero leave the prior, whose moments are known."""
     problem = make_problem(2, (1, 1, 1), n=10)
-    problem = dataclasses.replace(problem, weight=np.zeros(10))
+    problem = problem.reweighted(np.zeros(10))
     settings = dataclasses.replace(QUICK, draws=4000, tune=600)
     result = get_engine("nuts")(problem, settings)
     p = problem.spec.unpack(result.theta)
@@ -340,8 +341,8 @@ def test_starts_find_the_mode_near_the_truth(name, request):
     """No start is told of it, and their best mode is as high as that uphill of the truth."""
     behavior, intercepts, slopes, steepness = TRUTHS[name]
     X, y = request.getfixturevalue(name)[:2]
-    spec = ModelSpec(2, 1, 1, 1, behavior, complete_priors(None))
-    problem = Problem(spec, dict.fromkeys(("expert", "gate", "behavior"), X), y, np.ones(len(y)))
+    spec = ModelSpec(2, dict.fromkeys(PARTS, 1), behavior)
+    problem = Problem(spec, RowsInMemory(dict.fromkeys(PARTS, X), y, np.ones(len(y))))
     truth = Parameters(
         expert_intercept=np.array(intercepts),
         expert_coef=np.array(slopes)[:, None],

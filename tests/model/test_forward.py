@@ -16,7 +16,7 @@ def draws_of(problem, n_draws=3, seed=1):
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 @pytest.mark.parametrize("n_experts", [1, 2, 4])
 def test_unpack_and_pack_are_inverse(n_experts, behavior):
-    spec = ModelSpec(n_experts, 2, 3, 1, behavior)
+    spec = ModelSpec(n_experts, {"expert": 2, "gate": 3, "behavior": 1}, behavior)
     theta = np.random.default_rng(0).normal(size=(5, 2, spec.n_parameters))
     parameters = spec.unpack(theta)
     np.testing.assert_allclose(spec.pack(parameters), theta, atol=1e-12)

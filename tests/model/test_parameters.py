@@ -16,6 +16,8 @@ from skcocoafuse.model.parameters import (
 )
 from skcocoafuse.model.spec import ModelSpec
 
+SIZES = {"expert": 2, "gate": 4, "behavior": 1}
+
 
 def test_rows_are_the_fields_in_their_order():
     assert tuple(PARAMETERS) == Parameters._fields == tuple(DEFAULT_PRIORS)
@@ -27,7 +29,7 @@ def test_rows_are_the_fields_in_their_order():
 
 @pytest.mark.parametrize("behavior", [None, 0.0, 1.0])
 def test_the_vector_has_the_parameters_one_after_another(behavior):
-    spec = ModelSpec(3, 2, 4, 1, behavior=behavior)
+    spec = ModelSpec(3, SIZES, behavior=behavior)
     assert [block.name for block in spec.blocks] == list(parameter_names(behavior))
     values = spec.unpack(np.arange(2.0 * spec.n_parameters).reshape(2, -1) / 10)
     for name, value in values._asdict().items():
@@ -46,7 +48,7 @@ def test_every_part_has_a_line():
 
 
 def test_experts_are_reordered_wherever_they_are_an_axis():
-    spec = ModelSpec(3, 2, 4, 1)
+    spec = ModelSpec(3, SIZES)
     rng = np.random.default_rng(0)
     before = spec.unpack(rng.normal(size=(5, spec.n_parameters)))
     order = np.array([rng.permutation(3) for _ in range(5)])

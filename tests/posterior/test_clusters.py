@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize
 
 from skcocoafuse import MoERegressor
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.evaluation.stacking import stacking_weights, weigh_clusters
 from skcocoafuse.exceptions import SeparateModesWarning
 from skcocoafuse.inference import EngineResult

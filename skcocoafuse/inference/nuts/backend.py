@@ -9,7 +9,8 @@ import numpy as np
 
 from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.compiled.coordinates import Coordinates
-from skcocoafuse.compiled.log_posterior import Kernel, identity_callback, log_posterior_callback
+from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.compiled.log_posterior import identity_callback, log_posterior_callback
 from skcocoafuse.inference.engine import Settings
 
 _SPREAD = 0.5  # standard deviation of a chain's start around the mode, in round coordinates

@@ -8,7 +8,7 @@ draws with those of a Normal that is fitted to them, whose mass is known.
 import numpy as np
 
 from skcocoafuse.compiled.coordinates import Coordinates
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 
 _PIECES = 4  # of a chain: half of them fit the Normal, the others are compared with it
 _HALVES = (([0, 2], [1, 3]), ([1, 3], [0, 2]), ([0, 1], [2, 3]), ([2, 3], [0, 1]))

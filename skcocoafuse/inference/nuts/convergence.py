@@ -12,7 +12,7 @@ from functools import reduce
 import numpy as np
 
 from skcocoafuse._threads import in_threads
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference.engine import Settings, Stopwatch
 from skcocoafuse.inference.nuts import bridge_sampling, jumps
 from skcocoafuse.inference.nuts.backend import Launch, Run, mean_steps, run_chains

@@ -14,7 +14,7 @@ import numpy as np
 
 from skcocoafuse._threads import in_threads
 from skcocoafuse.compiled.coordinates import Coordinates
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.posterior.monte_carlo import rhat
 
 _STAGES, _STEPS = 60, 8  # densities on the way, leapfrog steps at each

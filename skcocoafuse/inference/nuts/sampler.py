@@ -6,7 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import mode_search, pymc_sampler
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import Settings, get_engine, mode_search
 from skcocoafuse.inference.nuts import backend, convergence, sampler
 from skcocoafuse.posterior.clusters import MIN_DRAWS

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from skcocoafuse import CoCoAFusERegressor
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.datasets import make_transition
 from skcocoafuse.inference import Settings, get_engine, mode_search
 from skcocoafuse.inference.engine import Stopwatch

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skcocoafuse.compiled.coordinates import Coordinates
-from skcocoafuse.compiled.log_posterior import Kernel
+from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import get_engine
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.nuts import backend, bridge_sampling, convergence, jumps

@@ -1,0 +1,219 @@
+"""The log posterior of a problem, for machine code and for Python."""
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+from numba import carray
+
+from skcocoafuse._threads import raise_if_cancelled
+from skcocoafuse.compiled.coordinates import Coordinates, bends_gates, laplace_bends
+from skcocoafuse.compiled.jit import plain, python_callback
+from skcocoafuse.compiled.layout import Layout, layout_of, model_of, prior_record
+from skcocoafuse.compiled.likelihood import value_and_gradient
+from skcocoafuse.compiled.log_posterior import (
+    DATA,
+    DENSITY,
+    evaluate,
+    evaluate_rows,
+    log_posterior_callback,
+)
+from skcocoafuse.compiled.priors import log_density
+from skcocoafuse.model.parameters import CONTRAST
+from skcocoafuse.model.priors import POSITIVE
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.rows import Rows, RowsInMemory, Tiles
+from skcocoafuse.model.spec import ModelSpec
+
+# Parameters times rows, a tenth of a second or so: compiled code hears of no interrupt.
+_NUMBERS_AT_ONCE = 30_000_000
+
+
+class Kernel:
+    """The log posterior of one problem, ready for machine code and for Python.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Attributes
+    ----------
+    problem : Problem
+    n_parameters : int
+    constant : float
+        The constants of the priors, which the compiled function leaves out.
+    plain : Coordinates
+        The bent coordinates of this model, without a linear map.
+    power : float
+        Of the likelihood, 1.0 for the posterior.
+    """
+
+    def __init__(self, problem: Problem):
+        spec, rows = problem.spec, problem.rows
+        self.problem, self.power = problem, 1.0
+        self.n_parameters = spec.n_parameters
+        self.constant = _prior_constant(spec)
+        self.plain = Coordinates.plain(laplace_bends(spec))
+        self._layout = layout_of(spec)
+        self._tiles: Tiles | None = None
+        self._elsewhere: _SumOverParts | None = None
+        if isinstance(rows, RowsInMemory):
+            self._tiles = replace(rows).tiles  # of a copy, so that they go with the kernel
+        else:
+            self._elsewhere = _SumOverParts(rows, self._layout)
+
+    def tempered(self, power: float) -> "Kernel":
+        """The kernel with the likelihood to a power."""
+        if power == self.power:
+            return self
+        other = copy.copy(self)
+        other.power = power
+        return other
+
+    def user_data(
+        self, softening: float = 0.0, coordinates: Coordinates | None = None, slopes: bool = True
+    ):
+        """What :data:`log_posterior_callback` reads, and the arrays to keep while it does.
+
+        ``softening`` > 0 rounds the kinks of those Laplace priors that coordinates do not
+        bend. Without ``coordinates`` the density is that of the parameters themselves; without
+        ``slopes`` gradients are not to be used.
+        """
+        smoothing = np.full(2, softening)  # of contrasts, and of all others
+        if coordinates is not None:  # bending takes away the exact kink
+            smoothing *= [0.0 if bends_gates(self.problem.spec) else 1.0, 0.0]
+        model = model_of(self.problem.spec, self.power, smoothing)
+        arrays = {"basis": model.basis}
+        if self._tiles is not None:
+            arrays |= self._tiles._asdict()
+        if coordinates is not None:
+            arrays |= vars(coordinates)
+        data = np.zeros(1, dtype=DATA)
+        for name, value in {**self._layout._asdict(), **model._asdict()}.items():
+            if name not in arrays:
+                data[name] = value
+        for name, array in arrays.items():
+            data[name] = array.ctypes.data
+        data["n_tiles"] = 0 if self._tiles is None else len(self._tiles.X)
+        data["elsewhere"] = 0 if self._elsewhere is None else self._elsewhere.address
+        data["with_gradient"] = slopes
+        return data, list(arrays.values())
+
+    def raise_error(self) -> None:
+        """Raise what rows that come in parts have raised to machine code, if they have."""
+        if self._elsewhere is not None:
+            self._elsewhere.raise_error()
+
+    def function(
+        self, softening: float = 0.0, coordinates: Coordinates | None = None, slopes: bool = True
+    ) -> "LogDensity":
+        """The density for optimisers and for Python, see :meth:`user_data` for the arguments."""
+        return LogDensity(self, softening, coordinates, slopes)
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log posterior and gradient at one unconstrained vector."""
+        return self.function()(theta)
+
+    def log_posterior(self, theta: np.ndarray) -> np.ndarray:
+        """Log posterior of many unconstrained vectors, (..., n_parameters) to (...)."""
+        flat = np.ascontiguousarray(theta.reshape(-1, self.n_parameters))
+        return self.function(slopes=False).at_many(flat)[0].reshape(theta.shape[:-1])
+
+
+class _SumOverParts:
+    """The log likelihood of rows that come in parts, as a function that C can call."""
+
+    def __init__(self, rows: Rows, layout: Layout):
+        self._rows, self._layout = rows, layout
+        self._error: BaseException | None = None
+        self._callback = python_callback(self._fill, DENSITY)
+        self.address = self._callback.address
+
+    def _fill(self, n, natural, gradient, value, with_gradient) -> int:
+        at, wanted = carray(natural, (n,)).copy(), bool(with_gradient)
+        try:
+            found = self._rows.sum(value_and_gradient, at, self._layout, wanted)
+        except BaseException as error:  # there is no caller in Python to raise it to
+            self._error = error
+            return -1  # what samplers take as a reason to stop
+        carray(value, (1,))[0] = found[0]
+        carray(gradient, (n,))[:] = found[1:]
+        return 0
+
+    def raise_error(self) -> None:
+        """Raise what the rows have raised, once."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+
+class LogDensity:
+    """A log density and its gradient, as functions of unconstrained vectors.
+
+    With ``softening`` > 0, |z| becomes sqrt(z^2 + softening^2) in Laplace priors, for optimisers.
+    With ``coordinates`` the vectors are their z, the density is that of their u, and softening is
+    left to priors they do not bend. The interpreter lock is released while it computes; threads
+    may share it.
+
+    Attributes
+    ----------
+    handle : ndarray of int64
+        What :func:`evaluate` reads: the addresses of :data:`log_posterior_callback` and of its
+        data, which are there as long as this object.
+    constant : float
+        What :func:`evaluate` leaves out.
+    at_once : int
+        Evaluations between which to look for interrupts, which wait for compiled code to return.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        softening: float,
+        coordinates: Coordinates | None,
+        slopes: bool,
+    ):
+        self._kernel = kernel  # the elsewhere of its rows is asked for errors
+        self._data, self._arrays = kernel.user_data(softening, coordinates, slopes)
+        self.handle = np.array([log_posterior_callback.address, self._data.ctypes.data])
+        self.constant = kernel.constant
+        self.at_once = max(
+            1, _NUMBERS_AT_ONCE // (kernel.n_parameters * kernel.problem.rows.n_rows)
+        )
+
+    def __call__(self, at: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient at one vector."""
+        raise_if_cancelled()
+        gradient = np.empty(at.size)
+        value = evaluate(self.handle, np.ascontiguousarray(at), gradient)
+        self._kernel.raise_error()
+        return value + self.constant, gradient
+
+    def at_many(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values and gradients at the rows of a matrix."""
+        values, gradients = np.empty(len(points)), np.empty_like(points)
+        for start in range(0, len(points), self.at_once):
+            part = slice(start, start + self.at_once)
+            raise_if_cancelled()
+            evaluate_rows(self.handle, points[part], values[part], gradients[part])
+            self._kernel.raise_error()
+        return values + self.constant, gradients
+
+
+def _prior_constant(spec: ModelSpec) -> float:
+    """What the compiled function leaves out: the constants of all prior densities.
+
+    Found as the difference at a point where every entry of a parameter is 0 (1 for
+    positive ones), so that no formula has a second home.
+    """
+    total, at_zero = 0.0, plain(log_density)
+    for block in spec.blocks:
+        prior = spec.priors[block.name]
+        count = block.size
+        if block.constraint == CONTRAST:  # the density is over the M logits, not their coordinates
+            count = spec.n_experts * math.prod(block.shape[1:]) if block.size else 0
+        full = prior.log_density(math.log, 1.0 if block.constraint == POSITIVE else 0.0)
+        record = np.array(prior_record(prior))
+        total += count * (full - at_zero(record, np.zeros(1), 0.0, np.zeros(1)))
+    return total

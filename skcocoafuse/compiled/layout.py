@@ -1,0 +1,135 @@
+"""The records that compiled functions take, and where everything is in them.
+
+Natural parameters are what the likelihood of a row is a function of: intercepts, coefficients and
+variances of all experts, one after the other in a vector, in the order of the table of parameters.
+"""
+
+import math
+from collections import namedtuple
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skcocoafuse.model.parameters import CONTRAST, PARAMETERS, PARTS, SD, Parameters
+from skcocoafuse.model.priors import FAMILY_CODES, POSITIVE
+from skcocoafuse.model.rows import TILE_ROWS
+from skcocoafuse.model.spec import ModelSpec
+
+#: Numbers of the parameters and parts, as ``AT.gate_coef`` and ``OF.gate``: constants of machine
+#: code, which knows no strings.
+AT: Any = namedtuple("AT", PARAMETERS)(*range(len(PARAMETERS)))
+OF: Any = namedtuple("OF", PARTS)(*range(len(PARTS)))
+
+LEARNED, BLEND, MIXTURE = 2, 0, 1  # what beta is: a logistic of the behavior inputs, 0, or 1
+#: How the natural parameter comes from the unconstrained vector: the same, exp, a variance from the
+#: logarithm of a standard deviation, or a sum-to-zero contrast.
+SAME, EXPONENTIAL, VARIANCE, CENTERED = range(4)
+
+
+class Layout(NamedTuple):
+    """Where parts and parameters are.
+
+    Parameters
+    ----------
+    columns : ndarray of int, shape (parts + 1,)
+        First number of every part's columns in a tile.
+    natural : ndarray of int, shape (parameters + 1,)
+        First entry of every parameter in the vector of natural parameters; one that the model does
+        not have is empty.
+    n_experts : int
+    behavior : int
+        BLEND, MIXTURE or LEARNED.
+    """
+
+    columns: np.ndarray
+    natural: np.ndarray
+    n_experts: int
+    behavior: int
+
+
+class Model(NamedTuple):
+    """What is assumed, beside the layout.
+
+    Parameters
+    ----------
+    unconstrained : ndarray of int, shape (parameters + 1,)
+        First entry of every parameter in the unconstrained vector.
+    constraint : ndarray of int, shape (parameters,)
+        SAME, EXPONENTIAL, VARIANCE or CENTERED.
+    prior : ndarray of shape (parameters, 4)
+        Code of the family, loc, scale and degrees of freedom.
+    basis : ndarray of shape (n_experts, n_experts - 1)
+        Sum-to-zero basis of the gates.
+    rounding_variance : float
+        Part of every variance.
+    power : float
+        Of the likelihood.
+    smoothing : ndarray of shape (2,)
+        Rounding of the kinks of priors: of contrasts, and of all others.
+    """
+
+    unconstrained: np.ndarray
+    constraint: np.ndarray
+    prior: np.ndarray
+    basis: np.ndarray
+    rounding_variance: float
+    power: float
+    smoothing: np.ndarray
+
+
+def layout_of(spec: ModelSpec) -> Layout:
+    """The layout of a model."""
+    columns = [spec.n_features[part] * TILE_ROWS for part in PARTS]
+    behavior = LEARNED if spec.behavior is None else int(spec.behavior)
+    return Layout(_firsts(columns), _firsts(_natural_sizes(spec)), spec.n_experts, behavior)
+
+
+def _firsts(sizes: list[int]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _natural_sizes(spec: ModelSpec) -> list[int]:
+    """Entries of every parameter of the table; none for those that the model does not have."""
+    own = {block.name for block in spec.blocks}
+    return [
+        math.prod(spec.sizes[axis] for axis in row.axes) if name in own else 0
+        for name, row in PARAMETERS.items()
+    ]
+
+
+def model_of(spec: ModelSpec, power: float, smoothing: np.ndarray) -> Model:
+    """The assumptions of a model."""
+    sizes = {block.name: block.size for block in spec.blocks}
+    return Model(
+        _firsts([sizes.get(name, 0) for name in PARAMETERS]),
+        np.array([_constraint(row) for row in PARAMETERS.values()], dtype=np.int64),
+        np.array([prior_record(spec.priors[name]) for name in PARAMETERS]),
+        np.ascontiguousarray(spec.basis),
+        spec.rounding_variance,
+        power,
+        smoothing,
+    )
+
+
+def _constraint(row) -> int:
+    if row.constraint == CONTRAST:
+        return CENTERED
+    if row.role == SD:
+        return VARIANCE
+    return EXPONENTIAL if row.constraint == POSITIVE else SAME
+
+
+def prior_record(prior) -> list[float]:
+    """A prior as machine code takes it."""
+    return [FAMILY_CODES[prior.family], prior.loc, prior.scale, prior.df]
+
+
+def natural_parameters(parameters: Parameters) -> np.ndarray:
+    """Natural parameters of draws with one leading axis, (draws, n_natural)."""
+    values = []
+    for name, row in PARAMETERS.items():
+        value = getattr(parameters, name)
+        if value is not None:
+            value = value**2 if row.role == SD else value
+            values.append(value.reshape(len(value), -1))
+    return np.concatenate(values, axis=1, dtype=np.float64)

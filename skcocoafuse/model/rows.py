@@ -1,0 +1,164 @@
+"""The rows of a problem: all that inference sees of data, wherever they are kept.
+
+The likelihood is a sum over rows, so whoever holds rows in parts (a memory map, the partitions of a
+cluster) can add up what each part gives. Engines, diagnostics and exports reach rows through the
+protocol :class:`Rows` only, and do not know which kind they have.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from skcocoafuse._threads import raise_if_cancelled
+from skcocoafuse.model.parameters import PARTS
+
+#: Rows in a tile: 64 numbers of a column are half a kilobyte, so all that an expert needs of a
+#: tile stays in the first-level cache.
+TILE_ROWS = 64
+
+
+class Rows(Protocol):
+    """Standardised rows: a design matrix for each part, a target and a weight.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of weight 0 included.
+    total_weight : float
+    """
+
+    @property
+    def n_rows(self) -> int: ...  # noqa: D102
+
+    @property
+    def total_weight(self) -> float: ...  # noqa: D102
+
+    def sum(self, function: Callable, *arguments) -> np.ndarray:
+        """Sum of ``function(part, *arguments)`` over parts that are :class:`RowsInMemory`.
+
+        ``function`` is one of a module, so that it can travel, and adds up over rows: an array of
+        the same shape for every part.
+        """
+
+    def anchors(self, n: int) -> "RowsInMemory":
+        """At most ``n`` rows that count, spread evenly over the sorted target.
+
+        The selection does not depend on the order of the rows.
+        """
+
+    def random_part(self, n: int, rng: np.random.Generator) -> "RowsInMemory":
+        """All rows if at most ``n`` count, else ``n`` of these for all.
+
+        Weights are scaled so that they keep their sum.
+        """
+
+    def chunks(self, size: int) -> Iterator[tuple[slice, "RowsInMemory"]]:
+        """All rows in their order, ``size`` at a time: where they are, and the rows."""
+
+
+def evenly(n: int, most: int) -> np.ndarray:
+    """Numbers of at most ``most`` of n things, spread evenly from the first to the last."""
+    return np.linspace(0, n - 1, min(most, n)).round().astype(int)
+
+
+class Tiles(NamedTuple):
+    """Rows as machine code takes them: ``TILE_ROWS`` at a time, padded with rows of weight 0.
+
+    Parameters
+    ----------
+    X : ndarray of shape (tiles, columns * TILE_ROWS)
+        The columns of all parts, one part after the other and one column after the other.
+    y, weight : ndarray of shape (tiles, TILE_ROWS)
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+
+def in_tiles(*designs: np.ndarray) -> np.ndarray:
+    """Matrices (rows, columns) side by side in tiles, (tiles, columns * TILE_ROWS), zero-padded."""
+    n_rows, n_columns = len(designs[0]), sum(X.shape[1] for X in designs)
+    n_tiles = -(-n_rows // TILE_ROWS)
+    padded = np.zeros((n_tiles * TILE_ROWS, n_columns))  # np.pad takes longer for few rows
+    np.concatenate(designs, axis=1, out=padded[:n_rows])
+    tiles = padded.reshape(n_tiles, TILE_ROWS, n_columns).transpose(0, 2, 1)
+    return tiles.reshape(n_tiles, n_columns * TILE_ROWS)
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """Rows as arrays.
+
+    Parameters
+    ----------
+    designs : dict of str to ndarray
+        A design matrix (rows, columns) for each of ``PARTS``.
+    y : ndarray of shape (rows,)
+        Standardised target.
+    weight : ndarray of shape (rows,)
+        Factor of each row's log likelihood.
+    """
+
+    designs: dict[str, np.ndarray]
+    y: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    @cached_property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        return float(self.weight.sum())
+
+    @cached_property
+    def tiles(self) -> Tiles:
+        """The same for machine code."""
+        designs = in_tiles(*(self.designs[part] for part in PARTS))
+        return Tiles(designs, in_tiles(self.y[:, None]), in_tiles(self.weight[:, None]))
+
+    def take(self, rows: np.ndarray | slice) -> "RowsInMemory":
+        """Some of the rows, by their numbers."""
+        designs = {part: X[rows] for part, X in self.designs.items()}
+        return RowsInMemory(designs, self.y[rows], self.weight[rows])
+
+    def reweighted(self, weight: np.ndarray) -> "RowsInMemory":
+        """The same rows with other weights."""
+        return replace(self, weight=weight)
+
+    # -- the protocol ----------------------------------------------------------------------
+
+    def sum(self, function: Callable, *arguments) -> np.ndarray:
+        """``function(self, *arguments)``: all rows are one part."""
+        return function(self, *arguments)
+
+    def anchors(self, n: int) -> "RowsInMemory":
+        """See :class:`Rows`."""
+        return self.take(self.anchor_numbers(n))
+
+    def anchor_numbers(self, n: int) -> np.ndarray:
+        """Numbers of the rows of :meth:`anchors`."""
+        rows = np.flatnonzero(self.weight > 0)
+        rows = rows[np.argsort(self.y[rows], kind="stable")]
+        return rows[evenly(len(rows), n)]
+
+    def random_part(self, n: int, rng: np.random.Generator) -> "RowsInMemory":
+        """See :class:`Rows`."""
+        counting = np.flatnonzero(self.weight > 0)
+        if len(counting) <= n:
+            return self
+        part = self.take(np.sort(rng.choice(counting, n, replace=False)))
+        return part.reweighted(part.weight * (self.total_weight / part.total_weight))
+
+    def chunks(self, size: int) -> Iterator[tuple[slice, "RowsInMemory"]]:
+        """See :class:`Rows`."""
+        for start in range(0, self.n_rows, max(1, size)):
+            raise_if_cancelled()
+            rows = slice(start, min(start + max(1, size), self.n_rows))
+            yield rows, self.take(rows)
