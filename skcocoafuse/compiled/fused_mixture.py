@@ -17,6 +17,7 @@ from skcocoafuse.compiled.tiles import (
     SHARED,
     VAR,
     by_name,
+    by_part,
     forward_tile,
 )
 
@@ -31,9 +32,10 @@ def components(draws, draw_weight, X, layout, weight, mean, variance):
     """Fill weights, means and variances of the first rows, (rows, experts, draws) each."""
     n_rows, n_experts, n_draws = weight.shape
     c, w = _workspaces(n_experts)
+    designs = by_part(X, layout)
     for s in range(n_draws):
         natural = by_name(draws[s], layout)
-        forward_tile(c, w, natural, X, layout)
+        forward_tile(c, w, natural, designs, layout)
         for k in range(n_experts):
             own = natural.variance[k]
             for i in range(n_rows):
@@ -54,9 +56,10 @@ def moments(draws, draw_weight, X, layout, out):
     c, w = _workspaces(n_experts)
     origin, shift = np.empty(ROWS), np.empty(ROWS)
     between = np.empty(ROWS)
+    designs = by_part(X, layout)
     out[:] = 0.0
     for s in range(n_draws):
-        forward_tile(c, w, by_name(draws[s], layout), X, layout)
+        forward_tile(c, w, by_name(draws[s], layout), designs, layout)
         part = draw_weight[s]
         if s == 0:
             for i in range(ROWS):

@@ -30,8 +30,7 @@ from skcocoafuse.compiled.affine import (
     tile_sum,
 )
 from skcocoafuse.compiled.jit import njit
-from skcocoafuse.compiled.layout import LEARNED, OF, Layout
-from skcocoafuse.compiled.natural import slice_of
+from skcocoafuse.compiled.layout import LEARNED, Layout
 from skcocoafuse.compiled.tiles import (
     BETA,
     GATE,
@@ -44,6 +43,7 @@ from skcocoafuse.compiled.tiles import (
     VAR,
     E,
     by_name,
+    by_part,
     forward_tile,
 )
 from skcocoafuse.model.rows import RowsInMemory
@@ -152,7 +152,7 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
     w = np.empty((layout.n_experts, OWN + 4 * ROWS))
     total = 0.0
     for tile in range(len(tiles.X)):
-        X = tiles.X[tile]
+        X = by_part(tiles.X[tile], layout)
         for i in range(ROWS):
             c[_Y + i] = tiles.y[tile, i]
             c[_WEIGHT + i] = tiles.weight[tile, i]
@@ -161,16 +161,13 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
         if not with_gradient:
             continue
         _upstream(c, w, p.variance, learned)
-        X_expert = slice_of(X, layout.columns, OF.expert)
-        affine_gradient(X_expert, w, _D, d.expert_intercept, d.expert_coef)
-        X_gate = slice_of(X, layout.columns, OF.gate)
-        affine_gradient(X_gate, w, E, d.gate_intercept, d.gate_coef)
+        affine_gradient(X.expert, w, _D, d.expert_intercept, d.expert_coef)
+        affine_gradient(X.gate, w, E, d.gate_intercept, d.gate_coef)
         for k in range(layout.n_experts):
             d.variance[k] += tile_sum(w[k, _Q : _Q + ROWS])
         if learned:
             d_beta = c[_D_BETA : _D_BETA + ROWS]
-            X_behavior = slice_of(X, layout.columns, OF.behavior)
-            gradient_of_one(X_behavior, d_beta, d.behavior_coef)
+            gradient_of_one(X.behavior, d_beta, d.behavior_coef)
             d.behavior_intercept[0] += tile_sum(d_beta)
     return total
 

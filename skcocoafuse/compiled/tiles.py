@@ -87,22 +87,36 @@ def _by_expert(values, n_experts):
     return values.reshape((n_experts, values.size // n_experts))
 
 
+class Designs(NamedTuple):
+    """The columns of each part in a tile, one column after the other."""
+
+    expert: np.ndarray
+    gate: np.ndarray
+    behavior: np.ndarray
+
+
+@njit(**OPTIONS)
+def by_part(X, layout):
+    """Views of a tile with the columns of all parts."""
+    first = layout.columns
+    return Designs(
+        slice_of(X, first, OF.expert), slice_of(X, first, OF.gate), slice_of(X, first, OF.behavior)
+    )
+
+
 @njit(**OPTIONS)
 def forward_tile(c, w, natural, X, layout):
     """Fill BETA, INV_SUM, MEAN, VAR, PEAK and MU, E, GATE: all that fusion needs.
 
-    ``natural`` is from :func:`by_name`, ``X`` a tile with the columns of all parts.
+    ``natural`` is from :func:`by_name`, ``X`` from :func:`by_part`.
     """
     beta = c[BETA : BETA + ROWS]
     for i in range(ROWS):
         beta[i] = layout.behavior
     if layout.behavior == LEARNED:
-        X_behavior = slice_of(X, layout.columns, OF.behavior)
-        affine_of_one(X_behavior, natural.behavior_intercept[0], natural.behavior_coef, beta)
+        affine_of_one(X.behavior, natural.behavior_intercept[0], natural.behavior_coef, beta)
         for i in range(ROWS):
             beta[i] = 1.0 / (1.0 + _exp(min(-beta[i], 700.0)))
-    X_expert = slice_of(X, layout.columns, OF.expert)
-    affine(X_expert, natural.expert_intercept, natural.expert_coef, w, MU)
-    X_gate = slice_of(X, layout.columns, OF.gate)
-    affine(X_gate, natural.gate_intercept, natural.gate_coef, w, E)
+    affine(X.expert, natural.expert_intercept, natural.expert_coef, w, MU)
+    affine(X.gate, natural.gate_intercept, natural.gate_coef, w, E)
     _gate_and_average(c, w, natural.variance)

@@ -49,7 +49,7 @@ class RowsInParts:
 
 def in_parts(problem, *cuts):
     edges = [0, *cuts, problem.rows.n_rows]
-    parts = [problem.rows.take(slice(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [problem.rows.take(slice(a, b)) for a, b in pairwise(edges)]
     return Problem(problem.spec, RowsInParts(parts))
 
 
