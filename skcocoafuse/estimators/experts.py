@@ -79,6 +79,8 @@ gate_intercept_ : ndarray of shape (n_experts,)
 diagnostics_ : dict
     R-hat, effective sample size, chain clusters (``islands``) and their weights, divergences,
     use of the experts, seconds per phase.
+fitted_ : Fit
+    Both, with the rows and the scales of the fit, as one record for functions of this package.
 n_features_in_ : int
 feature_names_in_ : ndarray of str
     Only if X had string column names."""

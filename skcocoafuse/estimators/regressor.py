@@ -36,8 +36,8 @@ from skcocoafuse.evaluation.elpd import LooResult
 from skcocoafuse.evaluation.refits import refit_bad_rows
 from skcocoafuse.evaluation.surplus_experts import MergeResult
 from skcocoafuse.inference import ENGINE_NAMES, Settings
-from skcocoafuse.model.parameters import complete_priors, parameter_names
-from skcocoafuse.model.posing import Assumptions, Posed, pose
+from skcocoafuse.model.parameters import PARTS, complete_priors, parameter_names
+from skcocoafuse.model.posing import Assumptions, Posed, argument_of, pose
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.persistence.paths import local_path
 from skcocoafuse.posterior.draws import Posterior
@@ -165,11 +165,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             model=type(self).__name__,
             n_experts=self.n_experts,
             behavior=self._behavior,
-            features={
-                "expert": self.expert_features,
-                "gate": self.gate_features,
-                "behavior": getattr(self, "behavior_features", []),  # one model has such a gate
-            },
+            # a part that a model does not have sees nothing
+            features={part: getattr(self, argument_of(part), []) for part in PARTS},
             priors=self.priors,
             standardize=self.standardize,
             resolution=self.target_resolution,

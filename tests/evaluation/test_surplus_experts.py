@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skcocoafuse.evaluation.surplus_experts import groups_of, in_order_of, separation
+from skcocoafuse.evaluation.surplus_experts import (
+    MergeResult,
+    groups_of,
+    in_order_of,
+    separation,
+)
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.parameters import Parameters
@@ -174,3 +179,9 @@ def test_groups_follow_the_rows():
     after = np.eye(2)[[1, 1, 0, 0, 1, 1]]
     assert in_order_of(((0, 2), (1,)), before, after) == ((1,), (0, 2))
     assert in_order_of(((0,), (1,)), before, after[:, ::-1]) == ((0,), (1,))  # 2 was pruned
+
+
+def test_the_former_name_of_the_separation_says_the_new_one():
+    result = MergeResult(None, ((0,), (1,)), np.eye(2), np.ones(2), None, None)
+    with pytest.warns(FutureWarning, match="told_apart is now separation"):
+        assert result.told_apart is result.separation
