@@ -12,8 +12,8 @@ from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
+from tests.posterior.test_monte_carlo import arviz_psis
 from tests.problems import make_problem
-from tests.test_monte_carlo import arviz_psis
 
 
 def conjugate(n=25, seed=0):
