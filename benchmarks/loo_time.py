@@ -20,11 +20,11 @@ if __name__ == "__main__":
     X, y = make_switch_and_transition(300, random_state=0)
     warnings.simplefilter("ignore")
     model = CoCoAFusERegressor(3, random_state=0).fit(X, y)
-    many = model._problem.take(np.arange(n_rows) % 300)
+    many = model.fitted_.problem.take(np.arange(n_rows) % 300)
     for max_draws in (1000, None):
         tracemalloc.start()
         begun = time.process_time()
-        result = elpd.estimate(many, model.posterior_, model._target, True, max_draws)
+        result = elpd.estimate(many, model.posterior_, model.fitted_.target, True, max_draws)
         print(
             f"{n_rows} rows, {result.n_draws} draws: {time.process_time() - begun:.0f} s, "
             f"{tracemalloc.get_traced_memory()[1] / 2**20:.0f} MiB at most"

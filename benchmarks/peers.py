@@ -52,12 +52,11 @@ model {
 def pose(seed):
     """The standardised problem, the same for every contestant."""
     from skcocoafuse import CoCoAFusERegressor
-    from skcocoafuse._validation import validate_fit
     from skcocoafuse.datasets import make_transition
 
     X, y = make_transition(N, random_state=seed)
     model = CoCoAFusERegressor(2)
-    return model._pose(*validate_fit(model, X, y, None))
+    return model._pose(X, y, None).problem
 
 
 def effective(problem, theta) -> dict[str, float]:

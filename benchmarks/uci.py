@@ -43,6 +43,7 @@ def run_ours(method, n_experts, split, random_state) -> dict:
     """Fit CoCoAFusE and score it, each chain alone as well."""
     from skcocoafuse import CoCoAFusERegressor
     from skcocoafuse.evaluation.loo import log_density_left_out
+    from skcocoafuse.posterior.fit import checked_designs
     from skcocoafuse.predictive import PredictiveDistribution
 
     X, X_test, y, y_test = split
@@ -53,13 +54,13 @@ def run_ours(method, n_experts, split, random_state) -> dict:
         model.fit(X, y)
     seconds = time.perf_counter() - begun
     found = model.diagnostics_
-    designs = model._checked_designs(X_test)
-    spec, rows = model.posterior_.spec, model._problem
+    designs = checked_designs(model, X_test)
+    spec, rows = model.posterior_.spec, model.fitted_.problem
     chain_nll, chain_elpd = [], []  # (chains, rows), (chains,)
     for chain in range(found["n_chains"]):
         alone = model.posterior_.chains([chain])
         foreseen = PredictiveDistribution(
-            spec, alone.flat(), designs, model._target.loc, model._target.scale
+            spec, alone.flat(), designs, model.fitted_.target.loc, model.fitted_.target.scale
         )
         chain_nll.append(-foreseen.logpdf(y_test))
         chain_elpd.append(float(log_density_left_out(rows, spec, alone.thinned(500)).sum()))

@@ -8,7 +8,7 @@ from skcocoafuse.evaluation.comparison import Comparison, compare, loo
 from skcocoafuse.evaluation.elpd import LooResult
 from skcocoafuse.evaluation.n_experts import select_n_experts
 from skcocoafuse.evaluation.out_of_fold import cross_val_predict_dist
-from skcocoafuse.evaluation.prior_checks import PriorSensitivity, prior_sensitivity
+from skcocoafuse.evaluation.prior_sensitivity import PriorSensitivity, prior_sensitivity
 from skcocoafuse.evaluation.selection import NExpertsSelection
 from skcocoafuse.evaluation.surplus_experts import MergeResult
 from skcocoafuse.model.priors import Prior

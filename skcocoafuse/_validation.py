@@ -24,13 +24,13 @@ __all__ = [
     "Interval",
     "IntervalWithHint",
     "StrOptions",
-    "all_or_nothing",
     "check_count",
     "check_probability",
     "cores_for",
     "fit_context",
     "refuse_extreme",
     "refuse_nan",
+    "restore_on_error",
     "seed_from",
     "validate_fit",
     "validate_observed",
@@ -264,7 +264,7 @@ def _advice_to_impute():
 
 
 @contextmanager
-def all_or_nothing(estimator):
+def restore_on_error(estimator):
     """Undo every change of the estimator's attributes if the block is left by an exception.
 
     An interrupt counts as one: nothing stays half-fitted.

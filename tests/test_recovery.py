@@ -108,7 +108,7 @@ def test_permuting_columns_permutes_coefficients(regressor, switch):
         values = draws(model)
         scale = values.std(axis=(0, 1)) / np.sqrt(ess(values))
         errors.append(scale.reshape(2, 3))
-    scale = model._target.scale / X.std(axis=0)
+    scale = model.fitted_.target.scale / X.std(axis=0)
     tolerance = 5.0 * np.hypot(errors[0][:, order], errors[1]) * scale[order]
     assert (np.abs(one.expert_coef_[:, order] - other.expert_coef_) < tolerance).all()
 

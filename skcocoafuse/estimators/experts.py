@@ -2,14 +2,13 @@
 
 import inspect
 import textwrap
-from types import CellType, FunctionType
 from typing import Any, ClassVar
 
-import numpy as np
-
-from skcocoafuse.estimators.base import BaseExpertsRegressor
+from skcocoafuse.estimators import insights
+from skcocoafuse.estimators.own_methods import with_own_methods
+from skcocoafuse.estimators.regressor import BaseExpertsRegressor
 from skcocoafuse.inference import ENGINES
-from skcocoafuse.model import forward
+from skcocoafuse.posterior.fit import checked_designs
 
 _PARAMETERS = """\
 n_experts : int, default=2
@@ -39,15 +38,15 @@ standardize : bool, default=True
     scale mean something. Attributes are in original units in any case.
 target_resolution : "auto" or float, default="auto"
     The step in which the target was recorded, in its units. Its square over 12, the variance
-    that rounding adds, is the least variance of an expert: without it an expert that sits on
-    repeated values (ratings, counts, zeros) can have any density there, and the
+    that rounding adds, is the least variance of an expert: without it an expert can collapse onto
+    repeated values (ratings, counts, zeros), where the likelihood is unbounded, and the
     posterior is of no use. "auto" takes the smallest difference between two distinct values
     in ``y`` (those that differ by the rounding of floating point only count as one), which is
     next to nothing for continuous targets; 0.0 takes nothing.
 warm_start : bool, default=False
-    Whether ``fit`` begins at the posterior of the fit before, for data that changed a little. It
+    Whether ``fit`` starts from the posterior of the fit before, for data that changed a little. It
     still finds the posterior of the new data alone. Without a fit before, or with one that had not
-    converged, had other experts or columns, or was to data too different, it begins anew.
+    converged, had other experts or columns, or saw data too different, a cold start is used.
 n_jobs : int, optional
     Chains that run at once, and threads of ``loo``. None means all cores, or one inside a worker
     process of joblib (so that a parallel grid search does not oversubscribe).
@@ -81,6 +80,8 @@ diagnostics_ : dict
     R-hat, effective sample size, chain clusters (``islands``) and their weights, divergences,
     use of the experts, seconds per phase; with ``"nuts"``, the remedies that were applied and
     their cost (``remedies``).
+fitted_ : Fit
+    Both, with the rows and the scales of the fit, as one record for functions of this package.
 n_features_in_ : int
 feature_names_in_ : ndarray of str
     Only if X had string column names."""
@@ -117,38 +118,7 @@ def _documented(cls):
     return cls
 
 
-def _with_own_methods(cls):
-    """Copies of the public methods the three share, which carry this class's name.
-
-    Python's TypeErrors (an argument that does not exist, or one too many) call a function by its
-    qualified name, which would be that of a private class.
-    """
-    for name, function in inspect.getmembers(cls, inspect.isfunction):
-        shared = name not in vars(cls) and function.__module__.startswith("skcocoafuse.")
-        if shared and (name == "__init__" or not name.startswith("_")):
-            setattr(cls, name, _copied(function, cls))
-    return cls
-
-
-def _copied(function: FunctionType, cls: type) -> FunctionType:
-    """The same function with the name it has in a class; also one that wraps another."""
-    inner, cells = getattr(function, "__wrapped__", None), function.__closure__ or ()
-    if inner is not None:
-        own = _copied(inner, cls)
-        cells = tuple(CellType(own) if cell.cell_contents is inner else cell for cell in cells)
-    copy = FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, cells
-    )
-    copy.__dict__.update(vars(function))
-    if inner is not None:
-        copy.__dict__["__wrapped__"] = own
-    copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
-    copy.__annotations__ = function.__annotations__
-    copy.__module__, copy.__qualname__ = cls.__module__, f"{cls.__qualname__}.{function.__name__}"
-    return copy
-
-
-@_with_own_methods
+@with_own_methods
 @_documented
 class MoERegressor(BaseExpertsRegressor):
     r"""Mixture of Experts: linear regressions whose densities are superposed.
@@ -189,7 +159,7 @@ class MoERegressor(BaseExpertsRegressor):
     _behavior = 1.0
 
 
-@_with_own_methods
+@with_own_methods
 @_documented
 class BoERegressor(BaseExpertsRegressor):
     r"""Blend of Experts: one Normal whose parameters are averaged over linear experts.
@@ -228,7 +198,7 @@ class BoERegressor(BaseExpertsRegressor):
     _behavior = 0.0
 
 
-@_with_own_methods
+@with_own_methods
 @_documented
 class CoCoAFusERegressor(BaseExpertsRegressor):
     r"""Competitive and collaborative experts: learns per input how much to mix or blend.
@@ -338,9 +308,4 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         ndarray of shape (n_samples,)
             Says nothing where the experts agree or one gate weight is near 1.
         """
-
-        def beta(flat, designs):
-            draws = forward.behavior(forward.NUMPY, flat, designs["behavior"])
-            return np.mean(draws, axis=0)[:, 0]
-
-        return self._in_blocks(X, beta)
+        return insights.behavior(self.fitted_, checked_designs(self, X))

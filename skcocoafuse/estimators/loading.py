@@ -66,4 +66,4 @@ def load(path):
             f"{path} has parameters that {saved.kind.__name__} does not take: {error} Copy it "
             "again, or upgrade skcocoafuse if a newer release wrote the file."
         ) from error
-    return estimator._restore(saved.state)
+    return estimator._restore(saved.fit)

@@ -8,6 +8,7 @@ from numbers import Real
 import numpy as np
 
 from skcocoafuse.evaluation import elpd
+from skcocoafuse.evaluation.diagnostics import without_warnings
 from skcocoafuse.evaluation.elpd import Difference, LooResult
 from skcocoafuse.evaluation.stacking import stacking_weights
 from skcocoafuse.predictive.target import TargetMap
@@ -67,8 +68,9 @@ def loo(estimator, *, reloo=False, max_draws=None) -> LooResult:
 
 def loo_result(estimator, **options) -> LooResult:
     """As :func:`loo`, without a warning."""
-    inside = unwrap(estimator, "_leave_one_out", "leave-one-out densities")
-    result = inside.estimator._leave_one_out(**options)
+    inside = unwrap(estimator, "loo", "leave-one-out densities")
+    with without_warnings():
+        result = inside.estimator.loo(**options)
     for transformer in reversed(inside.of_target):
         result = _behind(result, TargetMap(transformer))
     return result
@@ -76,19 +78,19 @@ def loo_result(estimator, **options) -> LooResult:
 
 def regressor_inside(estimator):
     """The fitted regressor with the posterior."""
-    return unwrap(estimator, "_leave_one_out", "leave-one-out densities").estimator
+    return unwrap(estimator, "fitted_", "leave-one-out densities").estimator
 
 
 def _behind(inner: LooResult, target: TargetMap) -> LooResult:
     """Figures of the target whose transformation the model saw."""
     y = target.backward(inner.y)
     slope = target.log_slope(y)
-    falls = target.range_around(inner.y, inner.y.min(), inner.y.max()).is_decreasing
+    is_decreasing = target.range_around(inner.y, inner.y.min(), inner.y.max()).is_decreasing
     return replace(
         inner,
         pointwise=inner.pointwise + slope,
         in_sample=inner.in_sample + slope,
-        pit=1.0 - inner.pit if falls else inner.pit,
+        pit=1.0 - inner.pit if is_decreasing else inner.pit,
         y=y,
     )
 

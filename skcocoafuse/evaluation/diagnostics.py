@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from skcocoafuse.evaluation.stacking import weigh_islands
+from skcocoafuse.evaluation.stacking import weigh_clusters
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,
@@ -50,7 +50,8 @@ _CAREFUL = 0.99  # target_accept that left no divergences, or fewer
 _FAR = 1.0  # widths of the range
 _MAX_WEIGHT_FAR = 0.01
 _MAX_R2_LOSS = 0.01
-_STANDARDIZED = Scale(np.zeros(()), np.ones(()))
+#: Scale of a target that is looked at as it was standardised.
+STANDARDIZED = Scale(np.zeros(()), np.ones(()))
 
 
 def judge(
@@ -58,13 +59,13 @@ def judge(
     posterior: Posterior,
     seconds: dict[str, float],
     independent: bool,
-    target: Scale = _STANDARDIZED,
+    target: Scale = STANDARDIZED,
 ) -> tuple[Posterior, dict]:
     """The posterior with its islands weighed, and the numbers of :func:`diagnose`."""
     looked_at = posterior.shortened(_MAX_INDEPENDENT) if independent else posterior
     quantities = invariants(problem, looked_at)
     overall_rhat = rhat(quantities)
-    posterior = weigh_islands(problem, posterior, quantities, overall_rhat)
+    posterior = weigh_clusters(problem, posterior, quantities, overall_rhat)
     found = diagnose(problem, posterior, quantities, overall_rhat, seconds, independent, target)
     return posterior, found
 
@@ -76,7 +77,7 @@ def diagnose(
     overall_rhat: np.ndarray,
     seconds: dict[str, float],
     independent: bool = False,
-    target: Scale = _STANDARDIZED,
+    target: Scale = STANDARDIZED,
 ) -> dict:
     """Numbers on convergence and on how the experts are used.
 
@@ -329,7 +330,7 @@ def check_posterior(diagnostics: dict, what: str, otherwise: str) -> None:
 
 @contextmanager
 def without_warnings():
-    """Have :func:`warn` say nothing in this thread, for fits that are judged by their numbers.
+    """Give no warnings of this room in this thread, where results are judged by their numbers.
 
     ``warnings.catch_warnings`` changes filters of the whole process, so it is not for threads.
     """
@@ -340,9 +341,14 @@ def without_warnings():
         _silent.reset(token)
 
 
+def warnings_are_off() -> bool:
+    """Whether :func:`without_warnings` holds here."""
+    return _silent.get()
+
+
 def warn(diagnostics: dict, stacklevel: int) -> None:
     """One warning for each thing seen that a user can act on."""
-    if _silent.get():
+    if warnings_are_off():
         return
     for category, message_of in _MESSAGES.items():
         message = message_of(diagnostics)

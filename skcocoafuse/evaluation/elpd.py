@@ -7,12 +7,14 @@ from numbers import Integral
 import numpy as np
 from scipy import special
 
-from skcocoafuse._validation import check_probability
+from skcocoafuse._validation import check_probability, cores_for
+from skcocoafuse.evaluation import diagnostics
 from skcocoafuse.evaluation.loo import leave_one_out_of_mixture
 from skcocoafuse.exceptions import InfluentialRowsWarning, beyond
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.fit import Fit
 from skcocoafuse.posterior.monte_carlo import LEAST_DRAWS, trusted_pareto_k
 
 # standard errors below the estimate, by name
@@ -214,6 +216,37 @@ def difference(one: LooResult, two: LooResult) -> Difference:
     return Difference(*sum_and_error(gap, one.weight[counts]))
 
 
+def of_fit(fit: Fit, max_draws: int | None = None, n_jobs: int | None = None) -> LooResult:
+    """Leave every row of a fit out, one at a time.
+
+    Parameters
+    ----------
+    fit : Fit
+    max_draws : int or None
+        Most draws to use; None for all.
+    n_jobs : int or None
+        Threads.
+
+    Raises
+    ------
+    ValueError
+        If draws are not those of the posterior, or ``max_draws`` is below 25.
+    """
+    diagnostics.check_posterior(
+        fit.diagnostics,
+        "loo()",
+        "or score held-out rows: cross_validate with skcocoafuse.metrics.SCORERS",
+    )
+    return estimate(
+        fit.problem,
+        fit.posterior,
+        fit.target,
+        diagnostics.converged(fit.diagnostics),
+        max_draws,
+        cores_for(n_jobs, len(fit.problem.y)),
+    )
+
+
 def estimate(
     problem: Problem,
     posterior: Posterior,
@@ -269,6 +302,8 @@ def warn(result: LooResult, stacklevel: int, model: str = "") -> None:
     A row in a hundred or fewer is left to ``bad_rows`` of the result.
     """
     bad = result.bad_rows
+    if diagnostics.warnings_are_off():
+        return
     if bad.size < _MANY_BAD_ROWS * result.n_rows or not bad.size:
         return
     worst = bad[np.argsort(-result.pareto_k[bad], kind="stable")]

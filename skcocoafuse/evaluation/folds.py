@@ -45,6 +45,12 @@ def _positions(rows) -> np.ndarray:
     return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
+def fit_part(estimator, X, y, params: dict, rows: np.ndarray):
+    """Fit an estimator to some of the rows; ``params`` of ``fit`` are those for all rows."""
+    own = cut(params, rows, len(y))
+    return estimator.fit(rows_of(X, rows), rows_of(y, rows), **own)
+
+
 def cut(params: dict, rows: np.ndarray, n_rows: int) -> dict:
     """Parameters of ``fit`` for some rows: arrays with an entry per row are cut, others stay."""
     return {

@@ -18,11 +18,11 @@ from skcocoafuse.predictive.mixture import cdf as probability_below
 from skcocoafuse.predictive.mixture import log_density_of_draws
 from skcocoafuse.predictive.row_mixtures import RowMixtures
 
-_LEAST_ISLAND = 0.01  # weight from which an island's k-hats are those of the mixture
+_LEAST_WEIGHT = 0.01  # of a chain cluster, from which its k-hats are those of the mixture
 
 
 class RowsLeftOut(NamedTuple):
-    """What is foreseen of each row, arrays (rows,), on the standardised scale.
+    """What is predicted of each row, arrays (rows,), on the standardised scale.
 
     ``log_density``: given all others. ``in_sample``: log density given all rows, itself
     included. ``pareto_k``: above 0.7 the former cannot be trusted. ``pit``: probability of
@@ -43,7 +43,7 @@ def one_copy(weight: np.ndarray) -> np.ndarray:
 def leave_one_out(
     problem: Problem, spec: ModelSpec, draws: Parameters, n_jobs: int | None = 1
 ) -> RowsLeftOut:
-    """Leave every row out in turn, draws counting alike.
+    """Leave every row out in turn, by equally weighted draws.
 
     Parameters
     ----------
@@ -123,38 +123,38 @@ def _over_chunks(function: Callable, problem: Problem, spec, draws, n_jobs) -> N
 def leave_one_out_of_mixture(
     problem: Problem, posterior: Posterior, max_draws: int | None, cores: int = 1
 ) -> tuple[RowsLeftOut, int, int]:
-    """Leave every row out of the mixture of islands that predictions use.
+    """Leave every row out of the mixture of chain clusters that predictions use.
 
-    Each island is left-one-out by itself, then densities and probabilities are averaged by
-    the islands' weights. The weights themselves have seen all rows.
+    Rows are left out of each cluster by itself, then densities and probabilities are averaged by
+    the clusters' weights. The weights themselves have seen all rows.
 
     Parameters
     ----------
     problem : Problem
     posterior : Posterior
     max_draws : int or None
-        Most draws to use, of all islands together; None for all.
+        Most draws to use, of all clusters together; None for all.
     cores : int, default=1
         Threads.
 
     Returns
     -------
     found : RowsLeftOut
-        ``pareto_k`` is the largest of islands with a weight of at least 0.01.
+        ``pareto_k`` is the largest of clusters with a weight of at least 0.01.
     n_draws, n_least : int
-        Draws used, and those of the smallest island.
+        Draws used, and those of the smallest cluster.
     """
-    islands = [posterior.chains(chains) for chains in posterior.islands]
+    clusters = [posterior.chains(chains) for chains in posterior.islands]
     if max_draws is None:
-        draws = [island.flat() for island in islands]
+        draws = [cluster.flat() for cluster in clusters]
     else:
-        draws = [island.thinned(max_draws // len(islands)) for island in islands]
+        draws = [cluster.thinned(max_draws // len(clusters)) for cluster in clusters]
     counts = [len(each.sigma) for each in draws]
     parts = [leave_one_out(problem, posterior.spec, each, cores) for each in draws]
     if len(parts) == 1:
         return parts[0], counts[0], counts[0]
     weight = posterior.island_weight[:, None]
-    with np.errstate(divide="ignore"):  # an island may have no weight
+    with np.errstate(divide="ignore"):  # a cluster may have no weight
         log_weight = np.log(weight)
     log_density, in_sample, pareto_k, pit = (
         np.stack(figure) for figure in zip(*parts, strict=True)
@@ -162,7 +162,7 @@ def leave_one_out_of_mixture(
     found = RowsLeftOut(
         np.logaddexp.reduce(log_weight + log_density),
         np.logaddexp.reduce(log_weight + in_sample),
-        np.where(weight >= _LEAST_ISLAND, pareto_k, -np.inf).max(axis=0),
+        np.where(weight >= _LEAST_WEIGHT, pareto_k, -np.inf).max(axis=0),
         (weight * pit).sum(axis=0),
     )
     return found, sum(counts), min(counts)

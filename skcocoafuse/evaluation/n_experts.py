@@ -3,25 +3,21 @@
 import time
 import warnings
 from collections.abc import Iterable
-from contextlib import nullcontext
 from numbers import Integral
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
-from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils import indexable
 
-from skcocoafuse._blas import one_thread_of_blas
 from skcocoafuse._hints import refuse
-from skcocoafuse._threads import Work, raise_if_cancelled
 from skcocoafuse.evaluation import diagnostics, elpd
 from skcocoafuse.evaluation.comparison import loo_result, regressor_inside
-from skcocoafuse.evaluation.folds import cut, partition
+from skcocoafuse.evaluation.folds import fit_part, partition
+from skcocoafuse.evaluation.runs import Runs
 from skcocoafuse.evaluation.selection import RULES, Candidate, NExpertsSelection
 from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
-from skcocoafuse.inference import samples_posterior, several_threads
+from skcocoafuse.inference import samples_posterior
 from skcocoafuse.inference.progress import progress_bar as drawn_progress
 from skcocoafuse.predictive import prediction
 
@@ -143,7 +139,9 @@ def select_n_experts(
     candidates = dict(sorted(candidates.items()))
     for m, candidate in candidates.items():
         if not np.isfinite(candidate.elpd.elpd):
-            raise ValueError(f"With n_experts={m} some row left out has no density.")
+            raise ValueError(
+                f"With n_experts={m} a held-out row has a non-finite predictive density."
+            )
     selection = NExpertsSelection(candidates, criterion, rule, float(confidence))
     _warn(selection)
     return selection
@@ -177,52 +175,10 @@ def _checked(n_experts, criterion, rule, confidence) -> list[int]:
     return sorted((int(m) for m in numbers), reverse=True)
 
 
-class Runs:
-    """Fits in parallel, with a step of the progress bar after each; results in their order."""
-
-    def __init__(self, estimator, n_jobs: int | None, step):
-        self.n_jobs, self.step = n_jobs, step
-        engines = [
-            value
-            for name, value in estimator.get_params().items()
-            if name.rpartition("__")[2] == "inference"
-        ]
-        # compiled code runs without the interpreter's lock, and threads need not import anything
-        self.prefer = "threads" if all(map(several_threads, engines)) else "processes"
-
-    def __call__(self, function, tasks: list[tuple]) -> list:
-        """What ``function`` returns for the arguments of each task, in their order."""
-        # joblib's own: each task of scikit-learn's changes the warning filters of the whole process
-        done, config = [], get_config()
-        parallel = Parallel(n_jobs=self.n_jobs, prefer=self.prefer, return_as="generator")
-        # joblib keeps BLAS from starting more threads than there are cores in processes only
-        several = effective_n_jobs(self.n_jobs) > 1
-        # scikit-learn's checks of arrays change warning filters for a moment; where these overlap
-        # in threads, what they leave behind is undone here, in the caller's
-        blas = one_thread_of_blas() if several else nullcontext()
-        with warnings.catch_warnings(), blas, Work() as work:
-            task = work.task(_configured)  # joblib's threads go on behind an interrupt
-            for result in parallel(delayed(task)(config, function, *t) for t in tasks):
-                done.append(result)
-                self.step()
-        raise_if_cancelled()
-        return done
-
-
-def _fit_quietly(estimator, X, y, fit_params):
-    """What fit warns of is in the table."""
-    with diagnostics.without_warnings():
-        return estimator.fit(X, y, **fit_params)
-
-
-def _configured(config, function, *task):
-    with config_context(**config):
-        return function(*task)
-
-
 def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
     begun = time.perf_counter()
-    estimator = _fit_quietly(estimator, X, y, fit_params)
+    with diagnostics.without_warnings():  # what fit warns of is in the table
+        estimator = estimator.fit(X, y, **fit_params)
     inside = regressor_inside(estimator)
     if criterion == "loo":
         result = loo_result(estimator)
@@ -235,7 +191,7 @@ def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
         estimator,
         pointwise,
         in_sample,
-        inside._problem.weight,
+        inside.fitted_.problem.weight,
         bad,
         diagnostics.converged(inside.diagnostics_),
         time.perf_counter() - begun,
@@ -245,8 +201,8 @@ def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
 def _fit_fold(estimator, X, y, fit_params, train, test) -> tuple[np.ndarray, bool, float]:
     """Log densities of the rows left out, whether the fit converged, seconds."""
     begun = time.perf_counter()
-    own = cut(fit_params, train, len(y))
-    fitted = _fit_quietly(clone(estimator), rows_of(X, train), rows_of(y, train), own)
+    with diagnostics.without_warnings():
+        fitted = fit_part(clone(estimator), X, y, fit_params, train)
     density = prediction.log_prob(fitted, rows_of(X, test), rows_of(y, test))
     fine = diagnostics.converged(regressor_inside(fitted).diagnostics_)
     return density, fine, time.perf_counter() - begun
@@ -296,7 +252,7 @@ def _warn(selection: NExpertsSelection) -> None:
     if not said:
         return
     warnings.warn(
-        f"The choice of {chosen} experts (highest elpd: {best}) hangs on figures that cannot be "
+        f"The choice of {chosen} experts (highest elpd: {best}) depends on figures that cannot be "
         f"trusted: {'; '.join(said)}. See `table`; criterion='cv' needs no importance weights, "
         "and more draws and tune help chains to agree.",
         UncertainSelectionWarning,

@@ -6,8 +6,8 @@ from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
-from skcocoafuse.evaluation.folds import cut, partition
-from skcocoafuse.evaluation.n_experts import Runs
+from skcocoafuse.evaluation.folds import fit_part, partition
+from skcocoafuse.evaluation.runs import Runs
 from skcocoafuse.predictive.joined import JoinedDistribution
 from skcocoafuse.predictive.prediction import predict_dist
 
@@ -97,6 +97,5 @@ def _routed(estimator, cv, groups, params) -> tuple[dict, dict]:
 
 def _left_out(estimator, X, y, params, train, test):
     """Distributions of the rows left out."""
-    own = cut(params, train, len(y))
-    fitted = estimator.fit(rows_of(X, train), rows_of(y, train), **own)
+    fitted = fit_part(estimator, X, y, params, train)
     return predict_dist(fitted, rows_of(X, test))

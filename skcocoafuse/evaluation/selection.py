@@ -59,7 +59,7 @@ class Candidate:
         counts = self.weight > 0
         return Difference(*elpd.sum_and_error(self.pointwise[counts], self.weight[counts]))
 
-    def less(self, other: "Candidate") -> Difference:
+    def elpd_difference(self, other: "Candidate") -> Difference:
         """By how much its elpd exceeds another's, with the paired standard error."""
         counts = self.weight > 0
         gap = self.pointwise[counts] - other.pointwise[counts]
@@ -98,7 +98,7 @@ class NExpertsSelection:
         """The number of experts chosen by the rule."""
         if self.rule == "one_se":
             best = self.candidates[self.best]
-            behind = {m: best.less(each) for m, each in self.candidates.items()}
+            behind = {m: best.elpd_difference(each) for m, each in self.candidates.items()}
             return next(m for m, gap in behind.items() if gap.elpd <= max(gap.se, SMALL_DIFFERENCE))
         if self.rule == "chebyshev":
             return max(self.candidates, key=self._lower_bound)
@@ -127,7 +127,7 @@ class NExpertsSelection:
         """Numbers of experts whose leave-one-out figures cannot be trusted.
 
         The fit did not converge, or more than 5% of the rows have a bad Pareto k-hat. Folds are
-        foreseen by fits that have not seen them, so their figures can be trusted whatever the
+        predicted by fits that have not seen them, so their figures can be trusted whatever the
         fits are like.
         """
         if self.criterion == "cv":
@@ -163,7 +163,7 @@ class NExpertsSelection:
 
         rows, best = [], self.candidates[self.best]
         for m, candidate in self.candidates.items():
-            behind = best.less(candidate)
+            behind = best.elpd_difference(candidate)
             gained = candidate.in_sample - candidate.pointwise
             rows.append(
                 {

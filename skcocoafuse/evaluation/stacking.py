@@ -13,14 +13,14 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import disagree, find_islands
 from skcocoafuse.posterior.draws import Posterior
 
-_MAX_DRAWS, _MAX_ROWS = 2000, 1000  # that stacking looks at, of all islands together
+_MAX_DRAWS, _MAX_ROWS = 2000, 1000  # that stacking looks at, of all clusters together
 _ROUNDS = 1000
 
 
-def weigh_islands(
+def weigh_clusters(
     problem: Problem, posterior: Posterior, quantities: np.ndarray, overall_rhat: np.ndarray
 ) -> Posterior:
-    """The posterior with its islands, heaviest first, and a weight for each.
+    """The posterior with its chain clusters, heaviest first, and a weight for each.
 
     Parameters
     ----------
@@ -29,20 +29,20 @@ def weigh_islands(
     quantities : ndarray of shape (chains, draws, quantities)
         From :func:`invariants`.
     overall_rhat : ndarray of shape (quantities,)
-        R-hat of all chains together; where none is above ``MAX_RHAT`` there is one island.
+        R-hat of all chains together; where none is above ``MAX_RHAT`` there is one cluster.
     """
     if not disagree(overall_rhat):
         return posterior
-    islands = find_islands(quantities)
-    if len(islands) == 1:
+    clusters = find_islands(quantities)
+    if len(clusters) == 1:
         return posterior
     rows = problem.anchors(_MAX_ROWS)
     elpd = np.stack(
         [
             log_density_left_out(
-                rows, posterior.spec, posterior.chains(chains).thinned(_MAX_DRAWS // len(islands))
+                rows, posterior.spec, posterior.chains(chains).thinned(_MAX_DRAWS // len(clusters))
             )
-            for chains in islands
+            for chains in clusters
         ],
         axis=1,
     )
@@ -50,7 +50,7 @@ def weigh_islands(
     order = np.argsort(-weight, kind="stable")
     return replace(
         posterior,
-        islands=tuple(tuple(islands[k]) for k in order),
+        islands=tuple(tuple(clusters[k]) for k in order),
         island_weight=weight[order],
         island_elpd=(rows.weight @ elpd)[order] * (problem.weight.sum() / rows.weight.sum()),
     )
@@ -61,20 +61,20 @@ def stacking_weights(
 ) -> np.ndarray:
     """Weights of predictive densities that maximise the log score of their mixture.
 
-    With one prior row each, they maximise the posterior of the weights' log ratios, all weights
-    being alike before data: a score that is flat near its maximum then leaves none at zero.
+    With ``prior_rows`` above 0 they maximise the posterior under a Dirichlet prior worth so many
+    observations of each density: a score that is flat near its maximum then leaves none at zero.
 
     Parameters
     ----------
-    log_density : ndarray of shape (rows, islands)
+    log_density : ndarray of shape (rows, densities)
         Leave-one-out log densities.
     row_weight : ndarray of shape (rows,)
     prior_rows : float, default=0.0
-        Rows that speak for each of the densities from the start.
+        Observations of each density that the prior is worth.
 
     Returns
     -------
-    ndarray of shape (islands,)
+    ndarray of shape (densities,)
         Not negative, sum to one.
 
     References

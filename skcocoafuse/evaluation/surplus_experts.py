@@ -1,4 +1,4 @@
-"""Surplus experts: which of them the posterior does not tell apart, and what came of joining them.
+"""Surplus experts: which of them the posterior does not separate, and what came of merging them.
 
 Two experts that agree in intercept, slopes, residual standard deviation and slopes of the gate
 have gates in a constant ratio, and one expert with the sum of both gates gives the same density,
@@ -6,6 +6,8 @@ at every beta. Experts on one line with different gates may both be needed (left
 third), so the gate's slopes count; its intercept does not.
 """
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -15,8 +17,11 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import squareform
 
+from skcocoafuse.evaluation import diagnostics, elpd
 from skcocoafuse.evaluation.elpd import Difference, LooResult, difference
 from skcocoafuse.model.parameters import Parameters
+from skcocoafuse.posterior.fit import Fit
+from skcocoafuse.posterior.relabel import anchor_responsibilities
 
 _DRAWS_PER_NUMBER = 10  # of a covariance matrix
 _ROUNDING = 1e-12  # parts of a number, or of the largest eigenvalue, that are none
@@ -24,8 +29,8 @@ _ROUNDING = 1e-12  # parts of a number, or of the largest eigenvalue, that are n
 Groups = tuple[tuple[int, ...], ...]
 
 
-def told_apart(draws: Parameters) -> np.ndarray:
-    """How surely the posterior tells every two experts apart, between 0 and 1.
+def separation(draws: Parameters) -> np.ndarray:
+    """How surely the posterior separates every two experts, between 0 and 1.
 
     The probability inside the smallest region of posterior differences in which the two are
     copies, regions being ellipsoids around the mean with the covariance of the draws.
@@ -92,26 +97,28 @@ def _nearer_than_zero(x: np.ndarray) -> float:
     return float(nearer.mean())
 
 
-def groups_of(apart: np.ndarray, share: np.ndarray, coverage: float, min_share: float) -> Groups:
-    """Experts to join, in tuples; those that are not used are in none.
+def groups_of(
+    separated: np.ndarray, share: np.ndarray, coverage: float, min_share: float
+) -> Groups:
+    """Experts to merge, in tuples; those that are not used are in none.
 
-    Complete linkage: inside a group no two experts are told apart.
+    Complete linkage: inside a group no two experts are separated.
 
     Parameters
     ----------
-    apart : ndarray of shape (n_experts, n_experts)
-        From :func:`told_apart`.
+    separated : ndarray of shape (n_experts, n_experts)
+        From :func:`separation`.
     share : ndarray of shape (n_experts,)
         Part of the data each accounts for.
     coverage : float
-        Experts are told apart above it.
+        Experts are separated above it.
     min_share : float
         Experts below it are not used; the one with the largest share is.
     """
     used = np.flatnonzero(share >= min(min_share, share.max()))
     if len(used) == 1:
         return ((int(used[0]),),)
-    tree = linkage(squareform(apart[np.ix_(used, used)]), method="complete")
+    tree = linkage(squareform(separated[np.ix_(used, used)]), method="complete")
     label = fcluster(tree, coverage, criterion="distance")
     groups = [tuple(used[label == each].tolist()) for each in np.unique(label)]
     return tuple(sorted(groups))
@@ -144,8 +151,8 @@ class MergeResult:
         every expert is needed.
     groups : tuple of tuple of int
         For each expert of ``estimator`` those it took the place of.
-    told_apart : ndarray of shape (n_experts, n_experts)
-        How surely the posterior tells every two of the former experts apart, from 0 (copies)
+    separation : ndarray of shape (n_experts, n_experts)
+        How surely the posterior separates every two of the former experts, from 0 (copies)
         to 1; those of a group not above the ``coverage`` asked for.
     share : ndarray of shape (n_experts,)
         Part of the data that each of the former experts accounts for.
@@ -159,16 +166,26 @@ class MergeResult:
     >>> X, y = make_switch(100, random_state=0)
     >>> model = MoERegressor(2, draws=300, chains=2, random_state=0).fit(X, y)
     >>> result = model.merge_experts()
-    >>> result.changed, result.groups, result.pruned, result.told_apart.shape
+    >>> result.changed, result.groups, result.pruned, result.separation.shape
     (False, ((0,), (1,)), (), (2, 2))
     """
 
     estimator: Any
     groups: Groups
-    told_apart: np.ndarray
+    separation: np.ndarray
     share: np.ndarray
     loo_before: LooResult
     loo_after: LooResult
+
+    @property
+    def told_apart(self) -> np.ndarray:
+        """Former name of ``separation``."""
+        warnings.warn(
+            "MergeResult.told_apart is now separation, and this name will go.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return self.separation
 
     @property
     def changed(self) -> bool:
@@ -190,8 +207,8 @@ class MergeResult:
         for now, group in enumerate(self.groups):
             line = f"  expert {now}: was {', '.join(map(str, group))}"
             if len(group) > 1:
-                surest = self.told_apart[np.ix_(group, group)].max()
-                line += f" (told apart with probability {surest:.2f} at most)"
+                surest = self.separation[np.ix_(group, group)].max()
+                line += f" (separated with probability {surest:.2f} at most)"
             lines.append(line)
         lines += [f"  pruned: {k}, with {self.share[k]:.1%} of the data" for k in self.pruned]
         gap = self.difference
@@ -200,3 +217,41 @@ class MergeResult:
             f"(difference {gap.elpd:+.1f}, se {gap.se:.1f})"
         )
         return "\n".join(lines)
+
+
+def merge(
+    estimator, refit: Callable[[int], Any], coverage: float, min_share: float, stacklevel: int
+) -> MergeResult:
+    """Fit again with as many experts as the posterior needs, and compare.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    refit : callable
+        ``refit(n_experts)`` gives an estimator fitted to the same rows.
+    coverage, min_share : float
+        As in :func:`groups_of`.
+    stacklevel : int
+        Of warnings about both fits, 1 being this function.
+    """
+    fit = estimator.fitted_
+    separated = separation(fit.posterior.main_island().flat())
+    share = fit.diagnostics["expert_share"]
+    groups = groups_of(separated, share, coverage, min_share)
+    before = elpd.of_fit(fit, n_jobs=estimator.n_jobs)
+    merged, after = estimator, before
+    if len(groups) < len(share):
+        merged = refit(len(groups))
+        groups = in_order_of(groups, _on_anchors(fit), _on_anchors(merged.fitted_))
+        diagnostics.warn(merged.diagnostics_, stacklevel + 1)
+        after = elpd.of_fit(merged.fitted_, n_jobs=estimator.n_jobs)
+        elpd.warn(after, stacklevel + 1, model=" after merging")
+    elpd.warn(before, stacklevel + 1, model=" before merging")
+    return MergeResult(merged, groups, separated, share, before, after)
+
+
+def _on_anchors(fit: Fit) -> np.ndarray:
+    """Posterior mean responsibilities at some rows, (rows, n_experts)."""
+    flat = fit.posterior.main_island().flat()
+    return anchor_responsibilities(fit.problem, flat)[0].mean(axis=0)

@@ -5,7 +5,6 @@ from scipy import stats
 
 from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.evaluation.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample, uncorrected
@@ -13,6 +12,7 @@ from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.pymc_sampler import model_alone, unconstrained
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import free_variables
+from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K
 
 _METHODS = ("fullrank_advi", "advi")
 _BROKEN_REWRITE = "fuse_indexed_into_elemwise"  # PyTensor 3.2 cannot compile one expert with it

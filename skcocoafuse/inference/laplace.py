@@ -5,13 +5,12 @@ from scipy import stats
 
 from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.evaluation.diagnostics import MAX_PARETO_K
 from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample
 from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.posterior.monte_carlo import log_shares
+from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, log_shares
 
 _MAX_NORMALS = 8  # of most mass; further ones have next to no share of the draws
 _POOL = 4  # proposals per kept draw, where weights are worth it

@@ -199,8 +199,13 @@ class DesignPart:
     inputs: RecordedInputs | None = None
 
     @classmethod
-    def fit(cls, selection, X: Inputs, weight, standardize, argument) -> "DesignPart":
-        """Read ``selection``, fit what is to be fitted.
+    def fit_transform(
+        cls, selection, X: Inputs, weight, standardize, argument
+    ) -> "tuple[DesignPart, np.ndarray]":
+        """Read ``selection``, fit what is to be fitted, and standardise what it makes of the rows.
+
+        A transformer goes over the rows once, as in a ``Pipeline``: by its ``fit_transform`` where
+        it has one.
 
         Parameters
         ----------
@@ -212,6 +217,12 @@ class DesignPart:
         argument : str
             Name for error messages.
 
+        Returns
+        -------
+        part : DesignPart
+        design : ndarray of shape (rows, columns)
+            The standardised design matrix of these rows.
+
         Raises
         ------
         ValueError
@@ -220,16 +231,9 @@ class DesignPart:
         TypeError
             ``selection`` is of another kind.
         """
-        labels = labels_of(X.names, X.shape[1])
         if hasattr(selection, "fit") and hasattr(selection, "transform"):
-            with _noted(argument):
-                transformer = clone(selection).fit(X.table.copy())
-            matrix = _finite_matrix(transformer, X.table, argument)
-            labels = _output_names(transformer, labels, matrix.shape[1])
-            for label, column in zip(labels, matrix.T, strict=True):
-                refuse_extreme(column, f"Column {label!r} that {argument} makes of X", standardize)
-            scale = Scale.fit(matrix, weight, standardize)
-            return cls(None, transformer, scale, labels, RecordedInputs.of(X))
+            return cls._of_transformer(clone(selection), X, weight, standardize, argument)
+        labels = labels_of(X.names, X.shape[1])
         columns = _columns(selection, X.names, X.shape[1], argument)
         matrix = X.numbers(columns, argument)
         for j, column in zip(columns, matrix.T, strict=True):
@@ -237,7 +241,17 @@ class DesignPart:
                 column, f"Column {labels[j]!r} of X, which {argument} uses,", standardize
             )
         scale = Scale.fit(matrix, weight, standardize)
-        return cls(columns, None, scale, [labels[j] for j in columns])
+        return cls(columns, None, scale, [labels[j] for j in columns]), scale.apply(matrix)
+
+    @classmethod
+    def _of_transformer(cls, transformer, X: Inputs, weight, standardize, argument):
+        matrix = _finite_matrix(_fit_transform_of(transformer), X.table, argument)
+        labels = labels_of(X.names, X.shape[1])
+        labels = _output_names(transformer, labels, matrix.shape[1])
+        for label, column in zip(labels, matrix.T, strict=True):
+            refuse_extreme(column, f"Column {label!r} that {argument} makes of X", standardize)
+        scale = Scale.fit(matrix, weight, standardize)
+        return cls(None, transformer, scale, labels, RecordedInputs.of(X)), scale.apply(matrix)
 
     @classmethod
     def again(cls, transformer, scale: Scale, labels, inputs, names) -> "DesignPart":
@@ -254,7 +268,7 @@ class DesignPart:
         """
         if self.columns is not None:
             return self.scale.apply(X.numbers(self.columns, argument))
-        return self.scale.apply(_finite_matrix(self.transformer, X.table, argument))
+        return self.scale.apply(_finite_matrix(self.transformer.transform, X.table, argument))
 
     def pull_back(
         self, X: Inputs, numeric: np.ndarray, argument: str
@@ -345,7 +359,7 @@ class _Moved:
     def __call__(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
         table = with_column(take(self.X.table, rows), self.feature, values)
         try:
-            return _matrix(self.transformer, table, self.argument)
+            return _matrix(self.transformer.transform, table, self.argument)
         except _REFUSALS as error:
             label = labels_of(self.X.names, self.X.shape[1])[self.feature]
             raise ValueError(
@@ -375,10 +389,17 @@ def _noted(argument: str):
         raise
 
 
-def _matrix(transformer, table, argument: str) -> np.ndarray:
-    """A transformer's output as float64, (rows, columns)."""
+def _fit_transform_of(transformer) -> Callable:
+    """Its ``fit_transform``, or ``fit`` and ``transform`` of one that has none."""
+    if hasattr(transformer, "fit_transform"):
+        return transformer.fit_transform
+    return lambda table: transformer.fit(table.copy()).transform(table)  # fit may work in place
+
+
+def _matrix(transform: Callable, table, argument: str) -> np.ndarray:
+    """What a transformer makes of a table, as float64 of shape (rows, columns)."""
     with _noted(argument):
-        matrix = transformer.transform(table.copy())  # it may work in place; other parts see it too
+        matrix = transform(table.copy())  # it may work in place; other parts see it too
     matrix = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != table.shape[0]:
         raise ValueError(
@@ -394,8 +415,8 @@ def _matrix(transformer, table, argument: str) -> np.ndarray:
         ) from error
 
 
-def _finite_matrix(transformer, table, argument: str) -> np.ndarray:
-    matrix = _matrix(transformer, table, argument)
+def _finite_matrix(transform: Callable, table, argument: str) -> np.ndarray:
+    matrix = _matrix(transform, table, argument)
     if not np.isfinite(matrix).all():
         raise ValueError(
             f"The transformer given as {argument} returned NaN or infinity; "

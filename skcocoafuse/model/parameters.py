@@ -7,7 +7,7 @@ a parameter, add its row, and its part in the likelihood: in ``model.forward`` a
 
 from collections import namedtuple
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -135,14 +135,10 @@ PARAMETERS: dict[str, Parameter] = {
 DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.items()}
 
 
-_Class = TypeVar("_Class", bound=type)
-
-
-def _with_fields(cls: _Class) -> _Class:
+def _with_fields(cls: type) -> Any:
     """A named tuple with the methods of a class, and a field for each row of ``PARAMETERS``."""
-    fields: Any = namedtuple(
-        cls.__name__, PARAMETERS, defaults=[None] * len(PARAMETERS), module=cls.__module__
-    )
+    options: Any = {"defaults": [None] * len(PARAMETERS), "module": cls.__module__}
+    fields = namedtuple(cls.__name__, PARAMETERS, **options)  # type: ignore[misc]
     for name, member in vars(cls).items():
         if callable(member) or name == "__doc__":
             setattr(fields, name, member)

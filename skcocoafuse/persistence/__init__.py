@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 from skcocoafuse._version import __version__
 from skcocoafuse.persistence.atomic import replace_file
 from skcocoafuse.persistence.container import Contents, arrays_in, pack, read_file, unpack
-from skcocoafuse.persistence.fitted import FittedState, arrays_of, state_from, values_of
+from skcocoafuse.persistence.fitted import arrays_of, fit_from, values_of
 from skcocoafuse.persistence.netcdf import image_of, offsets_in
 from skcocoafuse.persistence.values import decode, encode
+from skcocoafuse.posterior.fit import Fit
 
 FORMAT = "skcocoafuse fit"
 MAJOR, MINOR = 2, 1  # a reader takes every minor version of its major one
@@ -27,10 +28,10 @@ class Saved(NamedTuple):
 
     kind: type
     parameters: dict[str, Any]
-    state: FittedState
+    fit: Fit
 
 
-def write(path, kind: type, parameters: dict[str, Any], state: FittedState, groups) -> None:
+def write(path, kind: type, parameters: dict[str, Any], fit: Fit, groups) -> None:
     """Write a fitted estimator.
 
     Parameters
@@ -40,7 +41,7 @@ def write(path, kind: type, parameters: dict[str, Any], state: FittedState, grou
         Class of the estimator.
     parameters : dict
         Of its constructor.
-    state : FittedState
+    fit : Fit
     groups : dict of str to xarray.Dataset
         For other programs.
 
@@ -59,11 +60,11 @@ def write(path, kind: type, parameters: dict[str, Any], state: FittedState, grou
             f"estimator of the class {kind.__qualname__} in {kind.__module__}. Keep it by "
             "joblib.dump or skops.io.dump."
         )
-    content = _content(kind, parameters, state, groups)
+    content = _content(kind, parameters, fit, groups)
     try:
         contents = unpack(content, path)
         _parameters_in(contents)
-        _state_in(contents, state.problem.spec.behavior)
+        _fit_in(contents, fit.problem.spec.behavior)
     except Exception as error:  # whatever reading it would raise
         raise ValueError(
             f"save() wrote nothing to {path}, because load() would refuse it: "
@@ -72,7 +73,7 @@ def write(path, kind: type, parameters: dict[str, Any], state: FittedState, grou
     replace_file(path, content)
 
 
-def _content(kind: type, parameters: dict[str, Any], state: FittedState, groups) -> bytes:
+def _content(kind: type, parameters: dict[str, Any], fit: Fit, groups) -> bytes:
     """The bytes of a file."""
     import xarray
 
@@ -82,10 +83,10 @@ def _content(kind: type, parameters: dict[str, Any], state: FittedState, groups)
         "estimator": kind.__name__,
         "parameters": {name: encode(p, name) for name, p in parameters.items()},
         "versions": _versions(),
-        "fit": {name: encode(value, name) for name, value in values_of(state).items()},
+        "fit": {name: encode(value, name) for name, value in values_of(fit).items()},
     }
     text = {name: v if isinstance(v, str) else _dumps(v) for name, v in index.items()}
-    arrays = arrays_of(state)
+    arrays = arrays_of(fit)
     own = xarray.Dataset(arrays, attrs={"fit": text.pop("fit")})
     image = image_of({**groups, _GROUP: own}, text)
     offsets = offsets_in(image, _GROUP, arrays)
@@ -123,14 +124,14 @@ def read(path, kinds: Mapping[str, tuple[type, float | None]]) -> Saved:
     kind, behavior = kinds[name]
     try:
         parameters = _parameters_in(contents)
-        state = _state_in(contents, behavior)
+        fit = _fit_in(contents, behavior)
     except Exception as error:  # damage can cause any; the cause stays attached
         raise ValueError(
             f"{path} is damaged, or its parts do not fit together: {type(error).__name__}: {error}."
             f" It was saved with {index.get('versions')}. Copy it again, save the fit again, or "
             "load it with the versions it was saved with."
         ) from error
-    return Saved(kind, parameters, state)
+    return Saved(kind, parameters, fit)
 
 
 def _parameters_in(contents: Contents) -> dict[str, Any]:
@@ -140,8 +141,8 @@ def _parameters_in(contents: Contents) -> dict[str, Any]:
     return parameters
 
 
-def _state_in(contents: Contents, behavior: float | None) -> FittedState:
-    return state_from(arrays_in(contents), decode(contents.index["fit"]), behavior)
+def _fit_in(contents: Contents, behavior: float | None) -> Fit:
+    return fit_from(arrays_in(contents), decode(contents.index["fit"]), behavior)
 
 
 def _class_name(index: dict[str, Any], path) -> str:

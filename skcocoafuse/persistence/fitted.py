@@ -4,13 +4,14 @@ What comes back is checked here: each array has the dtype and the shape of its p
 code sees it, and every size is that of an array, so nothing is larger than what the file holds.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.parameters import PARAMETERS, PARTS, Parameters, complete_priors
+from skcocoafuse.model.posing import Posed, argument_of
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.recorded import RecordedInputs
 from skcocoafuse.model.rows import RowsInMemory
@@ -19,6 +20,7 @@ from skcocoafuse.persistence import demands
 from skcocoafuse.persistence.demands import check
 from skcocoafuse.persistence.transformers import TRANSFORMERS, check_cost
 from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.fit import Fit
 
 _DRAWS = ("chain", "draw")
 _STATS = "stats_"  # before the names of sampler statistics
@@ -36,28 +38,12 @@ _FIGURES = (  # numbers that every fit has among its diagnostics
 )
 
 
-class FittedState(NamedTuple):
-    """All that a fitted estimator holds, but its parameters and what follows from these.
-
-    ``designs`` and ``target`` standardise; ``problem`` has the rows, ``posterior`` the draws.
-    """
-
-    designs: dict[str, DesignPart]
-    target: Scale
-    problem: Problem
-    posterior: Posterior
-    diagnostics: dict[str, Any]
-    n_features_in: int
-    feature_names_in: np.ndarray | None
-    numeric_columns: np.ndarray
-
-
 # -- to plain values and arrays ----------------------------------------------------------
 
 
-def arrays_of(state: FittedState) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+def arrays_of(fit: Fit) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """All with a number for every draw or row: (dims, array) by name; none without numbers."""
-    problem, posterior = state.problem, state.posterior
+    problem, posterior, designs = fit.problem, fit.posterior, fit.posed.designs
     parameters = posterior.parameters._asdict()
     arrays = {
         **{
@@ -70,22 +56,22 @@ def arrays_of(state: FittedState) -> dict[str, tuple[tuple[str, ...], np.ndarray
         **{f"X_{part}": (("row", f"{part}_feature"), X) for part, X in problem.designs.items()},
         "y": (("row",), problem.y),
         "sample_weight": (("row",), problem.weight),
-        "feature_is_used": (("feature",), _used(state.designs, state.n_features_in)),
+        "feature_is_used": (("feature",), _used(designs, len(fit.posed.numeric_columns))),
     }
-    for design in state.designs.values():
+    for design in designs.values():
         if design.inputs is not None:  # all parts see the same rows
             arrays["X"] = (("row", "feature"), design.inputs.values)
     return {name: (dims, array) for name, (dims, array) in arrays.items() if array.size}
 
 
-def values_of(state: FittedState) -> dict[str, Any]:
+def values_of(fit: Fit) -> dict[str, Any]:
     """The rest, as :func:`skcocoafuse.persistence.values.encode` takes it."""
-    spec, posterior = state.problem.spec, state.posterior
+    posed, spec, posterior = fit.posed, fit.problem.spec, fit.posterior
     return {
-        "n_features_in": state.n_features_in,
-        "feature_names_in": state.feature_names_in,
-        "numeric_columns": state.numeric_columns,
-        "inputs": _kinds_of_inputs(state),
+        "n_features_in": len(posed.numeric_columns),
+        "feature_names_in": posed.feature_names,
+        "numeric_columns": posed.numeric_columns,
+        "inputs": _kinds_of_inputs(posed),
         "designs": {
             part: {
                 "columns": design.columns,
@@ -93,25 +79,25 @@ def values_of(state: FittedState) -> dict[str, Any]:
                 "names": list(design.names),
                 **_scale_values(design.scale),
             }
-            for part, design in state.designs.items()
+            for part, design in posed.designs.items()
         },
-        "target": _scale_values(state.target),
+        "target": _scale_values(posed.target),
         "n_experts": spec.n_experts,
         "priors": spec.priors,
         "rounding_variance": spec.rounding_variance,
         "islands": [list(chains) for chains in posterior.islands],
         "island_weight": posterior.island_weight,
         "island_elpd": posterior.island_elpd,
-        "diagnostics": state.diagnostics,
+        "diagnostics": fit.diagnostics,
     }
 
 
-def _kinds_of_inputs(state: FittedState) -> dict[str, Any] | None:
+def _kinds_of_inputs(posed: Posed) -> dict[str, Any] | None:
     """What the numbers of ``X`` stand for, where they are not the inputs themselves."""
-    recorded = [design.inputs for design in state.designs.values() if design.inputs is not None]
+    recorded = [design.inputs for design in posed.designs.values() if design.inputs is not None]
     if not recorded or recorded[0].kinds is None:
         return None
-    if missing := recorded[0].not_recorded(state.feature_names_in):
+    if missing := recorded[0].not_recorded(posed.feature_names):
         raise TypeError(
             f"save() cannot write column {missing[0]!r} of X, which a transformer was fitted to: "
             "it must hold numbers, strings, categories of these, or dates. Leave it out of X, or "
@@ -135,7 +121,7 @@ def _used(designs: dict[str, DesignPart], n_features: int) -> np.ndarray:
 # -- and back ----------------------------------------------------------------------------
 
 
-def state_from(arrays, values: dict[str, Any], behavior: float | None) -> FittedState:
+def fit_from(arrays, values: dict[str, Any], behavior: float | None) -> Fit:
     """Inverse of :func:`arrays_of` and :func:`values_of`.
 
     Parameters
@@ -173,17 +159,15 @@ def state_from(arrays, values: dict[str, Any], behavior: float | None) -> Fitted
         priors=complete_priors(values["priors"]),
         rounding_variance=demands.number(values["rounding_variance"], "rounding_variance", 0.0),
     )
-    posterior = _posterior(arrays, values, spec)
-    return FittedState(
+    posed = Posed(
         designs,
         _scale(values["target"], "target", ()),
         Problem(spec, RowsInMemory(matrices, y, weight)),
-        posterior,
-        _diagnostics(values["diagnostics"], posterior),
-        n_features,
-        names_in,
         _numeric_columns(values, n_features),
+        names_in,
     )
+    posterior = _posterior(arrays, values, spec)
+    return Fit(posed, posterior, _diagnostics(values["diagnostics"], posterior))
 
 
 def _inputs(arrays, values: dict[str, Any]) -> tuple[np.ndarray | None, int]:
@@ -317,7 +301,7 @@ def _check_transformers(designs, matrices, names) -> None:
         if design.transformer is None:
             continue
         inputs = Inputs(design.inputs.table(names), names)
-        found = design.transform(inputs, f"{part}_features")
+        found = design.transform(inputs, argument_of(part))
         same = found.shape == matrices[part].shape and np.allclose(found, matrices[part])
         check(same, f"designs.{part}.transformer", "the columns it gave when the fit was saved")
 

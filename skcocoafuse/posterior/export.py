@@ -15,6 +15,7 @@ from skcocoafuse.model.parameters import CONTRAST, Parameters
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import free_variables, variable_dims, variable_name
 from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.fit import Fit
 
 _MAX_NUMBERS = 2**26  # in a group with a number for every draw and row: half a gigabyte
 _DRAWS = ("chain", "draw")
@@ -56,26 +57,12 @@ class RowGroups:
 NO_ROW_GROUPS = RowGroups(log_likelihood=False, posterior_predictive=False, thin=1, seed=0)
 
 
-def arviz_groups(
-    problem: Problem,
-    posterior: Posterior,
-    original: Parameters,
-    parts: dict[str, DesignPart],
-    target: Scale,
-    wanted: RowGroups,
-) -> dict[str, Any]:
+def arviz_groups(fit: Fit, wanted: RowGroups) -> dict[str, Any]:
     """All groups that are wanted.
 
     Parameters
     ----------
-    problem : Problem
-        The rows the posterior was learned from.
-    posterior : Posterior
-    original : Parameters
-        Its draws in original units, all chains.
-    parts : dict of str to DesignPart
-        ``"expert"``, ``"gate"`` and ``"behavior"``.
-    target : Scale
+    fit : Fit
     wanted : RowGroups
 
     Returns
@@ -88,13 +75,14 @@ def arviz_groups(
     ValueError
         If ``wanted.thin`` is neither "auto" nor a positive integer.
     """
-    counting = np.flatnonzero(problem.weight > 0)  # rows of weight 0 are as good as not there
-    problem = problem.take(counting)
+    posterior, parts, target = fit.posterior, fit.posed.designs, fit.target
+    counting = np.flatnonzero(fit.problem.weight > 0)  # rows of weight 0 are as good as not there
+    problem = fit.problem.take(counting)
     coords = {"row": counting, **_coords(posterior, parts)}
     every = wanted.every(posterior.n_chains, posterior.n_draws, len(problem.y))
     thinned = {**coords, "draw": coords["draw"][::every]}
     groups = {
-        "posterior": _dataset(_original(problem, original), coords),
+        "posterior": _dataset(_original(problem, fit.in_original_units()), coords),
         "posterior_standardized": _dataset(_standardized(posterior), coords),
         "sample_stats": _dataset(_sample_stats(posterior), coords),
     }

@@ -25,15 +25,15 @@ class Unwrapped(NamedTuple):
         return X
 
 
-def unwrap(estimator, method: str, wanted: str) -> Unwrapped:
-    """The regressor with a method, inside any nesting of meta-estimators.
+def unwrap(estimator, name: str, wanted: str) -> Unwrapped:
+    """The regressor with a method or attribute, inside any nesting of meta-estimators.
 
     Parameters
     ----------
     estimator : estimator
         Fitted.
-    method : str
-        Name of a method the regressor has.
+    name : str
+        Of a public method, property or attribute that the regressor has.
     wanted : str
         What this gives a user, for messages: "predictive distribution".
 
@@ -48,16 +48,16 @@ def unwrap(estimator, method: str, wanted: str) -> Unwrapped:
     sklearn.exceptions.NotFittedError
         If a meta-estimator is not fitted.
     """
-    if hasattr(estimator, method):
+    if hasattr(type(estimator), name) or hasattr(estimator, name):  # it may not be fitted
         return Unwrapped(estimator, (), ())
     if isinstance(estimator, Pipeline):
         check_is_fitted(estimator)
-        inner = unwrap(estimator.steps[-1][1], method, wanted)
+        inner = unwrap(estimator.steps[-1][1], name, wanted)
         before = (estimator[:-1],) if len(estimator.steps) > 1 else ()
         return inner._replace(of_inputs=before + inner.of_inputs)
     if isinstance(estimator, TransformedTargetRegressor):
         check_is_fitted(estimator)
-        inner = unwrap(estimator.regressor_, method, wanted)
+        inner = unwrap(estimator.regressor_, name, wanted)
         return inner._replace(of_target=(estimator.transformer_, *inner.of_target))
     if hasattr(estimator, "refit") and hasattr(estimator, "estimator"):  # a search
         if not estimator.refit:
@@ -66,7 +66,7 @@ def unwrap(estimator, method: str, wanted: str) -> Unwrapped:
                 "keeps no fitted estimator. Use refit=True, or fit the best one yourself."
             )
         check_is_fitted(estimator)
-        return unwrap(estimator.best_estimator_, method, wanted)
+        return unwrap(estimator.best_estimator_, name, wanted)
     raise TypeError(
         f"{type(estimator).__name__} has no {wanted}. Wanted: CoCoAFusERegressor, MoERegressor or "
         "BoERegressor, alone or inside Pipeline, TransformedTargetRegressor or a search such as "

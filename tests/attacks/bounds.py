@@ -52,11 +52,11 @@ def outcome(path) -> tuple[str, object]:
 
 def content(model) -> str:
     """All that a model holds, to be compared."""
-    state = model._state()
-    arrays = {**state.problem.designs, "y": state.problem.y, "weight": state.problem.weight}
-    arrays |= {name: a for name, a in state.posterior.parameters._asdict().items() if a is not None}
-    arrays |= {"log_posterior": state.posterior.log_posterior, **state.posterior.stats}
-    for part, design in state.designs.items():
+    fit = model.fitted_
+    arrays = {**fit.problem.designs, "y": fit.problem.y, "weight": fit.problem.weight}
+    arrays |= {name: a for name, a in fit.posterior.parameters._asdict().items() if a is not None}
+    arrays |= {"log_posterior": fit.posterior.log_posterior, **fit.posterior.stats}
+    for part, design in fit.posed.designs.items():
         arrays |= {f"loc {part}": design.scale.loc, f"scale {part}": design.scale.scale}
         arrays |= {f"{part} {j}": np.array(name) for j, name in enumerate(design.names)}
     said = {name: repr(np.asarray(a).tobytes()) for name, a in arrays.items()}
@@ -65,9 +65,9 @@ def content(model) -> str:
         random_state = str(random_state.get_state())
     parameters = {**model.get_params(deep=False), "random_state": random_state}
     said |= {f"{name}=": repr(value) for name, value in parameters.items()}
-    posterior = state.posterior
+    posterior = fit.posterior
     with np.printoptions(precision=17, threshold=sys.maxsize):
         said["rest"] = repr(
-            (state.target, state.diagnostics, posterior.islands, posterior.island_weight)
+            (fit.target, fit.diagnostics, posterior.islands, posterior.island_weight)
         )
     return json.dumps(said, sort_keys=True)

@@ -73,7 +73,7 @@ def test_is_the_fit_with_fewer_experts(merged):
 def test_the_original_stays_as_it_was(surplus, merged):
     assert surplus.n_experts == 3
     assert surplus.expert_coef_.shape == (3, 1)
-    assert surplus.posterior_.spec.n_experts == surplus._problem.spec.n_experts == 3
+    assert surplus.posterior_.spec.n_experts == surplus.fitted_.problem.spec.n_experts == 3
     assert len(surplus.diagnostics_["expert_share"]) == len(merged.share) == 3
     assert merged.estimator.posterior_.spec.n_experts == 2
 
@@ -82,7 +82,7 @@ def test_says_what_it_did(merged):
     text = repr(merged)
     assert "3 experts, 2 after merging" in text
     assert f"{merged.loo_before.elpd:.1f} before, {merged.loo_after.elpd:.1f} after" in text
-    assert ("told apart with probability" in text) == any(len(g) > 1 for g in merged.groups)
+    assert ("separated with probability" in text) == any(len(g) > 1 for g in merged.groups)
 
 
 def test_experts_that_are_needed_stay():
@@ -95,7 +95,7 @@ def test_experts_that_are_needed_stay():
     assert result.estimator is model
     assert not result.changed
     assert result.groups == ((0,), (1,), (2,))
-    assert (result.told_apart[np.triu_indices(3, 1)] > 0.99).all()
+    assert (result.separation[np.triu_indices(3, 1)] > 0.99).all()
     assert result.loo_after is result.loo_before
     assert (result.difference.elpd, result.difference.se) == (0.0, 0.0)
 
@@ -107,7 +107,7 @@ def test_one_line_on_both_sides_of_another_is_two_experts():
     y = np.where(np.abs(X[:, 0]) < 0.8, 2.0 - X[:, 0], X[:, 0] - 2.0) + 0.3 * rng.normal(size=150)
     result = quietly(fit_quietly(MoERegressor(3, **SAMPLER), X, y))
     assert not result.changed
-    assert result.told_apart[0, 1] > 0.95
+    assert result.separation[0, 1] > 0.95
 
 
 def engine_of(intercept, gate_intercept):
@@ -135,18 +135,18 @@ def engine_of(intercept, gate_intercept):
 def test_copies_are_joined_with_certainty(monkeypatch):
     X, y = two_lines()
     monkeypatch.setattr(
-        "skcocoafuse.estimators.base.get_engine", engine_of([-1.0, 1.0, 1.0], [0.0, 0.5, -1.0])
+        "skcocoafuse.evaluation.learning.get_engine", engine_of([-1.0, 1.0, 1.0], [0.0, 0.5, -1.0])
     )
     result = quietly(fit_quietly(MoERegressor(3, random_state=0), X, y), coverage=0.01)
     assert result.groups == ((0,), (1, 2))
-    assert result.told_apart[1, 2] == 0.0
+    assert result.separation[1, 2] == 0.0
     assert result.pruned == ()
 
 
 def test_an_expert_without_rows_is_pruned(monkeypatch):
     X, y = two_lines()
     monkeypatch.setattr(
-        "skcocoafuse.estimators.base.get_engine", engine_of([-1.0, 1.0, 8.0], [0.0, 0.0, -30.0])
+        "skcocoafuse.evaluation.learning.get_engine", engine_of([-1.0, 1.0, 8.0], [0.0, 0.0, -30.0])
     )
     model = fit_quietly(MoERegressor(3, random_state=0), X, y)
     (unused,) = collapsed_experts(model.diagnostics_)

@@ -24,6 +24,7 @@ SKOPS_TYPES = [
     "skcocoafuse.model.design.DesignPart",
     "skcocoafuse.model.design.Scale",
     "skcocoafuse.model.recorded.RecordedInputs",
+    "skcocoafuse.model.posing.Posed",
     "skcocoafuse.model.priors.Prior",
     "skcocoafuse.model.problem.Problem",
     "skcocoafuse.model.rows.RowsInMemory",

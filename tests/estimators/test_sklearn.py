@@ -6,6 +6,7 @@ import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
@@ -152,3 +153,22 @@ def test_weights_scale_the_log_likelihood(transition):
     other = CoCoAFusERegressor(**FAST).fit(X.repeat(weight, axis=0), y.repeat(weight))
     np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-6)
     np.testing.assert_allclose(one.expert_coef_, other.expert_coef_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("regressor", REGRESSORS)
+def test_a_regressor_is_one_class_on_top_of_one(regressor):
+    """All that the three share is written in one class, which needs no methods of others."""
+    own = [kind for kind in regressor.__mro__ if kind.__module__.startswith("skcocoafuse.")]
+    assert len(own) == 2
+    learned = {"predict_behavior", "__init__", "set_fit_request"}
+    extra = {n for n, f in vars(regressor).items() if callable(f)} - set(dir(own[1]))
+    assert extra <= learned
+
+
+def test_what_fit_found_is_one_record(map_fit):
+    fit = map_fit.fitted_
+    assert fit.posterior is map_fit.posterior_
+    assert fit.diagnostics is map_fit.diagnostics_
+    assert {name for name in vars(map_fit) if name.startswith("_")} == {"_posed"}
+    with pytest.raises(NotFittedError):
+        _ = clone(map_fit).fitted_

@@ -58,7 +58,7 @@ def effort(monkeypatch):
 
 def moments(model):
     """Means of label-free quantities, and their Monte Carlo errors."""
-    draws = invariants(model._problem, model.posterior_)
+    draws = invariants(model.fitted_.problem, model.posterior_)
     assert (rhat(draws) < 1.05).all()
     return draws.mean(axis=(0, 1)), draws.std(axis=(0, 1)) / np.sqrt(ess(draws))
 

@@ -205,7 +205,7 @@ def test_the_warning_names_the_model(monkeypatch, switch):
     X, y = switch[0][:40], switch[1][:40]
     model = MoERegressor(1, inference="laplace", draws=100, random_state=0).fit(X, y)
     bad: LooResult = replace(model.loo(), pareto_k=np.full(40, 0.9))
-    monkeypatch.setattr(model, "_leave_one_out", lambda **_: bad)
+    monkeypatch.setattr(model, "loo", lambda **_: bad)
     with pytest.warns(InfluentialRowsWarning, match="40 of 40 rows of model 'b'") as seen:
         compared = compare({"a": replace(bad, pareto_k=np.zeros(40)), "b": model})
     assert seen[0].filename == __file__

@@ -224,13 +224,13 @@ def test_log_densities_of_chain_clusters_are_in_the_units_of_loo(monkeypatch, we
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(60, 1)), 1000.0 * rng.normal(size=60)
     weight = rng.integers(0, 4, 60).astype(float) if weighted else None
-    monkeypatch.setattr("skcocoafuse.estimators.base.get_engine", lambda name: two_groups)
+    monkeypatch.setattr("skcocoafuse.evaluation.learning.get_engine", lambda name: two_groups)
     with pytest.warns(exceptions.SeparateModesWarning) as seen:
         model = MoERegressor(1, random_state=0).fit(X, y, sample_weight=weight)
     found = model.diagnostics_
     for chains, log_density in zip(found["islands"], found["island_elpd"], strict=True):
         alone = model.posterior_.chains(chains)
-        result = elpd.estimate(model._problem, alone, model._target, True)
+        result = elpd.estimate(model.fitted_.problem, alone, model.fitted_.target, True)
         assert log_density == pytest.approx(result.elpd, abs=1e-8)
         assert f"(leave-one-out log density {result.elpd:.1f})" in str(seen[0].message)
 
@@ -346,7 +346,7 @@ def test_the_mean_is_off_where_the_warning_says_so_and_the_median_is_not(monkeyp
         theta = problem.spec.pack(parameters)
         return EngineResult(theta, Kernel(problem).log_posterior(theta))
 
-    monkeypatch.setattr("skcocoafuse.estimators.base.get_engine", lambda name: engine)
+    monkeypatch.setattr("skcocoafuse.evaluation.learning.get_engine", lambda name: engine)
     with pytest.warns(exceptions.ExpertOutOfRangeWarning, match=r"at 90 row\(s\)") as seen:
         model = MoERegressor(random_state=0).fit(X, y)
     assert [w.category for w in seen] == [exceptions.ExpertOutOfRangeWarning]

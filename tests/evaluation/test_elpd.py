@@ -28,9 +28,11 @@ def fitted(once, switch):
 
 def arviz_loo(model, **arguments):
     """ArviZ on the log likelihood of every draw, in units of the target."""
-    problem, posterior = model._problem, model.posterior_
+    problem, posterior = model.fitted_.problem, model.posterior_
     mixture = mixture_of(posterior.spec, posterior.parameters, problem.designs)
-    seen = forward.log_density(forward.NUMPY, mixture, problem.y) - np.log(model._target.scale)
+    seen = forward.log_density(forward.NUMPY, mixture, problem.y) - np.log(
+        model.fitted_.target.scale
+    )
     groups = {"posterior": {"sigma": posterior.parameters.sigma}, "log_likelihood": {"y": seen}}
     data = arviz.from_dict(groups) if _new_arviz() else arviz.from_dict(**groups)
     with warnings.catch_warnings():
@@ -124,7 +126,7 @@ def test_islands_enter_by_their_weights(monkeypatch):
         theta = two_modes(problem)
         return EngineResult(theta, Kernel(problem).log_posterior(theta))
 
-    monkeypatch.setattr("skcocoafuse.estimators.base.get_engine", lambda name: engine)
+    monkeypatch.setattr("skcocoafuse.evaluation.learning.get_engine", lambda name: engine)
     model = fit_quietly(MoERegressor(1, random_state=0), X, y)
     result = model.loo()
     assert not result.converged

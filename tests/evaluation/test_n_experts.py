@@ -45,7 +45,8 @@ from skcocoafuse import (
     select_n_experts,
 )
 from skcocoafuse.datasets import make_switch
-from skcocoafuse.evaluation.n_experts import Runs, _warn
+from skcocoafuse.evaluation.n_experts import _warn
+from skcocoafuse.evaluation.runs import Runs
 from skcocoafuse.evaluation.selection import SMALL_DIFFERENCE
 from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
 from skcocoafuse.inference import ENGINES

@@ -7,7 +7,8 @@ import pytest
 
 from skcocoafuse import BoERegressor, MoERegressor
 from skcocoafuse.evaluation.diagnostics import converged
-from skcocoafuse.evaluation.refits import _posterior, refit_bad_rows
+from skcocoafuse.evaluation.learning import infer
+from skcocoafuse.evaluation.refits import refit_bad_rows
 from skcocoafuse.exceptions import InfluentialRowsWarning
 from tests.conftest import fit_quietly
 
@@ -31,7 +32,7 @@ def small(switch):
 
 def refit(model, result):
     settings = model._settings()
-    return refit_bad_rows(result, model._problem, model._target, model.inference, settings, 1)
+    return refit_bad_rows(result, model.fitted_, model.inference, settings, 1)
 
 
 def test_importance_weights_are_what_refits_say(small):
@@ -88,10 +89,11 @@ def test_independent_draws_are_judged_as_those_of_fits(switch, seed):
     X, y = switch[0][:60], switch[1][:60]
     model = MoERegressor(1, inference="laplace", draws=30, random_state=seed, n_jobs=1)
     fit_quietly(model, X, y)
-    posterior, settled = _posterior(model._problem, "laplace", model._settings())
+    settings = model._settings()
+    posterior, found = infer(model.fitted_.problem, "laplace", settings, labeled=False)
     np.testing.assert_array_equal(posterior.log_posterior, model.posterior_.log_posterior)
-    assert settled == converged(model.diagnostics_)
-    assert not settled
+    assert converged(found) == converged(model.diagnostics_)
+    assert not converged(found)
 
 
 @pytest.mark.slow
@@ -100,5 +102,5 @@ def test_processes_change_nothing(small):
     result = replace(model.loo(), pareto_k=np.where(np.arange(25) < 2, 2.0, 0.0))
     one = refit(model, result)
     settings = model._settings()
-    two = refit_bad_rows(result, model._problem, model._target, model.inference, settings, 2)
+    two = refit_bad_rows(result, model.fitted_, model.inference, settings, 2)
     np.testing.assert_allclose(one.pointwise, two.pointwise, rtol=1e-9)

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skcocoafuse.evaluation.surplus_experts import groups_of, in_order_of, told_apart
+from skcocoafuse.evaluation.surplus_experts import (
+    MergeResult,
+    groups_of,
+    in_order_of,
+    separation,
+)
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.parameters import Parameters
@@ -69,7 +74,7 @@ def test_normal_differences_have_the_content_of_a_chi_squared_distribution():
     mean = 2.5 * rng.normal(size=NUMBERS) @ mix / np.sqrt(NUMBERS)
     first = rng.normal(size=(n_draws, NUMBERS))
     second = first - mean - rng.normal(size=(n_draws, NUMBERS)) @ mix
-    found = told_apart(draws_of(np.stack([first, second], axis=1)))
+    found = separation(draws_of(np.stack([first, second], axis=1)))
     squared = mean @ np.linalg.solve(mix.T @ mix, mean)
     content = stats.chi2.cdf(squared, NUMBERS)
     assert 0.2 < content < 0.8  # a case that could go wrong either way
@@ -77,15 +82,15 @@ def test_normal_differences_have_the_content_of_a_chi_squared_distribution():
     assert found[0, 1] == pytest.approx(content, abs=4 * np.hypot(0.5, 0.5) / np.sqrt(n_draws))
 
 
-def test_copies_are_not_told_apart_and_constants_are():
+def test_copies_are_not_separation_and_constants_are():
     numbers = random_numbers()
     numbers[:, 2] = numbers[:, 1]
     gate_intercept = np.random.default_rng(1).normal(size=numbers.shape[:2])
-    found = told_apart(draws_of(numbers, gate_intercept))  # which does not matter
+    found = separation(draws_of(numbers, gate_intercept))  # which does not matter
     assert found[1, 2] == 0.0
     assert found[0, 1] == pytest.approx(found[0, 2])
     numbers[:, 2, 0] += 1e-3  # however little: there is no doubt about it
-    assert told_apart(draws_of(numbers))[1, 2] == 1.0
+    assert separation(draws_of(numbers))[1, 2] == 1.0
     np.testing.assert_array_equal(found, found.T)
     np.testing.assert_array_equal(np.diag(found), 0.0)
 
@@ -93,16 +98,16 @@ def test_copies_are_not_told_apart_and_constants_are():
 @pytest.mark.parametrize("number", range(NUMBERS))
 def test_one_number_is_enough_to_tell_apart(number):
     numbers = np.random.default_rng(0).normal(size=(500, 2, NUMBERS))
-    assert told_apart(draws_of(numbers))[0, 1] < 0.5
+    assert separation(draws_of(numbers))[0, 1] < 0.5
     numbers[:, 1, number] += 15.0
-    assert told_apart(draws_of(numbers))[0, 1] > 0.95
+    assert separation(draws_of(numbers))[0, 1] > 0.95
 
 
 def test_permuted_experts():
     numbers, order = random_numbers(), [2, 0, 1]
-    found = told_apart(draws_of(numbers))
+    found = separation(draws_of(numbers))
     assert np.ptp(found[np.triu_indices(3, 1)]) > 0.05  # there is something to permute
-    permuted = told_apart(draws_of(numbers[:, order]))
+    permuted = separation(draws_of(numbers[:, order]))
     np.testing.assert_allclose(permuted, found[np.ix_(order, order)], atol=1e-12)
 
 
@@ -117,14 +122,14 @@ def test_units_of_inputs_and_target_do_not_matter():
         sigma=1000.0 * draws.sigma,
         gate_coef=scale * draws.gate_coef,
     )
-    np.testing.assert_allclose(told_apart(other), told_apart(draws), atol=1e-12)
+    np.testing.assert_allclose(separation(other), separation(draws), atol=1e-12)
 
 
 def test_too_few_draws():
     numbers = random_numbers(n_draws=10 * NUMBERS)
-    assert told_apart(draws_of(numbers)).shape == (3, 3)
+    assert separation(draws_of(numbers)).shape == (3, 3)
     with pytest.raises(ValueError, match=r"merge_experts\(\).*at least 70.*7 numbers.*got 69"):
-        told_apart(draws_of(numbers[1:]))
+        separation(draws_of(numbers[1:]))
 
 
 def table(n_experts, **pairs):
@@ -174,3 +179,9 @@ def test_groups_follow_the_rows():
     after = np.eye(2)[[1, 1, 0, 0, 1, 1]]
     assert in_order_of(((0, 2), (1,)), before, after) == ((1,), (0, 2))
     assert in_order_of(((0,), (1,)), before, after[:, ::-1]) == ((0,), (1,))  # 2 was pruned
+
+
+def test_the_former_name_of_the_separation_says_the_new_one():
+    result = MergeResult(None, ((0,), (1,)), np.eye(2), np.ones(2), None, None)
+    with pytest.warns(FutureWarning, match="told_apart is now separation"):
+        assert result.told_apart is result.separation

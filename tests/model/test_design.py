@@ -15,7 +15,11 @@ ONES = np.ones(40)
 
 
 def fit(selection, names=NAMES, weight=ONES, standardize=True):
-    return DesignPart.fit(selection, Inputs(X, names), weight, standardize, "gate_features")
+    part, design = DesignPart.fit_transform(
+        selection, Inputs(X, names), weight, standardize, "gate_features"
+    )
+    np.testing.assert_array_equal(design, part.transform(Inputs(X, names), "gate_features"))
+    return part
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ from scipy import optimize
 
 from skcocoafuse import MoERegressor
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.evaluation.stacking import stacking_weights, weigh_islands
+from skcocoafuse.evaluation.stacking import stacking_weights, weigh_clusters
 from skcocoafuse.exceptions import SeparateModesWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.posterior.clusters import find_islands, invariants
 from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.fit import checked_designs
 from skcocoafuse.posterior.monte_carlo import rhat
 from tests.problems import make_problem
 
@@ -101,7 +102,7 @@ def test_weights_enter_every_prediction(monkeypatch):
         theta = two_modes(problem)
         return EngineResult(theta, Kernel(problem).log_posterior(theta))
 
-    monkeypatch.setattr("skcocoafuse.estimators.base.get_engine", lambda name: engine)
+    monkeypatch.setattr("skcocoafuse.evaluation.learning.get_engine", lambda name: engine)
     with pytest.warns(SeparateModesWarning, match=r"2 groups.*\[0, 2\].*\[1, 3\]"):
         model = MoERegressor(1, random_state=0).fit(X, y)
     found = model.diagnostics_
@@ -113,16 +114,16 @@ def test_weights_enter_every_prediction(monkeypatch):
     assert found["rhat"] > 1.5
     assert found["rhat_within"] < 1.05
 
-    posterior, designs = model.posterior_, model._checked_designs(X)
+    posterior, designs = model.posterior_, checked_designs(model, X)
     means, densities = [], []
-    scaled = model._target.apply(y)
+    scaled = model.fitted_.target.apply(y)
     for chains in found["islands"]:
         mixture = mixture_of(posterior.spec, posterior.chains(chains).flat(), designs)
         means.append(forward.mean_and_variance(mixture)[0].mean(axis=0))
         densities.append(np.exp(forward.log_density(forward.NUMPY, mixture, scaled)).mean(axis=0))
-    mean = model._target.loc + model._target.scale * (weight @ np.array(means))
+    mean = model.fitted_.target.loc + model.fitted_.target.scale * (weight @ np.array(means))
     np.testing.assert_allclose(model.predict(X), mean)
-    density = weight @ np.array(densities) / model._target.scale
+    density = weight @ np.array(densities) / model.fitted_.target.scale
     np.testing.assert_allclose(model.log_prob(X, y), np.log(density))
     dist = model.predict_dist(X[:5])
     np.testing.assert_allclose(dist.cdf(dist.ppf([0.1, 0.9])), [[0.1, 0.9]] * 5, atol=1e-9)
@@ -132,7 +133,7 @@ def test_weights_enter_every_prediction(monkeypatch):
     assert (np.abs(draws.mean(axis=1) - dist.mean()) < 4.5 * error).all()
     # what has labels comes from the first island alone
     main = posterior.chains([0, 2]).flat()
-    expected = model._target.loc + model._target.scale * main.expert_intercept.mean()
+    expected = model.fitted_.target.loc + model.fitted_.target.scale * main.expert_intercept.mean()
     slope = model.expert_coef_[0, 0] * X[:, 0].mean()
     assert model.expert_intercept_[0] + slope == pytest.approx(expected, abs=1e-9)
 
@@ -142,7 +143,7 @@ def test_one_island_has_equal_weights():
     theta = 0.1 * np.random.default_rng(0).normal(size=(2, 150, problem.spec.n_parameters))
     posterior = Posterior(problem.spec, problem.spec.unpack(theta), np.zeros((2, 150)), {})
     quantities = invariants(problem, posterior)
-    same = weigh_islands(problem, posterior, quantities, rhat(quantities))
+    same = weigh_clusters(problem, posterior, quantities, rhat(quantities))
     assert same.islands == ((0, 1),)
     np.testing.assert_array_equal(same.draw_weight(), np.full(300, 1 / 300))
     assert same.main_island() is same

@@ -85,7 +85,7 @@ def test_pymc_takes_the_standardized_group(groups, model, data):
     with model.build_model(X, y, weight), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pm.compute_log_likelihood(own, progressbar=False)
-    by_pymc = own["log_likelihood"]["y"].values - weight * np.log(model._target.scale)
+    by_pymc = own["log_likelihood"]["y"].values - weight * np.log(model.fitted_.target.scale)
     by_pymc = by_pymc[..., weight > 0]
     np.testing.assert_allclose(groups["log_likelihood"]["y"].values, by_pymc, rtol=1e-8, atol=1e-8)
 
@@ -145,8 +145,8 @@ def test_leave_one_out_agrees_with_our_own(nuts_switch):
     from skcocoafuse.evaluation.loo import leave_one_out
 
     model = nuts_switch["MoERegressor"]
-    ours = leave_one_out(model._problem, model.posterior_.spec, model.posterior_.flat())[0]
-    expected = ours.sum() - len(ours) * np.log(model._target.scale)
+    ours = leave_one_out(model.fitted_.problem, model.posterior_.spec, model.posterior_.flat())[0]
+    expected = ours.sum() - len(ours) * np.log(model.fitted_.target.scale)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loo = arviz.loo(model.to_arviz(posterior_predictive=False))
@@ -258,5 +258,5 @@ def test_tables_have_the_numbers(table_model, tmp_path, source):
     else:
         column = found["posterior"].to_dataset().to_dataframe()["sigma"]
         column = column.xs(1, level="expert").groupby(["chain", "draw"]).first()
-    original = table_model._original_units(table_model.posterior_.parameters)
+    original = table_model.fitted_.in_original_units()
     np.testing.assert_allclose(column.to_numpy(), original.sigma[..., 1].ravel())

@@ -259,7 +259,7 @@ def test_numbers_among_objects_are_numbers_as_before():
     plain = MoERegressor(expert_features=spline, **FAST).fit(X.to_numpy(), Y)
     objects = MoERegressor(expert_features=spline, **FAST).fit(X.to_numpy(dtype=object), Y)
     np.testing.assert_array_equal(objects.predict(X.to_numpy()), plain.predict(X.to_numpy()))
-    kept = {part: design.inputs for part, design in objects._designs.items()}
+    kept = {part: design.inputs for part, design in objects.fitted_.posed.designs.items()}
     assert kept["expert"].values.dtype == np.float64
     assert kept["gate"] is kept["behavior"] is None
 
@@ -437,7 +437,7 @@ def test_a_file_keeps_columns_that_are_no_numbers(tmp_path):
     again = load(path)
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
     np.testing.assert_array_equal(again.local_coef(X), model.local_coef(X))
-    restored = again._designs["expert"].inputs.table(again.feature_names_in_)
+    restored = again.fitted_.posed.designs["expert"].inputs.table(again.feature_names_in_)
     expected = X.astype({"single": np.float64})
     pd.testing.assert_frame_equal(restored, expected, check_freq=False)
     for found, value in zip(restored["mixed"], X["mixed"], strict=True):

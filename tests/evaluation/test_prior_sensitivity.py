@@ -1,4 +1,4 @@
-"""Draws before and after the data, and which priors conclusions hang on."""
+"""Draws before and after the data, and which priors conclusions are sensitive to."""
 
 import numpy as np
 import pymc as pm
@@ -117,7 +117,7 @@ def test_posterior_predictive_follows_the_distribution(nuts_transition, transiti
         assert stats.kstest(dist[row].cdf(values[:, row][None])[0], "uniform").pvalue > 1e-3
 
 
-# -- which priors conclusions hang on -------------------------------------------------------
+# -- which priors conclusions are sensitive to -----------------------------------------------
 
 
 def scale_of(estimator, **changes):
@@ -127,12 +127,12 @@ def scale_of(estimator, **changes):
 
 def test_priors_add_up_to_the_log_posterior(nuts_transition):
     """With the slope of the logarithm they are what the engine says, up to a constant."""
-    from skcocoafuse.evaluation.sensitivity import log_likelihood
+    from skcocoafuse.evaluation.power_scaling import log_likelihood
 
     for model in nuts_transition.values():
         posterior, spec = model.posterior_, model.posterior_.spec
         draws = posterior.flat()
-        total = log_likelihood(model._problem, draws) + sum(spec.log_prior(draws).values())
+        total = log_likelihood(model.fitted_.problem, draws) + sum(spec.log_prior(draws).values())
         total += np.log(draws.sigma).sum(axis=-1)
         assert np.ptp(total - posterior.log_posterior.reshape(-1)) < 1e-6
 

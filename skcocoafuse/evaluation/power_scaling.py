@@ -1,4 +1,4 @@
-"""What conclusions hang on: priors and likelihood to a power, by importance weights, no refit.
+"""Power-scaling: priors and likelihood to a power, by importance weights, without fitting again.
 
 The density to a power above 1 counts more, below 1 less. How far the distribution of a
 conclusion moves, per doubling of the power, is its sensitivity (Kallioinen, Paananen, Buerkner
@@ -7,8 +7,8 @@ power-scaling", Statistics and Computing 34).
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ STRONG = "potential strong prior / weak likelihood"
 BAD_WEIGHTS = "cannot tell: Pareto k-hat too high"
 FEW_DRAWS = "cannot tell: too few effective draws"
 N_ROWS = 50  # that conclusions are about, unless others are given
-_LEAST_VARIANCE = 1e-200  # between experts; where all are below it, rows count alike
+_LEAST_VARIANCE = 1e-200  # between experts; where all are below it, rows are equally weighted
 _NOISES = 2.0  # a figure must be so many times its noise
 
 
@@ -44,7 +44,7 @@ class Conclusion(NamedTuple):
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How much one conclusion hangs on one prior, at the entry where it does most.
+    """How sensitive one conclusion is to one prior, at the entry where it is most.
 
     What the numbers are is told in :attr:`PriorSensitivity.table`.
     """
@@ -58,90 +58,6 @@ class Sensitivity:
     shift: float
     pareto_k: float
     diagnosis: str
-
-
-@dataclass(frozen=True, eq=False)
-class PriorSensitivity:
-    """How much conclusions hang on priors, from :func:`skcocoafuse.prior_sensitivity`.
-
-    Parameters
-    ----------
-    entries : tuple of Sensitivity
-        One for each prior and conclusion, the greatest prior sensitivity first.
-    threshold : float
-        From which on a sensitivity is worth a word.
-    k_threshold : float
-        Pareto k-hat up to which weights can be trusted.
-    n_draws : int
-        Posterior draws that were used.
-
-    Examples
-    --------
-    >>> from skcocoafuse import BoERegressor, prior_sensitivity
-    >>> from skcocoafuse.datasets import make_transition
-    >>> X, y = make_transition(1000, random_state=0)
-    >>> model = BoERegressor(1, inference="laplace", random_state=0).fit(X, y)
-    >>> result = prior_sensitivity(model)
-    >>> result.sensitive_priors
-    []
-    >>> float(result.table["prior_sensitivity"].max().round(1))
-    0.0
-    """
-
-    entries: tuple[Sensitivity, ...]
-    threshold: float
-    k_threshold: float
-    n_draws: int
-
-    @property
-    def sensitive_priors(self) -> list[str]:
-        """Names of the parameters on whose priors a conclusion hangs, the most sensitive first."""
-        told = [e.prior for e in self.entries if e.diagnosis in (CONFLICT, STRONG)]
-        return [name for name in dict.fromkeys(told) if name != ALL]
-
-    @property
-    def table(self):
-        """All figures, the greatest prior sensitivity first.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Index: ``prior`` (a parameter's name, or "all" priors together) and ``conclusion``.
-            ``entry``: where the conclusion has several numbers, the one that is most sensitive.
-            ``prior_sensitivity``, ``likelihood_sensitivity``: distance that its distribution moves
-            per doubling of the power. ``noise``: what the former would be, in root mean square,
-            if the two had nothing to do with each other, because draws are finite. ``shift``:
-            change of the mean per doubling of the prior's power, in posterior standard
-            deviations. ``pareto_k``: of the weights, the worse of prior and likelihood.
-            ``diagnosis``: in words, empty where there is nothing to say.
-        """
-        import pandas as pd
-
-        return pd.DataFrame([asdict(e) for e in self.entries]).set_index(["prior", "conclusion"])
-
-    def _words(self) -> str:
-        told = self.sensitive_priors
-        unclear = [e for e in self.entries if e.diagnosis in (BAD_WEIGHTS, FEW_DRAWS)]
-        hang = "No conclusion is seen to hang on the prior of a single parameter"
-        if told:
-            hang = f"Conclusions hang on the prior of {', '.join(told)}"
-        few = f"; {len(unclear)} of {len(self.entries)} figures cannot be told" if unclear else ""
-        return f"{hang} (threshold {self.threshold:g}, {self.n_draws} draws{few})."
-
-    def _wide(self):
-        """Prior sensitivities, a row per prior and a column per conclusion."""
-        import pandas as pd
-
-        wide: dict[str, dict[str, float]] = {}
-        for e in self.entries:
-            wide.setdefault(e.conclusion, {})[e.prior] = e.prior_sensitivity
-        return pd.DataFrame(wide, index=list(dict.fromkeys(e.prior for e in self.entries)))
-
-    def __repr__(self) -> str:
-        return f"{self._words()}\n{self._wide().to_string(float_format='{:.3f}'.format)}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self._words()}</p>{self._wide().to_html(float_format='{:.3f}'.format)}"
 
 
 # -- conclusions: numbers that do not depend on labels ------------------------------------
@@ -159,7 +75,7 @@ def of_rows(spec: ModelSpec, draws: Parameters, designs, names: list[str], use: 
 
 
 def mean_behavior(spec: ModelSpec, draws: Parameters, designs) -> Conclusion:
-    """Beta of every draw on average over rows, weighed by the variance between experts.
+    """Beta of every draw on average over rows, weighted by the variance between experts.
 
     Where experts agree the data say nothing about beta, and it makes no difference.
     """
@@ -178,7 +94,7 @@ def mean_behavior(spec: ModelSpec, draws: Parameters, designs) -> Conclusion:
 
 
 def own_conclusions(given: Mapping, posterior: Posterior) -> list[Conclusion]:
-    """A user's own numbers of every draw, those of the heaviest island.
+    """A user's own numbers of every draw, those of the heaviest chain cluster.
 
     Raises
     ------
@@ -228,7 +144,7 @@ def log_likelihood(problem: Problem, draws: Parameters) -> np.ndarray:
 
 
 def cumulative_js_distance(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Distance between draws that count alike and the same draws by weight.
+    """Distance between equally weighted draws and the same draws by weight.
 
     The root of the symmetric cumulative Jensen-Shannon divergence over its upper bound, the
     larger of that of the values and that of their negatives. It does not change if values are
@@ -252,12 +168,12 @@ def cumulative_js_distance(values: np.ndarray, weight: np.ndarray) -> np.ndarray
     """
     order = np.argsort(values, axis=0)
     width = np.diff(np.take_along_axis(values, order, axis=0), axis=0)
-    alike = (np.arange(1, len(values)) / len(values))[:, None]
+    equal = (np.arange(1, len(values)) / len(values))[:, None]
     out = np.empty((len(weight), values.shape[1]))
     for distance, own in zip(out, weight, strict=True):
         weighted = np.clip(np.cumsum(own[order], axis=0)[:-1], 0.0, 1.0)
-        upward = _distance(width, alike, weighted)
-        distance[:] = np.maximum(upward, _distance(width, 1.0 - alike, 1.0 - weighted))
+        upward = _distance(width, equal, weighted)
+        distance[:] = np.maximum(upward, _distance(width, 1.0 - equal, 1.0 - weighted))
     return out
 
 
@@ -332,15 +248,17 @@ def measure(
     own: list[Conclusion],
     alpha: float,
     threshold: float,
-) -> PriorSensitivity:
+) -> tuple[Sensitivity, ...]:
     """Scale the likelihood, all priors, and each prior; see how far conclusions move.
+
+    One entry for each prior and conclusion, the greatest prior sensitivity first.
 
     Parameters
     ----------
     problem : Problem
         The rows the posterior was learned from.
     posterior : Posterior
-        One island.
+        Of one chain cluster.
     designs : dict of str to ndarray
         Standardised design matrices of the rows that conclusions are about.
     names : list of str
@@ -355,11 +273,23 @@ def measure(
     seen, priors = log_likelihood(problem, draws), spec.log_prior(draws)
     log_density = np.stack([seen, sum(priors.values()), *priors.values()], axis=-1)
     scaled = Scaled(log_density.reshape(posterior.n_chains, posterior.n_draws, -1), alpha)
+    judged = _Judged([ALL, *priors], scaled.pareto_k, trusted_pareto_k(len(seen)), threshold)
+    found = [
+        judged.entry(k, name, entries, moved)
+        for name, entries, moved in _moves(scaled, spec, draws, designs, names, seen, own)
+        for k in range(len(judged.priors))
+    ]
+    return tuple(sorted(found, key=lambda entry: -entry.prior_sensitivity))
 
+
+def _moves(
+    scaled: Scaled, spec, draws, designs, names, seen, own
+) -> Iterator[tuple[str, list[str], Moved]]:
+    """How far each conclusion moves, at all of its entries together."""
     parts: dict[str, list[Moved]] = {}
     entries: dict[str, list[str]] = {}
 
-    def move(conclusion: Conclusion) -> None:
+    def move(conclusion: Conclusion) -> None:  # one by one: each may have many numbers
         parts.setdefault(conclusion.name, []).append(scaled.move(conclusion.values))
         entries.setdefault(conclusion.name, []).extend(conclusion.entries)
 
@@ -368,37 +298,43 @@ def measure(
         move(mean_behavior(spec, draws, designs))
     for conclusion in [Conclusion("log density", seen[:, None], [""]), *own]:
         move(conclusion)
-
-    k_threshold = trusted_pareto_k(len(seen))
-    found = []
     for name, moved in parts.items():
-        whole = Moved(*(np.concatenate(figure, axis=1) for figure in zip(*moved, strict=True)))
-        for k, prior in enumerate([ALL, *priors], start=1):  # 0 is the likelihood
-            at = int(np.argmax(whole.sensitivity[k]))
-            pareto_k = float(max(scaled.pareto_k[[0, k]]))
-            told = (
-                BAD_WEIGHTS
-                if pareto_k > k_threshold
-                else _diagnose(whole.sensitivity[[0, k], at], whole.noise[[0, k], at], threshold)
-            )
-            found.append(
-                Sensitivity(
-                    prior=prior,
-                    conclusion=name,
-                    entry=entries[name][at],
-                    prior_sensitivity=float(whole.sensitivity[k, at]),
-                    likelihood_sensitivity=float(whole.sensitivity[0, at]),
-                    noise=float(whole.noise[k, at]),
-                    shift=float(whole.shift[k, at]),
-                    pareto_k=pareto_k,
-                    diagnosis=told,
-                )
-            )
-    found.sort(key=lambda entry: -entry.prior_sensitivity)
-    return PriorSensitivity(tuple(found), threshold, k_threshold, len(seen))
+        figures = (np.concatenate(figure, axis=1) for figure in zip(*moved, strict=True))
+        yield name, entries[name], Moved(*figures)
 
 
-def _diagnose(sensitivity, noise, threshold: float) -> str:
+class _Judged(NamedTuple):
+    """Names of the priors, and by what figures about them are judged.
+
+    ``pareto_k`` begins with that of the likelihood, and so do all figures of a conclusion.
+    """
+
+    priors: list[str]
+    pareto_k: np.ndarray
+    k_threshold: float
+    threshold: float
+
+    def entry(self, k: int, conclusion: str, entries: list[str], moved: Moved) -> Sensitivity:
+        """A conclusion and the k-th prior, at the entry that is most sensitive."""
+        own = k + 1
+        at = int(np.argmax(moved.sensitivity[own]))
+        pareto_k = float(max(self.pareto_k[[0, own]]))
+        both = moved.sensitivity[[0, own], at], moved.noise[[0, own], at]
+        trusted = pareto_k <= self.k_threshold
+        return Sensitivity(
+            prior=self.priors[k],
+            conclusion=conclusion,
+            entry=entries[at],
+            prior_sensitivity=float(moved.sensitivity[own, at]),
+            likelihood_sensitivity=float(moved.sensitivity[0, at]),
+            noise=float(moved.noise[own, at]),
+            shift=float(moved.shift[own, at]),
+            pareto_k=pareto_k,
+            diagnosis=diagnose(*both, self.threshold) if trusted else BAD_WEIGHTS,
+        )
+
+
+def diagnose(sensitivity, noise, threshold: float) -> str:
     """In words, from (likelihood, prior); noise is NaN where draws are too few to tell."""
     if sensitivity[1] < threshold:
         return ""

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, signal, special, stats
 
-from skcocoafuse.evaluation import sensitivity
-from skcocoafuse.evaluation.sensitivity import (
+from skcocoafuse.evaluation import power_scaling
+from skcocoafuse.evaluation.power_scaling import (
     ALL,
     BAD_WEIGHTS,
     CONFLICT,
@@ -14,9 +14,11 @@ from skcocoafuse.evaluation.sensitivity import (
     Scaled,
     cumulative_js_distance,
 )
+from skcocoafuse.evaluation.prior_sensitivity import PriorSensitivity
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.posterior.draws import Posterior
+from skcocoafuse.posterior.monte_carlo import trusted_pareto_k
 from tests.problems import make_problem
 
 
@@ -143,7 +145,7 @@ def test_noise_is_what_unrelated_draws_show(persistence, least, most):
     ],
 )
 def test_diagnosis(likelihood, prior, noise, told):
-    found = sensitivity._diagnose(np.array([likelihood, prior]), np.full(2, noise), 0.05)
+    found = power_scaling.diagnose(np.array([likelihood, prior]), np.full(2, noise), 0.05)
     assert found == told
 
 
@@ -153,7 +155,9 @@ def measured(problem, theta, parameters=None, **changes):
     posterior = Posterior(spec, parameters, np.zeros(theta.shape[:2]), {})
     names = [f"row {row}" for row in range(len(problem.y))]
     arguments = {"own": [], "alpha": 1.25, "threshold": 0.05} | changes
-    return sensitivity.measure(problem, posterior, problem.designs, names, **arguments)
+    found = power_scaling.measure(problem, posterior, problem.designs, names, **arguments)
+    n_draws = theta[..., 0].size
+    return PriorSensitivity(found, arguments["threshold"], trusted_pareto_k(n_draws), n_draws)
 
 
 @pytest.fixture(scope="module")
@@ -190,20 +194,20 @@ def test_log_likelihood_counts_weights(some):
     draws = problem.spec.unpack(theta[0])
     mixture = mixture_of(problem.spec, draws, problem.designs)
     expected = forward.log_density(forward.NUMPY, mixture, problem.y) @ problem.weight
-    np.testing.assert_allclose(sensitivity.log_likelihood(problem, draws), expected)
+    np.testing.assert_allclose(power_scaling.log_likelihood(problem, draws), expected)
 
 
 def test_behavior_lies_between_the_rows(some):
     problem, theta = some
     draws = problem.spec.unpack(theta[0])
     beta = forward.behavior(forward.NUMPY, draws, problem.designs["behavior"])[..., 0]
-    mean = sensitivity.mean_behavior(problem.spec, draws, problem.designs).values[:, 0]
+    mean = power_scaling.mean_behavior(problem.spec, draws, problem.designs).values[:, 0]
     assert ((beta.min(axis=1) < mean) & (mean < beta.max(axis=1))).all()
     same = draws._replace(
         expert_intercept=np.zeros_like(draws.expert_intercept),
         expert_coef=np.zeros_like(draws.expert_coef),
     )  # experts agree everywhere: rows count alike
-    mean = sensitivity.mean_behavior(problem.spec, same, problem.designs).values[:, 0]
+    mean = power_scaling.mean_behavior(problem.spec, same, problem.designs).values[:, 0]
     np.testing.assert_allclose(mean, beta.mean(axis=1))
 
 

@@ -1,0 +1,48 @@
+"""Many fits, several at the same time."""
+
+import warnings
+from contextlib import nullcontext
+
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn import config_context, get_config
+
+from skcocoafuse._blas import one_thread_of_blas
+from skcocoafuse._threads import Work, raise_if_cancelled
+from skcocoafuse.inference import several_threads
+
+
+class Runs:
+    """Fits in parallel, with a step of the progress bar after each; results in their order."""
+
+    def __init__(self, estimator, n_jobs: int | None, step):
+        self.n_jobs, self.step = n_jobs, step
+        engines = [
+            value
+            for name, value in estimator.get_params().items()
+            if name.rpartition("__")[2] == "inference"
+        ]
+        # compiled code runs without the interpreter's lock, and threads need not import anything
+        self.prefer = "threads" if all(map(several_threads, engines)) else "processes"
+
+    def __call__(self, function, tasks: list[tuple]) -> list:
+        """What ``function`` returns for the arguments of each task, in their order."""
+        # joblib's own: each task of scikit-learn's changes the warning filters of the whole process
+        done, config = [], get_config()
+        parallel = Parallel(n_jobs=self.n_jobs, prefer=self.prefer, return_as="generator")
+        # joblib keeps BLAS from starting more threads than there are cores in processes only
+        several = effective_n_jobs(self.n_jobs) > 1
+        # scikit-learn's checks of arrays change warning filters for a moment; where these overlap
+        # in threads, what they leave behind is undone here, in the caller's
+        blas = one_thread_of_blas() if several else nullcontext()
+        with warnings.catch_warnings(), blas, Work() as work:
+            task = work.task(_configured)  # joblib's threads go on behind an interrupt
+            for result in parallel(delayed(task)(config, function, *t) for t in tasks):
+                done.append(result)
+                self.step()
+        raise_if_cancelled()
+        return done
+
+
+def _configured(config, function, *task):
+    with config_context(**config):
+        return function(*task)

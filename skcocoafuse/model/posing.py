@@ -1,0 +1,159 @@
+"""From checked data and a user's assumptions to a problem, and back to the data's own units."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skcocoafuse.model.design import (
+    DesignPart,
+    Scale,
+    Units,
+    rounding_variance,
+    smallest_difference,
+)
+from skcocoafuse.model.inputs import Inputs
+from skcocoafuse.model.parameters import complete_priors, parameter_names
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.rows import RowsInMemory
+from skcocoafuse.model.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What a user assumes before seeing data.
+
+    Parameters
+    ----------
+    model : str
+        Its name, for messages.
+    n_experts : int
+    behavior : float or None
+        As in :class:`~skcocoafuse.model.spec.ModelSpec`.
+    features : dict of str to (None, list or transformer)
+        What each part of the model sees.
+    priors : dict of str to Prior, or None
+    standardize : bool
+    resolution : "auto" or float
+        The step in which the target was recorded, in its units.
+    """
+
+    model: str
+    n_experts: int
+    behavior: float | None
+    features: dict[str, Any]
+    priors: Any
+    standardize: bool
+    resolution: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """A problem ready for inference, and how data come to its scale and back.
+
+    Parameters
+    ----------
+    designs : dict of str to DesignPart
+        How inputs become the design matrix of each part.
+    target : Scale
+    problem : Problem
+        The rows, on the standardised scale.
+    numeric_columns : ndarray of shape (features,) of bool
+        Which inputs hold numbers.
+    feature_names : ndarray of str, or None
+        ``feature_names_in_``.
+    """
+
+    designs: dict[str, DesignPart]
+    target: Scale
+    problem: Problem
+    numeric_columns: np.ndarray
+    feature_names: np.ndarray | None
+
+    @property
+    def units(self) -> Units:
+        """Between standardised parameters and those in the data's own units."""
+        scales = {part: design.scale for part, design in self.designs.items()}
+        return Units(**scales, target=self.target)
+
+    @property
+    def column_names(self) -> dict[str, list[str]]:
+        """Names of the columns of each design matrix."""
+        return {part: design.names for part, design in self.designs.items()}
+
+    def matrices(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        """Standardised design matrices of rows, (rows, columns) each."""
+        return {
+            part: design.transform(inputs, argument_of(part))
+            for part, design in self.designs.items()
+        }
+
+
+def argument_of(part: str) -> str:
+    """The constructor's parameter that says what a part sees."""
+    return f"{part}_features"
+
+
+def pose(assumed: Assumptions, X, y: np.ndarray, weight: np.ndarray, names=None) -> Posed:
+    """Standardise, build design matrices, and complete the specification.
+
+    Parameters
+    ----------
+    assumed : Assumptions
+    X : ndarray or pandas.DataFrame of shape (rows, features)
+    y, weight : ndarray of shape (rows,)
+        All as :func:`skcocoafuse._validation.validate_fit` returns them.
+    names : ndarray of str, optional
+        Of the features.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For selections of features, priors or targets that do not work.
+    """
+    inputs = Inputs(X, names, assumed.model)
+    numeric_columns = inputs.numeric_columns()
+    parts, matrices = _designs(assumed, inputs, weight)
+    target = Scale.fit(y, weight, assumed.standardize)
+    resolution = assumed.resolution
+    if resolution == "auto":
+        resolution = _recorded_step(y[weight > 0])
+    spec = ModelSpec(
+        assumed.n_experts,
+        {part: X.shape[1] for part, X in matrices.items()},
+        behavior=assumed.behavior,
+        priors=complete_priors(assumed.priors, parameter_names(assumed.behavior), assumed.model),
+        rounding_variance=rounding_variance(resolution / target.scale),
+    )
+    rows = RowsInMemory(matrices, target.apply(y), weight)
+    return Posed(parts, target, Problem(spec, rows), numeric_columns, names)
+
+
+def _designs(assumed: Assumptions, inputs: Inputs, weight):
+    """How each part sees inputs, and its design matrix of these rows."""
+    found = {
+        part: DesignPart.fit_transform(
+            selection, inputs, weight, assumed.standardize, argument_of(part)
+        )
+        for part, selection in assumed.features.items()
+    }
+    parts = {part: design for part, (design, _) in found.items()}
+    return parts, {part: matrix for part, (_, matrix) in found.items()}
+
+
+def _recorded_step(y: np.ndarray) -> float:
+    """The step in which a target was recorded, as far as its values tell.
+
+    Raises
+    ------
+    ValueError
+        If values differ by rounding only.
+    """
+    step = smallest_difference(y)
+    if step == 0.0:
+        raise ValueError(
+            f"y is constant up to rounding ({float(y.min())!r} to {float(y.max())!r} in {y.size} "
+            "rows): there is no spread to model. Check the target column, or give "
+            "target_resolution if it is recorded that finely."
+        )
+    return step

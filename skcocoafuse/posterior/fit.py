@@ -1,0 +1,75 @@
+"""What ``fit`` found, as one record that functions take and files keep."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skcocoafuse._validation import validate_predict
+from skcocoafuse.model.design import Scale
+from skcocoafuse.model.inputs import Inputs
+from skcocoafuse.model.parameters import Parameters
+from skcocoafuse.model.posing import Posed
+from skcocoafuse.model.problem import Problem
+from skcocoafuse.posterior.draws import Posterior
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A problem, its posterior, and how far that can be trusted.
+
+    Parameters
+    ----------
+    posed : Posed
+        The problem, with the way from and to the data's own units.
+    posterior : Posterior
+    diagnostics : dict
+        From :func:`skcocoafuse.evaluation.diagnostics.diagnose`, and what the engine adds.
+    """
+
+    posed: Posed
+    posterior: Posterior
+    diagnostics: dict[str, Any]
+
+    @property
+    def problem(self) -> Problem:
+        """The rows and what is assumed."""
+        return self.posed.problem
+
+    @property
+    def target(self) -> Scale:
+        """Scale of the target."""
+        return self.posed.target
+
+    def in_original_units(self) -> Parameters:
+        """Draws of all chains in the data's own units, axes (chains, draws) first."""
+        return self.posed.units.undo(self.posterior.parameters)
+
+
+def checked_inputs(estimator, X) -> Inputs:
+    """Rows for a fitted estimator, with the features that it saw in ``fit``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``fitted_``, a :class:`Fit`.
+    X : array-like of shape (rows, features)
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        Before ``fit``.
+    ValueError, TypeError
+        As scikit-learn does, for other features than those of ``fit``.
+    """
+    check_is_fitted(estimator)
+    posed = estimator.fitted_.posed
+    X = validate_predict(estimator, X, objects=not posed.numeric_columns.all())
+    return Inputs(X, posed.feature_names, type(estimator).__name__)
+
+
+def checked_designs(estimator, X) -> dict[str, np.ndarray]:
+    """Standardised design matrices of rows; arguments and errors as :func:`checked_inputs`."""
+    inputs = checked_inputs(estimator, X)
+    return estimator.fitted_.posed.matrices(inputs)
