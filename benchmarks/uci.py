@@ -59,10 +59,10 @@ def run_ours(method, n_experts, split, random_state) -> dict:
     chain_nll, chain_elpd = [], []  # (chains, rows), (chains,)
     for chain in range(found["n_chains"]):
         alone = model.posterior_.chains([chain])
-        foreseen = PredictiveDistribution(
+        predicted = PredictiveDistribution(
             spec, alone.flat(), designs, model.fitted_.target.loc, model.fitted_.target.scale
         )
-        chain_nll.append(-foreseen.logpdf(y_test))
+        chain_nll.append(-predicted.logpdf(y_test))
         chain_elpd.append(float(log_density_left_out(rows, spec, alone.thinned(500)).sum()))
     return {
         "nll": float(-model.log_prob(X_test, y_test).mean()),

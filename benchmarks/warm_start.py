@@ -61,11 +61,12 @@ def timed(model, X, y) -> dict[str, float]:
     begun = time.process_time()
     model.fit(X, y)
     seconds, found = time.process_time() - begun, model.diagnostics_
+    clusters = found["chain_clusters"]
     return {
         "s": seconds,
-        "rhat": found["rhat_within"] if len(found["islands"]) > 1 else float(np.max(found["rhat"])),
+        "rhat": float(np.max(found["rhat"] if len(clusters) == 1 else found["rhat_within"])),
         "ess": found["ess"],
-        "islands": len(found["islands"]),
+        "clusters": len(clusters),
         "one of": found.get("thinning", 1),
         "k": found.get("pareto_k", np.nan),
         "resumed": found["seconds"].get("pilot chains", np.inf) < 0.05,
@@ -79,7 +80,7 @@ def line(label: str, runs: list[dict[str, float]]) -> str:
     worst = max(run["rhat"] for run in runs)
     return (
         f"{label:45s} {middle['s']:7.1f} s  R-hat {middle['rhat']:.3f} (worst {worst:.3f})  "
-        f"ESS {middle['ess']:5.0f}  islands {[run['islands'] for run in runs]}  "
+        f"ESS {middle['ess']:5.0f}  clusters {[run['clusters'] for run in runs]}  "
         f"one of {[run['one of'] for run in runs]}  k-hat {middle['k']:.2f}  "
         f"mean log posterior {middle['lp']:.1f}"
     )

@@ -113,7 +113,7 @@ top.add_artist(top.legend(handles[:n_bands], labels[:n_bands], loc="upper left",
 top.legend(
     handles[n_bands:], labels[n_bands:], loc="upper left", bbox_to_anchor=(0.2, 1), frameon=False
 )
-top.set_title("CoCoAFusE with five linear experts: held-out rows and what was foreseen")
+top.set_title("CoCoAFusE with five linear experts: held-out rows and predictions")
 middle.set_ylabel("gate")
 bottom.set_ylabel(r"behavior $\beta$")
 for axes in (middle, bottom):

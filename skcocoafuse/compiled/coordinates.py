@@ -24,30 +24,30 @@ from skcocoafuse.model.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Coordinates:
-    """theta = bend(centre + factor z).
+    """theta = transform(centre + factor z).
 
     Parameters
     ----------
     centre : ndarray of shape (n_parameters,)
-        In bent coordinates u.
+        In transformed coordinates u.
     factor : ndarray of shape (n_parameters, n_parameters)
         Lower triangular.
-    bends : ndarray of shape (n_parameters, 2)
+    laplace_transform : ndarray of shape (n_parameters, 2)
         Location and scale of each entry's Laplace prior; a scale of 0 leaves the entry as it is.
     """
 
     centre: np.ndarray
     factor: np.ndarray
-    bends: np.ndarray
+    laplace_transform: np.ndarray
 
     @classmethod
-    def plain(cls, bends: np.ndarray) -> "Coordinates":
-        """The bent coordinates u themselves."""
-        size = len(bends)
-        return cls(np.zeros(size), np.eye(size), bends)
+    def plain(cls, laplace_transform: np.ndarray) -> "Coordinates":
+        """The transformed coordinates u themselves."""
+        size = len(laplace_transform)
+        return cls(np.zeros(size), np.eye(size), laplace_transform)
 
     @classmethod
-    def around(cls, u: np.ndarray, bends: np.ndarray) -> "Coordinates":
+    def around(cls, u: np.ndarray, laplace_transform: np.ndarray) -> "Coordinates":
         """Those in which draws u, (draws, n_parameters), have mean 0 and covariance 1.
 
         Entries that do not move say nothing of their width, and get that of a unit prior.
@@ -59,35 +59,35 @@ class Coordinates:
         covariance[still, still] = 1.0
         few = size / n_draws  # a covariance of few draws need not have an inverse
         factor = np.linalg.cholesky(covariance + few * np.diag(np.diag(covariance)))
-        return cls(u.mean(axis=0), factor, bends)
+        return cls(u.mean(axis=0), factor, laplace_transform)
 
-    def bent(self, z: np.ndarray) -> np.ndarray:
-        """Bent coordinates u of coordinate vectors, (..., n_parameters)."""
+    def transformed(self, z: np.ndarray) -> np.ndarray:
+        """Transformed coordinates u of coordinate vectors, (..., n_parameters)."""
         return self.centre + z @ self.factor.T
 
     def to_theta(self, z: np.ndarray) -> np.ndarray:
         """Parameters of coordinate vectors, (..., n_parameters)."""
-        loc, scale = self.bends.T
-        u = self.bent(z)
+        loc, scale = self.laplace_transform.T
+        u = self.transformed(z)
         return np.where(scale > 0, loc + scale * (u + 0.5 * u * np.abs(u)), u)
 
     def from_theta(self, theta: np.ndarray) -> np.ndarray:
         """Inverse of :meth:`to_theta`."""
-        loc, scale = self.bends.T
+        loc, scale = self.laplace_transform.T
         steps = (theta - loc) / np.where(scale > 0, scale, 1.0)
-        bent = np.sign(steps) * (np.sqrt(1.0 + 2.0 * np.abs(steps)) - 1.0)
-        return self.from_bent(np.where(scale > 0, bent, theta))
+        u = np.sign(steps) * (np.sqrt(1.0 + 2.0 * np.abs(steps)) - 1.0)
+        return self.from_transformed(np.where(scale > 0, u, theta))
 
-    def from_bent(self, u: np.ndarray) -> np.ndarray:
-        """Inverse of :meth:`bent`."""
+    def from_transformed(self, u: np.ndarray) -> np.ndarray:
+        """Inverse of :meth:`transformed`."""
         flat = (u - self.centre).reshape(-1, u.shape[-1])
         z = linalg.solve_triangular(self.factor, flat.T, lower=True).T
         return np.ascontiguousarray(z).reshape(u.shape)
 
-    def log_bending(self, z: np.ndarray) -> np.ndarray:
+    def log_jacobian(self, z: np.ndarray) -> np.ndarray:
         """Log determinant of the derivative of theta by u, (...)."""
-        scale = self.bends[:, 1]
-        widening = np.where(scale > 0, scale * (1.0 + np.abs(self.bent(z))), 1.0)
+        scale = self.laplace_transform[:, 1]
+        widening = np.where(scale > 0, scale * (1.0 + np.abs(self.transformed(z))), 1.0)
         return np.log(widening).sum(axis=-1)
 
     @property
@@ -96,12 +96,12 @@ class Coordinates:
         return float(np.log(np.diag(self.factor)).sum())
 
 
-def bends_gates(spec: ModelSpec) -> bool:
-    """Whether the gates' entries can be bent: with more experts the prior is on their sums."""
+def transforms_gates(spec: ModelSpec) -> bool:
+    """Whether gates can be transformed entry by entry: beyond two experts priors are on sums."""
     return spec.n_experts == 2
 
 
-def laplace_bends(spec: ModelSpec) -> np.ndarray:
+def laplace_transform_of(spec: ModelSpec) -> np.ndarray:
     """Location and scale of the Laplace prior of every entry, (n_parameters, 2)."""
     rows = []
     for block in spec.blocks:
@@ -109,13 +109,13 @@ def laplace_bends(spec: ModelSpec) -> np.ndarray:
         scale = prior.scale if FAMILIES[prior.family].has_kink else 0.0
         if block.constraint == CONTRAST:
             # both logits are an entry over sqrt(2), so |entry| counts twice
-            scale = scale / math.sqrt(2.0) if bends_gates(spec) else 0.0
+            scale = scale / math.sqrt(2.0) if transforms_gates(spec) else 0.0
         rows += [(prior.loc if scale else 0.0, scale)] * block.size
     return np.array(rows)
 
 
 @njit(**OPTIONS)
-def to_theta(centre, factor, bends, z, u, theta):
+def to_theta(centre, factor, laplace_transform, z, u, theta):
     """Fill u and theta for one z; return the log Jacobian of the second map."""
     n = z.size
     fours = n - n % 4
@@ -138,21 +138,22 @@ def to_theta(centre, factor, bends, z, u, theta):
     for i in range(n):
         u[i] += centre[i]
         theta[i] = u[i]
-        if bends[i, 1] > 0.0:
-            theta[i] = bends[i, 0] + bends[i, 1] * (u[i] + 0.5 * u[i] * abs(u[i]))
-            log_jacobian += math.log(bends[i, 1] * (1.0 + abs(u[i])))
+        loc, scale = laplace_transform[i, 0], laplace_transform[i, 1]
+        if scale > 0.0:
+            theta[i] = loc + scale * (u[i] + 0.5 * u[i] * abs(u[i]))
+            log_jacobian += math.log(scale * (1.0 + abs(u[i])))
     return log_jacobian
 
 
 @njit(**OPTIONS)
-def pull_back(factor, bends, u, slope, gradient):
+def pull_back(factor, laplace_transform, u, slope, gradient):
     """Gradient by z of log density plus log Jacobian; ``slope`` is the one by theta, then by u."""
     n = slope.size
     for i in range(n):
         gradient[i] = 0.0
-        if bends[i, 1] > 0.0:
+        if laplace_transform[i, 1] > 0.0:
             widening = 1.0 + abs(u[i])
-            slope[i] = slope[i] * bends[i, 1] * widening + np.sign(u[i]) / widening
+            slope[i] = slope[i] * laplace_transform[i, 1] * widening + np.sign(u[i]) / widening
     fours = n - n % 4
     for i in range(0, fours, 4):
         a, b, c, d = factor[i], factor[i + 1], factor[i + 2], factor[i + 3]

@@ -8,7 +8,7 @@ import numpy as np
 from numba import carray
 
 from skcocoafuse._threads import raise_if_cancelled
-from skcocoafuse.compiled.coordinates import Coordinates, bends_gates, laplace_bends
+from skcocoafuse.compiled.coordinates import Coordinates, laplace_transform_of, transforms_gates
 from skcocoafuse.compiled.jit import plain, python_callback
 from skcocoafuse.compiled.layout import Layout, layout_of, model_of, prior_record
 from skcocoafuse.compiled.likelihood import value_and_gradient
@@ -44,7 +44,7 @@ class Kernel:
     constant : float
         The constants of the priors, which the compiled function leaves out.
     plain : Coordinates
-        The bent coordinates of this model, without a linear map.
+        The transformed coordinates of this model, without a linear map.
     power : float
         Of the likelihood, 1.0 for the posterior.
     """
@@ -54,7 +54,7 @@ class Kernel:
         self.problem, self.power = problem, 1.0
         self.n_parameters = spec.n_parameters
         self.constant = _prior_constant(spec)
-        self.plain = Coordinates.plain(laplace_bends(spec))
+        self.plain = Coordinates.plain(laplace_transform_of(spec))
         self._layout = layout_of(spec)
         self._tiles: Tiles | None = None
         self._elsewhere: _SumOverParts | None = None
@@ -72,18 +72,21 @@ class Kernel:
         return other
 
     def user_data(
-        self, softening: float = 0.0, coordinates: Coordinates | None = None, slopes: bool = True
+        self,
+        smoothing: float = 0.0,
+        coordinates: Coordinates | None = None,
+        with_gradient: bool = True,
     ):
         """What :data:`log_posterior_callback` reads, and the arrays to keep while it does.
 
-        ``softening`` > 0 rounds the kinks of those Laplace priors that coordinates do not
-        bend. Without ``coordinates`` the density is that of the parameters themselves; without
-        ``slopes`` gradients are not to be used.
+        ``smoothing`` > 0 rounds the kinks of those Laplace priors that coordinates do not
+        transform. Without ``coordinates`` the density is that of the parameters themselves; without
+        ``with_gradient`` gradients are not to be used.
         """
-        smoothing = np.full(2, softening)  # of contrasts, and of all others
-        if coordinates is not None:  # bending takes away the exact kink
-            smoothing *= [0.0 if bends_gates(self.problem.spec) else 1.0, 0.0]
-        model = model_of(self.problem.spec, self.power, smoothing)
+        kinks = np.full(2, smoothing)  # of contrasts, and of all others
+        if coordinates is not None:  # the transform takes away the exact kink
+            kinks *= [0.0 if transforms_gates(self.problem.spec) else 1.0, 0.0]
+        model = model_of(self.problem.spec, self.power, kinks)
         arrays = {"basis": model.basis}
         if self._tiles is not None:
             arrays |= self._tiles._asdict()
@@ -97,7 +100,7 @@ class Kernel:
             data[name] = array.ctypes.data
         data["n_tiles"] = 0 if self._tiles is None else len(self._tiles.X)
         data["elsewhere"] = 0 if self._elsewhere is None else self._elsewhere.address
-        data["with_gradient"] = slopes
+        data["with_gradient"] = with_gradient
         return data, list(arrays.values())
 
     def raise_error(self) -> None:
@@ -106,10 +109,13 @@ class Kernel:
             self._elsewhere.raise_error()
 
     def function(
-        self, softening: float = 0.0, coordinates: Coordinates | None = None, slopes: bool = True
+        self,
+        smoothing: float = 0.0,
+        coordinates: Coordinates | None = None,
+        with_gradient: bool = True,
     ) -> "LogDensity":
         """The density for optimisers and for Python, see :meth:`user_data` for the arguments."""
-        return LogDensity(self, softening, coordinates, slopes)
+        return LogDensity(self, smoothing, coordinates, with_gradient)
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log posterior and gradient at one unconstrained vector."""
@@ -118,7 +124,7 @@ class Kernel:
     def log_posterior(self, theta: np.ndarray) -> np.ndarray:
         """Log posterior of many unconstrained vectors, (..., n_parameters) to (...)."""
         flat = np.ascontiguousarray(theta.reshape(-1, self.n_parameters))
-        return self.function(slopes=False).at_many(flat)[0].reshape(theta.shape[:-1])
+        return self.function(with_gradient=False).at_many(flat)[0].reshape(theta.shape[:-1])
 
 
 class _SumOverParts:
@@ -151,10 +157,10 @@ class _SumOverParts:
 class LogDensity:
     """A log density and its gradient, as functions of unconstrained vectors.
 
-    With ``softening`` > 0, |z| becomes sqrt(z^2 + softening^2) in Laplace priors, for optimisers.
-    With ``coordinates`` the vectors are their z, the density is that of their u, and softening is
-    left to priors they do not bend. The interpreter lock is released while it computes; threads
-    may share it.
+    With ``smoothing`` > 0, |z| becomes sqrt(z^2 + smoothing^2) in Laplace priors, for optimisers.
+    With ``coordinates`` the vectors are their z, the density is that of their u, and smoothing is
+    left to priors they do not transform. The interpreter lock is released while it computes;
+    threads may share it.
 
     Attributes
     ----------
@@ -170,12 +176,12 @@ class LogDensity:
     def __init__(
         self,
         kernel: Kernel,
-        softening: float,
+        smoothing: float,
         coordinates: Coordinates | None,
-        slopes: bool,
+        with_gradient: bool,
     ):
         self._kernel = kernel  # the elsewhere of its rows is asked for errors
-        self._data, self._arrays = kernel.user_data(softening, coordinates, slopes)
+        self._data, self._arrays = kernel.user_data(smoothing, coordinates, with_gradient)
         self.handle = np.array([log_posterior_callback.address, self._data.ctypes.data])
         self.constant = kernel.constant
         self.at_once = max(

@@ -24,7 +24,7 @@ _MARGIN = 0.1  # part of a bracket at its ends that cubics may not choose
 
 
 @dataclass(frozen=True)
-class Patience:
+class StoppingRule:
     """When to stop: after so many steps, or where a step gains, or the slope is, too little.
 
     Parameters
@@ -44,18 +44,18 @@ class Patience:
     least_slope: float = 1e-5
 
 
-def climb(density: LogDensity, start: np.ndarray, patience: Patience) -> tuple[np.ndarray, float]:
-    """A local maximum uphill of ``start``, or where patience ends, and its log density."""
+def climb(density: LogDensity, start: np.ndarray, rule: StoppingRule) -> tuple[np.ndarray, float]:
+    """A local maximum uphill of ``start``, or where rule ends, and its log density."""
     point, n = start.astype(float), start.size
-    steps, turns = np.empty((2, patience.memory, n))
-    scales, gradient = np.empty(patience.memory), np.empty(n)
+    steps, turns = np.empty((2, rule.memory, n))
+    scales, gradient = np.empty(rule.memory), np.empty(n)
     value = evaluate(density.handle, point, gradient)
-    known, left, goes_on = 0, patience.max_steps, True
+    known, left, goes_on = 0, rule.max_steps, True
     while goes_on and left > 0:
         raise_if_cancelled()
         value, known, goes_on = _climb(
             density.handle, point, value, gradient, steps, turns, scales, known,
-            min(left, density.at_once), patience.least_gain, patience.least_slope,
+            min(left, density.at_once), rule.least_gain, rule.least_slope,
         )  # fmt: skip
         left -= density.at_once
     return point, value + density.constant
@@ -155,12 +155,12 @@ def _line_search(handle, point, value, direction, slope, first, end, end_gradien
 def _between(low, low_value, low_slope, high, high_value, high_slope):
     """The maximum of the cubic through both ends, kept off them; or the middle."""
     width = high - low
-    bend = 3.0 * (high_value - low_value) / width - low_slope - high_slope
-    inner = bend * bend - low_slope * high_slope
+    middle = 3.0 * (high_value - low_value) / width - low_slope - high_slope
+    inner = middle * middle - low_slope * high_slope
     share = 0.5
     if inner >= 0.0:
         root = math.sqrt(inner)
-        cubic = 1.0 - (root - bend - high_slope) / (low_slope - high_slope + 2.0 * root)
+        cubic = 1.0 - (root - middle - high_slope) / (low_slope - high_slope + 2.0 * root)
         if math.isfinite(cubic):
             share = min(max(cubic, _MARGIN), 1.0 - _MARGIN)
     return low + share * width

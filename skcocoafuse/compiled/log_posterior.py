@@ -43,7 +43,7 @@ DATA = np.dtype(
         ("with_gradient", "i8"),
         ("centre", "i8"),  # of coordinates, as the next two; 0 for the parameters themselves
         ("factor", "i8"),
-        ("bends", "i8"),
+        ("laplace_transform", "i8"),
     ]
 )
 _REALS = types.CPointer(types.double)
@@ -119,11 +119,11 @@ def _in_coordinates(z, data, gradient):
     n = z.size
     centre = carray(as_pointer(data["centre"]), (n,), np.float64)
     factor = carray(as_pointer(data["factor"]), (n, n), np.float64)
-    bends = carray(as_pointer(data["bends"]), (n, 2), np.float64)
-    theta, slope, bent = np.empty(n), np.empty(n), np.empty(n)
-    log_jacobian = to_theta(centre, factor, bends, z, bent, theta)
+    laplace_transform = carray(as_pointer(data["laplace_transform"]), (n, 2), np.float64)
+    theta, slope, u = np.empty(n), np.empty(n), np.empty(n)
+    log_jacobian = to_theta(centre, factor, laplace_transform, z, u, theta)
     total, failed = log_posterior(theta, data, slope)
-    pull_back(factor, bends, bent, slope, gradient)
+    pull_back(factor, laplace_transform, u, slope, gradient)
     return log_jacobian + total, failed
 
 
@@ -134,14 +134,14 @@ def log_posterior_callback(n, at, gradient, value, data):
     Returns 0, or 1 where the density or its gradient is not finite.
     """
     record = carray(data, (1,), DATA)[0]
-    point, slopes = carray(at, (n,)), carray(gradient, (n,))
+    point, slope = carray(at, (n,)), carray(gradient, (n,))
     if record["centre"] != 0:
-        result, failed = _in_coordinates(point, record, slopes)
+        result, failed = _in_coordinates(point, record, slope)
     else:
-        result, failed = log_posterior(point, record, slopes)
+        result, failed = log_posterior(point, record, slope)
     carray(value, (1,))[0] = result
     for i in range(n):
-        result += slopes[i]
+        result += slope[i]
     if failed != 0:
         return failed
     return 0 if np.isfinite(result) else 1

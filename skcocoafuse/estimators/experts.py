@@ -77,9 +77,9 @@ gate_intercept_ : ndarray of shape (n_experts,)
 {behavior}posterior_ : Posterior
     All draws as numpy arrays, experts consistently labelled.
 diagnostics_ : dict
-    R-hat, effective sample size, chain clusters (``islands``) and their weights, divergences,
-    use of the experts, seconds per phase; with ``"nuts"``, the remedies that were applied and
-    their cost (``remedies``).
+    R-hat, effective sample size, ``chain_clusters`` and their weights, divergences, use of the
+    experts, seconds per phase; with ``"nuts"``, the remedies that were applied and their cost
+    (``remedies``).
 fitted_ : Fit
     Both, with the rows and the scales of the fit, as one record for functions of this package.
 n_features_in_ : int

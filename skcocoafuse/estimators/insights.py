@@ -20,7 +20,7 @@ Designs = dict[str, np.ndarray]
 
 def expert_means(fit: Fit, designs: Designs) -> np.ndarray:
     """Posterior mean of every expert's line, (rows, n_experts), in the target's units."""
-    flat = fit.posterior.main_island().flat()
+    flat = fit.posterior.main_cluster().flat()
     mean = flat.map(lambda a: a.mean(axis=0))  # linear, so this is exact
     return fit.target.undo(forward.expert_means(forward.NUMPY, mean, designs[EXPERT]))
 
@@ -46,7 +46,7 @@ def behavior(fit: Fit, designs: Designs) -> np.ndarray:
 
 def _over_rows(function: Callable, fit: Fit, designs: Designs) -> np.ndarray:
     """Join ``function(draws, designs)`` over chunks of rows, to bound memory."""
-    flat = fit.posterior.main_island().flat()
+    flat = fit.posterior.main_cluster().flat()
     chunks = map_chunks(lambda _, part: function(flat, part), designs, flat.sigma.size)
     return np.concatenate(chunks)
 

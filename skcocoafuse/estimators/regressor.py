@@ -190,7 +190,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         The means are those of the heaviest chain cluster.
         """
         self._posed, self.posterior_, self.diagnostics_ = fit.posed, fit.posterior, fit.diagnostics
-        main = fit.posed.units.undo(fit.posterior.main_island().parameters)
+        main = fit.posed.units.undo(fit.posterior.main_cluster().parameters)
         for name in parameter_names(self._behavior):
             mean = getattr(main, name).mean(axis=(0, 1))
             setattr(self, f"{name}_", mean if mean.ndim else float(mean))
@@ -508,7 +508,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         ValueError
             If y has NaN, or another length than X.
         """
-        designs, main = checked_designs(self, X), self.posterior_.main_island()
+        designs, main = checked_designs(self, X), self.posterior_.main_cluster()
         dist = predictions.of_posterior(self._posed, main, designs, self.n_jobs)
         return dist.responsibilities(validate_observed(y, X))
 
@@ -579,7 +579,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         fit = self.fitted_
         check_probability(coverage, "coverage")
-        original = fit.posed.units.undo(fit.posterior.main_island().parameters)
+        original = fit.posed.units.undo(fit.posterior.main_cluster().parameters)
         share = fit.diagnostics["expert_share"]
         return summarize(original, fit.posed.column_names, coverage, share)
 
@@ -616,7 +616,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
               that functions of PyMC that take a posterior take it.
             - ``sample_stats``: ``lp`` (log posterior of the unconstrained standardised
               parameters), and ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws; the
-              same for all draws of a chain, ``island`` and ``chain_weight``.
+              same for all draws of a chain, ``chain_cluster`` and ``chain_weight``.
             - ``log_likelihood``: of each row, in units of the target, summed over experts; times
               the row's weight, as it enters the posterior.
             - ``posterior_predictive``: a new target for every draw and row.
@@ -624,8 +624,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             - ``constant_data``: the design matrices, in original units, and the row weights.
 
             Rows of weight 0 are in none of them. Experts have the same labels in all chains.
-            ``island`` numbers groups of chains that agree, the heaviest first (more than one only
-            with a ``SeparateModesWarning``), and ``chain_weight`` is the part of the chain in
+            ``chain_cluster`` numbers groups of chains that agree, the heaviest first (more than one
+            only with a ``SeparateModesWarning``), and ``chain_weight`` is the part of the chain in
             predictions, which ArviZ does not know of: to it, draws are equally weighted.
 
         Raises

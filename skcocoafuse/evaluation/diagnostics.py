@@ -61,7 +61,7 @@ def judge(
     independent: bool,
     target: Scale = STANDARDIZED,
 ) -> tuple[Posterior, dict]:
-    """The posterior with its islands weighed, and the numbers of :func:`diagnose`."""
+    """The posterior with its clusters weighed, and the numbers of :func:`diagnose`."""
     looked_at = posterior.shortened(_MAX_INDEPENDENT) if independent else posterior
     quantities = invariants(problem, looked_at)
     overall_rhat = rhat(quantities)
@@ -103,10 +103,10 @@ def diagnose(
     -------
     dict
         ``rhat``: the worst over all invariants, NaN for a single draw;
-        ``rhat_log_posterior``; ``rhat_within`` and ``ess``: the worst inside an island;
+        ``rhat_log_posterior``; ``rhat_within`` and ``ess``: the worst inside a cluster;
         ``still_chains``: those that never moved;
-        ``islands``: lists of chains that agree, heaviest first, with ``island_weight`` (their
-        part in predictions) and ``island_elpd`` (leave-one-out log density of the target in its
+        ``chain_clusters``: lists of chains that agree, heaviest first, with ``cluster_weight``
+        (their part in predictions) and ``cluster_elpd`` (leave-one-out log density of the target in its
         units, as ``loo()`` has it); ``n_divergences``; ``mean_n_steps``,
         ``max_tree_depth`` (NaN where unknown); ``expert_share``: ndarray of shape
         (n_experts,), the part of the data each expert accounts for, summing to one;
@@ -116,17 +116,17 @@ def diagnose(
         ``out_of_range_mean`` there, and ``out_of_range_r2_loss`` (see :class:`OutOfRange`);
         ``n_chains``, ``n_draws`` (per chain); ``seconds``: dict per phase.
     """
-    islands = [list(chains) for chains in posterior.islands]
+    clusters = [list(chains) for chains in posterior.clusters]
     rhat_within = overall_rhat
-    if len(islands) > 1:
-        rhat_within = np.concatenate([rhat(quantities[chains]) for chains in islands])
+    if len(clusters) > 1:
+        rhat_within = np.concatenate([rhat(quantities[chains]) for chains in clusters])
     if independent:
-        sizes = [ess_of_resampled(posterior.log_posterior[chains]) for chains in islands]
+        sizes = [ess_of_resampled(posterior.log_posterior[chains]) for chains in clusters]
         ess_within = np.array(sizes)
     else:
-        ess_within = np.concatenate([ess(quantities[chains]) for chains in islands])
+        ess_within = np.concatenate([ess(quantities[chains]) for chains in clusters])
     stats = posterior.stats
-    share, outside = use_of_experts(problem, posterior.main_island())
+    share, outside = use_of_experts(problem, posterior.main_cluster())
     log_scale = problem.weight.sum() * np.log(target.scale)
     return {
         "rhat": _worst(np.nanmax, overall_rhat),
@@ -134,9 +134,9 @@ def diagnose(
         "rhat_within": _worst(np.nanmax, rhat_within),
         "ess": _worst(np.nanmin, ess_within),
         "still_chains": [] if independent else _still_chains(posterior),
-        "islands": islands,
-        "island_weight": posterior.island_weight,
-        "island_elpd": posterior.island_elpd - log_scale,
+        "chain_clusters": clusters,
+        "cluster_weight": posterior.cluster_weight,
+        "cluster_elpd": posterior.cluster_elpd - log_scale,
         "n_divergences": int(stats["diverging"].sum()) if "diverging" in stats else 0,
         "mean_n_steps": float(stats["n_steps"].mean()) if "n_steps" in stats else np.nan,
         "max_tree_depth": float(stats["tree_depth"].max()) if "tree_depth" in stats else np.nan,
@@ -243,7 +243,7 @@ def converged(diagnostics: dict) -> bool:
 def settled(diagnostics: dict) -> bool:
     """Whether chains agree and draws are those of the posterior, but for parts that diverge."""
     return not (
-        len(diagnostics["islands"]) > 1
+        len(diagnostics["chain_clusters"]) > 1
         or _mixes_badly(diagnostics)
         or _agrees_by_construction(diagnostics)
         or approximates_badly(diagnostics)
@@ -391,20 +391,20 @@ def _against_divergences(diagnostics: dict) -> str:
 
 
 def _of_separate_modes(diagnostics: dict) -> str | None:
-    islands, weight = diagnostics["islands"], diagnostics["island_weight"]
-    if len(islands) == 1 or _stands_still(diagnostics):
+    clusters, weight = diagnostics["chain_clusters"], diagnostics["cluster_weight"]
+    if len(clusters) == 1 or _stands_still(diagnostics):
         return None
     approximation = _is_approximation(diagnostics)
     described = "; ".join(
         ("" if approximation else f"chains {chains} ")
         + f"with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
-        for chains, part, elpd in zip(islands, weight, diagnostics["island_elpd"], strict=True)
+        for chains, part, elpd in zip(clusters, weight, diagnostics["cluster_elpd"], strict=True)
     )
     what, which, instead = "Chains settled in", "cluster", "another random_state"
     if approximation:
         what, which, instead = "The approximation has draws in", "group", "inference='nuts'"
     return (
-        f"{what} {len(islands)} groups{'' if approximation else ', or chain clusters,'} that "
+        f"{what} {len(clusters)} groups{'' if approximation else ', or chain clusters,'} that "
         f"disagree (R-hat {beyond(diagnostics['rhat'], MAX_RHAT, 2)}): {described}. Predictions "
         f"are weighted by stacking; coefficients and summary() are those of the first {which}. "
         f"Try fewer experts or {instead}."
@@ -451,7 +451,7 @@ def _of_mixing(diagnostics: dict) -> str | None:
 
 
 def _of_relocation(diagnostics: dict) -> str | None:
-    if len(diagnostics["islands"]) > 1 or not _agrees_by_construction(diagnostics):
+    if len(diagnostics["chain_clusters"]) > 1 or not _agrees_by_construction(diagnostics):
         return None
     relocated, independent = _relocated(diagnostics)
     n_chains, worst = diagnostics["n_chains"], _independent_rhat(diagnostics)

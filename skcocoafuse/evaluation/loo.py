@@ -144,7 +144,7 @@ def leave_one_out_of_mixture(
     n_draws, n_least : int
         Draws used, and those of the smallest cluster.
     """
-    clusters = [posterior.chains(chains) for chains in posterior.islands]
+    clusters = [posterior.chains(chains) for chains in posterior.clusters]
     if max_draws is None:
         draws = [cluster.flat() for cluster in clusters]
     else:
@@ -153,7 +153,7 @@ def leave_one_out_of_mixture(
     parts = [leave_one_out(problem, posterior.spec, each, cores) for each in draws]
     if len(parts) == 1:
         return parts[0], counts[0], counts[0]
-    weight = posterior.island_weight[:, None]
+    weight = posterior.cluster_weight[:, None]
     with np.errstate(divide="ignore"):  # a cluster may have no weight
         log_weight = np.log(weight)
     log_density, in_sample, pareto_k, pit = (

@@ -121,7 +121,7 @@ def own_conclusions(given: Mapping, posterior: Posterior) -> list[Conclusion]:
             )
         if not np.isfinite(values).all():
             raise ValueError(f"conclusions[{name!r}] must be finite; got NaN or infinity.")
-        kept = values[list(posterior.islands[0])].reshape(-1, math.prod(values.shape[2:]))
+        kept = values[list(posterior.clusters[0])].reshape(-1, math.prod(values.shape[2:]))
         entries = [str(list(index)) if index else "" for index in np.ndindex(values.shape[2:])]
         own.append(Conclusion(name, kept, entries))
     return own

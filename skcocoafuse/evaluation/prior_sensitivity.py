@@ -180,7 +180,7 @@ def prior_sensitivity(
     rows, designs = _rows_of_interest(inside, X)
     own = power_scaling.own_conclusions({} if conclusions is None else conclusions, fit.posterior)
     alpha, threshold = float(alpha), float(threshold)
-    posterior = fit.posterior.main_island()
+    posterior = fit.posterior.main_cluster()
     entries = power_scaling.measure(fit.problem, posterior, designs, rows, own, alpha, threshold)
     n_draws = posterior.log_posterior.size
     return PriorSensitivity(entries, threshold, trusted_pareto_k(n_draws), n_draws)

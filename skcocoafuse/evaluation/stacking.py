@@ -10,7 +10,7 @@ import numpy as np
 
 from skcocoafuse.evaluation.loo import log_density_left_out
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.posterior.clusters import disagree, find_islands
+from skcocoafuse.posterior.clusters import disagree, find_clusters
 from skcocoafuse.posterior.draws import Posterior
 
 _MAX_DRAWS, _MAX_ROWS = 2000, 1000  # that stacking looks at, of all clusters together
@@ -33,7 +33,7 @@ def weigh_clusters(
     """
     if not disagree(overall_rhat):
         return posterior
-    clusters = find_islands(quantities)
+    clusters = find_clusters(quantities)
     if len(clusters) == 1:
         return posterior
     rows = problem.anchors(_MAX_ROWS)
@@ -50,9 +50,9 @@ def weigh_clusters(
     order = np.argsort(-weight, kind="stable")
     return replace(
         posterior,
-        islands=tuple(tuple(clusters[k]) for k in order),
-        island_weight=weight[order],
-        island_elpd=(rows.weight @ elpd)[order] * (problem.weight.sum() / rows.weight.sum()),
+        clusters=tuple(tuple(clusters[k]) for k in order),
+        cluster_weight=weight[order],
+        cluster_elpd=(rows.weight @ elpd)[order] * (problem.weight.sum() / rows.weight.sum()),
     )
 
 

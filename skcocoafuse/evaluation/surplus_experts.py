@@ -236,7 +236,7 @@ def merge(
         Of warnings about both fits, 1 being this function.
     """
     fit = estimator.fitted_
-    separated = separation(fit.posterior.main_island().flat())
+    separated = separation(fit.posterior.main_cluster().flat())
     share = fit.diagnostics["expert_share"]
     groups = groups_of(separated, share, coverage, min_share)
     before = elpd.of_fit(fit, n_jobs=estimator.n_jobs)
@@ -253,5 +253,5 @@ def merge(
 
 def _on_anchors(fit: Fit) -> np.ndarray:
     """Posterior mean responsibilities at some rows, (rows, n_experts)."""
-    flat = fit.posterior.main_island().flat()
+    flat = fit.posterior.main_cluster().flat()
     return anchor_responsibilities(fit.problem, flat)[0].mean(axis=0)

@@ -22,12 +22,12 @@ _DF = 10.0  # degrees of freedom of proposals; Normals with small samples miss t
 def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Draws from Normals at the modes, with the curvature there as inverse covariance.
 
-    Normals are in bent coordinates, at the modes of most mass. Each mode has the weight of its
-    volume times its height (its approximate evidence). Proposals from the Student t distributions
+    Normals are in transformed coordinates, at the modes of most mass. Each mode has the weight of
+    its volume times its height (its approximate evidence). Proposals from the Student t distributions
     of the same scale, whose wider tails bound the weights (Geweke, 1989, Econometrica 57), are
     resampled by smoothed importance weights. Where the Pareto k-hat of these is above 0.7, they
     say more about luck than about the posterior; then every mode has chains of its own,
-    uncorrected, and predictions weigh the modes as they weigh islands of chains. A small first
+    uncorrected, and predictions weigh the modes as they weigh clusters of chains. A small first
     pool shows where there is no hope.
     """
     rng = np.random.default_rng(settings.seed)
@@ -84,5 +84,5 @@ def _log_density(normals: list[Coordinates], log_share, theta: np.ndarray) -> np
     for normal, share in zip(normals, log_share, strict=True):
         z = normal.from_theta(theta)
         own = standard.logpdf(z).reshape(len(theta))
-        terms.append(share + own - normal.log_volume - normal.log_bending(z))
+        terms.append(share + own - normal.log_volume - normal.log_jacobian(z))
     return logsumexp(np.stack(terms, axis=-1))

@@ -16,20 +16,20 @@ from skcocoafuse._threads import in_threads
 from skcocoafuse.compiled import lbfgs
 from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel, LogDensity
-from skcocoafuse.compiled.lbfgs import Patience
+from skcocoafuse.compiled.lbfgs import StoppingRule
 from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.rows import evenly
+from skcocoafuse.model.rows import evenly_spaced
 
 N_STARTS = 48  # four of each of the 12 kinds of start
 N_KEPT = 16  # distinct ends that are refined: the order after short climbs may change
 N_REVISITED, N_FRESH = 8, 8  # earlier draws to climb from, and new starts beside them
 MAX_ROWS = 4000  # that the search looks at
 GAIN = 1.0  # of log mass that is worth another search
-SOFTENING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
-_SHORT = Patience(max_steps=60, memory=20, least_gain=1e-9)
-_LONG = Patience(max_steps=600, memory=30, least_gain=1e-11)
+SMOOTHING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
+_SHORT = StoppingRule(max_steps=60, memory=20, least_gain=1e-9)
+_LONG = StoppingRule(max_steps=600, memory=30, least_gain=1e-11)
 _RIDGE = 0.1  # of a unit prior's precision: an expert may get fewer rows than it has columns
 _BEHAVIORS = (4.0, 0.0, -4.0)  # logits of beta to start around
 _LEAST_CURVATURE = 0.1  # that of a width of 3 where unit priors have 1
@@ -40,15 +40,15 @@ _MAX_FALL = 2.0
 
 @dataclass(frozen=True)
 class Mode:
-    """A local maximum of the posterior density of bent coordinates, found by optimisation.
+    """A local maximum of the posterior density of transformed coordinates, found by optimisation.
 
     Parameters
     ----------
     kernel : Kernel
     point : ndarray of shape (n_parameters,)
-        Bent coordinates.
+        Transformed coordinates.
     log_density : float
-        Of the bent coordinates; Laplace priors that they leave alone are rounded.
+        Of the transformed coordinates; Laplace priors that they leave alone are rounded.
     """
 
     kernel: Kernel
@@ -94,7 +94,7 @@ def revisit(kernel: Kernel, settings: Settings) -> list[Mode]:
     if settings.earlier is None:
         return []
     points = kernel.plain.from_theta(settings.earlier)
-    spread = points[evenly(len(points), N_REVISITED)]
+    spread = points[evenly_spaced(len(points), N_REVISITED)]
     modes = _climb_in_two(kernel, spread, settings.cores)
     heights, _ = _searched_density(kernel).at_many(points)
     if not modes[0].log_density - heights.mean() <= _MAX_FALL * kernel.n_parameters:
@@ -116,7 +116,7 @@ def _greatest_mass(modes: list[Mode]) -> float:
 def find_modes(
     kernel: Kernel, rng: np.random.Generator, cores: int = 1, show_progress: bool = False
 ) -> list[Mode]:
-    """Local maxima of the density of bent coordinates, highest first; at least one.
+    """Local maxima of the density of transformed coordinates, highest first; at least one.
 
     Parameters
     ----------
@@ -142,14 +142,14 @@ def find_modes(
         stages.append((kernel, _LONG))
     points, total = proposals, N_STARTS + N_KEPT * (len(stages) - 1)
     with progress_bar(show_progress, "looking for modes", total) as step:
-        for on, patience in stages:
-            modes = distinct(_climb_all(on, points, patience, cores, step))[:N_KEPT]
+        for on, rule in stages:
+            modes = distinct(_climb_all(on, points, rule, cores, step))[:N_KEPT]
             points = [mode.point for mode in modes]
     return modes
 
 
 def climb(kernel: Kernel, points: Iterable[np.ndarray], cores: int = 1) -> list[Mode]:
-    """The distinct modes uphill of ``points`` (bent coordinates), highest first."""
+    """The distinct modes uphill of ``points`` (transformed coordinates), highest first."""
     return distinct(_climb_all(kernel, points, _LONG, cores))
 
 
@@ -162,7 +162,7 @@ def _climb_in_two(kernel: Kernel, points: Iterable[np.ndarray], cores: int) -> l
 def _climb_all(
     kernel: Kernel,
     points: Iterable[np.ndarray],
-    patience: Patience,
+    rule: StoppingRule,
     cores: int,
     after_each: Callable[[], object] = lambda: None,
 ) -> list[Mode]:
@@ -170,13 +170,13 @@ def _climb_all(
     density = _searched_density(kernel)
 
     def maximise(point):
-        return Mode(kernel, *lbfgs.climb(density, point, patience))
+        return Mode(kernel, *lbfgs.climb(density, point, rule))
 
     return in_threads(maximise, points, cores, after_each)
 
 
 def _searched_density(kernel: Kernel) -> LogDensity:
-    return kernel.function(SOFTENING, kernel.plain)
+    return kernel.function(SMOOTHING, kernel.plain)
 
 
 def distinct(modes: list[Mode], tolerance: float = 0.05) -> list[Mode]:
@@ -250,11 +250,11 @@ def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, q: np.ndarray) -
 def polish(modes: list[Mode]) -> np.ndarray:
     """Parameters of highest posterior density near any of the modes, to rounding accuracy.
 
-    From the modes of the bent coordinates by L-BFGS, from the best of these ends by Newton's
+    From the modes of the transformed coordinates by L-BFGS, from the best of these ends by Newton's
     method in trust regions.
     """
     kernel = modes[0].kernel
-    density = kernel.function(SOFTENING)
+    density = kernel.function(SMOOTHING)
 
     def negated(theta):
         value, gradient = density(theta)
@@ -287,10 +287,10 @@ def round_coordinates(kernel: Kernel, point: np.ndarray) -> Coordinates:
     """Coordinates around a mode in which the posterior is nearly a standard Normal.
 
     The factor is the Cholesky factor of the inverse curvature. Laplace priors that are not
-    bent are rounded on their own scale, since their kink has no curvature that says anything
+    transformed are rounded on their own scale, since their kink has no curvature that says anything
     about width; directions without curvature get the width of a unit prior.
     """
     curvature = -hessian(kernel.function(1.0, kernel.plain), point)
     eigenvalues, vectors = np.linalg.eigh(curvature)
     covariance = (vectors / np.maximum(np.abs(eigenvalues), _LEAST_CURVATURE)) @ vectors.T
-    return Coordinates(point.copy(), np.linalg.cholesky(covariance), kernel.plain.bends)
+    return Coordinates(point.copy(), np.linalg.cholesky(covariance), kernel.plain.laplace_transform)

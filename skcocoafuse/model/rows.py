@@ -55,7 +55,7 @@ class Rows(Protocol):
         """
 
 
-def evenly(n: int, most: int) -> np.ndarray:
+def evenly_spaced(n: int, most: int) -> np.ndarray:
     """Numbers of at most ``most`` of n things, spread evenly from the first to the last."""
     return np.linspace(0, n - 1, min(most, n)).round().astype(int)
 
@@ -142,7 +142,7 @@ class RowsInMemory:
         """Numbers of the rows of :meth:`anchors`."""
         rows = np.flatnonzero(self.weight > 0)
         rows = rows[np.argsort(self.y[rows], kind="stable")]
-        return rows[evenly(len(rows), n)]
+        return rows[evenly_spaced(len(rows), n)]
 
     def random_part(self, n: int, rng: np.random.Generator) -> "RowsInMemory":
         """See :class:`Rows`."""

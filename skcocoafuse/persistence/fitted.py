@@ -40,6 +40,13 @@ _FIGURES = (  # numbers that every fit has among its diagnostics
 
 # -- to plain values and arrays ----------------------------------------------------------
 
+#: Diagnostics whose name in files is that of older releases.
+_IN_FILES = {
+    "chain_clusters": "islands",
+    "cluster_weight": "island_weight",
+    "cluster_elpd": "island_elpd",
+}
+
 
 def arrays_of(fit: Fit) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """All with a number for every draw or row: (dims, array) by name; none without numbers."""
@@ -85,10 +92,10 @@ def values_of(fit: Fit) -> dict[str, Any]:
         "n_experts": spec.n_experts,
         "priors": spec.priors,
         "rounding_variance": spec.rounding_variance,
-        "islands": [list(chains) for chains in posterior.islands],
-        "island_weight": posterior.island_weight,
-        "island_elpd": posterior.island_elpd,
-        "diagnostics": fit.diagnostics,
+        "islands": [list(chains) for chains in posterior.clusters],
+        "island_weight": posterior.cluster_weight,
+        "island_elpd": posterior.cluster_elpd,
+        "diagnostics": {_IN_FILES.get(name, name): v for name, v in fit.diagnostics.items()},
     }
 
 
@@ -235,9 +242,9 @@ def _design(
 
 def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
     lead = arrays["log_posterior"].shape
-    islands = demands.group_numbers(values["islands"], "islands")
+    clusters = demands.group_numbers(values["islands"], "islands")
     check(
-        len(lead) == 2 and sorted(c for chains in islands for c in chains) == list(range(lead[0])),
+        len(lead) == 2 and sorted(c for chains in clusters for c in chains) == list(range(lead[0])),
         "islands",
         "each chain once",
     )
@@ -245,7 +252,7 @@ def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
     parameters = Parameters(**{name: _numbers(arrays, name, s) for name, s in shapes.items()})
     check((parameters.sigma > 0).all(), "sigma", "positive numbers")
     weight, elpd = (
-        demands.numbers(values[name], name, (len(islands),))
+        demands.numbers(values[name], name, (len(clusters),))
         for name in ("island_weight", "island_elpd")
     )
     check((weight >= 0).all() and np.isclose(weight.sum(), 1.0), "island_weight", "a sum of one")
@@ -255,7 +262,7 @@ def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
         parameters,
         _array(arrays, "log_posterior", lead, "f"),
         {name.removeprefix(_STATS): _array(arrays, name, lead, "biuf") for name in stats},
-        tuple(map(tuple, islands)),
+        tuple(map(tuple, clusters)),
         weight,
         elpd,
     )
@@ -273,14 +280,15 @@ def _diagnostics(values, posterior: Posterior) -> dict[str, Any]:
     _check_remedies(values.get("remedies", {}))
     size = (values["n_chains"], values["n_draws"])
     check(size == posterior.log_posterior.shape, "diagnostics", "n_chains and n_draws of the draws")
-    islands = demands.group_numbers(values["islands"], "diagnostics.islands")
+    clusters = demands.group_numbers(values["islands"], "diagnostics.islands")
     for name in ("island_weight", "island_elpd"):
-        demands.numbers(values[name], f"diagnostics.{name}", (len(islands),))
+        demands.numbers(values[name], f"diagnostics.{name}", (len(clusters),))
     demands.numbers(values["expert_share"], "diagnostics.expert_share", (posterior.spec.n_experts,))
     check(isinstance(values["seconds"], dict), "diagnostics.seconds", "names and numbers")
     for phase, seconds in values["seconds"].items():
         demands.number(seconds, f"diagnostics.seconds[{phase!r}]")
-    return values
+    names = {there: here for here, there in _IN_FILES.items()}
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def _check_remedies(remedies) -> None:

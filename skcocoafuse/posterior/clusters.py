@@ -14,7 +14,7 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.monte_carlo import rhat
 
 N_ANCHORS = 10  # rows; chains in other modes differ in predictions at most rows, not at one
-MAX_RHAT = 1.05  # of all chains together; below it there is one island
+MAX_RHAT = 1.05  # of all chains together; below it there is one cluster
 # Of two chains alone, whose R-hat scatters more than that of all; a link too many leaves R-hat of
 # all chains to warn, one too few splits a cluster.
 _MAX_PAIR_RHAT = 1.2
@@ -41,7 +41,7 @@ def disagree(rhats: np.ndarray) -> bool:
     return bool(np.nanmax(rhats, initial=0.0) > MAX_RHAT)
 
 
-def find_islands(quantities: np.ndarray) -> list[list[int]]:
+def find_clusters(quantities: np.ndarray) -> list[list[int]]:
     """Chains that agree, as lists of their numbers; all of them if they are too short to tell."""
     n_chains, n_draws = quantities.shape[:2]
     if n_chains == 1 or n_draws < MIN_DRAWS:

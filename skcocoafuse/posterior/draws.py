@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skcocoafuse.model.parameters import Parameters
-from skcocoafuse.model.rows import evenly
+from skcocoafuse.model.rows import evenly_spaced
 from skcocoafuse.model.spec import ModelSpec
 
 
@@ -22,25 +22,25 @@ class Posterior:
     log_posterior : ndarray of shape (chains, draws)
     stats : dict of str to ndarray of shape (chains, draws)
         Sampler statistics (``diverging``, ``tree_depth``, ``n_steps``), where there are any.
-    islands : tuple of tuple of int
-        Chains that agree with each other, the heaviest island first; all of them at first.
-    island_weight : ndarray of shape (islands,)
-        Part of each island in predictions; sums to one.
-    island_elpd : ndarray of shape (islands,)
-        Leave-one-out log density of the standardised target by each island; NaN for a single one.
+    clusters : tuple of tuple of int
+        Chains that agree with each other, the heaviest cluster first; all of them at first.
+    cluster_weight : ndarray of shape (clusters,)
+        Part of each cluster in predictions; sums to one.
+    cluster_elpd : ndarray of shape (clusters,)
+        Leave-one-out log density of the standardised target by each cluster; NaN for a single one.
     """
 
     spec: ModelSpec
     parameters: Parameters
     log_posterior: np.ndarray
     stats: dict[str, np.ndarray]
-    islands: tuple[tuple[int, ...], ...] = ()
-    island_weight: np.ndarray = field(default_factory=lambda: np.ones(1))
-    island_elpd: np.ndarray = field(default_factory=lambda: np.full(1, np.nan))
+    clusters: tuple[tuple[int, ...], ...] = ()
+    cluster_weight: np.ndarray = field(default_factory=lambda: np.ones(1))
+    cluster_elpd: np.ndarray = field(default_factory=lambda: np.full(1, np.nan))
 
     def __post_init__(self):
-        if not self.islands:
-            object.__setattr__(self, "islands", (tuple(range(self.n_chains)),))
+        if not self.clusters:
+            object.__setattr__(self, "clusters", (tuple(range(self.n_chains)),))
 
     @property
     def n_chains(self) -> int:
@@ -59,12 +59,12 @@ class Posterior:
     def draw_weight(self) -> np.ndarray:
         """Part of every draw of :meth:`flat` in predictions; sums to one."""
         chain_weight = np.empty(self.n_chains)
-        for chains, weight in zip(self.islands, self.island_weight, strict=True):
+        for chains, weight in zip(self.clusters, self.cluster_weight, strict=True):
             chain_weight[list(chains)] = weight / len(chains)
         return np.repeat(chain_weight / self.n_draws, self.n_draws)
 
     def chains(self, numbers) -> "Posterior":
-        """Some of the chains, as one island."""
+        """Some of the chains, as one cluster."""
         numbers = list(numbers)
         return Posterior(
             self.spec,
@@ -74,8 +74,8 @@ class Posterior:
         )
 
     def shortened(self, max_draws: int) -> "Posterior":
-        """At most so many draws of each chain, spread evenly over it, as one island."""
-        chosen = evenly(self.n_draws, max_draws)
+        """At most so many draws of each chain, spread evenly over it, as one cluster."""
+        chosen = evenly_spaced(self.n_draws, max_draws)
         return Posterior(
             self.spec,
             self.parameters.map(lambda a: a[:, chosen]),
@@ -83,12 +83,12 @@ class Posterior:
             {name: values[:, chosen] for name, values in self.stats.items()},
         )
 
-    def main_island(self) -> "Posterior":
-        """The chains of the heaviest island: parameters of others mean something else."""
-        return self if len(self.islands) == 1 else self.chains(self.islands[0])
+    def main_cluster(self) -> "Posterior":
+        """The chains of the heaviest cluster: parameters of others mean something else."""
+        return self if len(self.clusters) == 1 else self.chains(self.clusters[0])
 
     def thinned(self, max_draws: int) -> Parameters:
         """At most ``max_draws`` draws, spread evenly over :meth:`flat`."""
         flat = self.flat()
-        chosen = evenly(len(flat.sigma), max_draws)
+        chosen = evenly_spaced(len(flat.sigma), max_draws)
         return flat.map(lambda a: a[chosen])

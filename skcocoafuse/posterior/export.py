@@ -140,16 +140,16 @@ def _standardized(posterior: Posterior) -> Variables:
 
 
 def _sample_stats(posterior: Posterior) -> Variables:
-    """Those of the sampler, and of each chain its island and its part in predictions."""
-    island = np.empty(posterior.n_chains, dtype=int)
-    for number, chains in enumerate(posterior.islands):
-        island[list(chains)] = number
+    """Those of the sampler, and of each chain its cluster and its part in predictions."""
+    cluster = np.empty(posterior.n_chains, dtype=int)
+    for number, chains in enumerate(posterior.clusters):
+        cluster[list(chains)] = number
     shape = posterior.n_chains, posterior.n_draws
     chain_weight = posterior.draw_weight().reshape(shape).sum(axis=1)
     stats = {
         "lp": posterior.log_posterior,
         **posterior.stats,
-        "island": np.repeat(island[:, None], posterior.n_draws, axis=1),
+        "chain_cluster": np.repeat(cluster[:, None], posterior.n_draws, axis=1),
         "chain_weight": np.repeat(chain_weight[:, None], posterior.n_draws, axis=1),
     }
     return {name: (_DRAWS, values) for name, values in stats.items()}

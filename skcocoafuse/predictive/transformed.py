@@ -126,14 +126,14 @@ class TransformedDistribution:
     def ppf(self, q) -> np.ndarray:
         """Quantiles; arguments and shapes as in :meth:`PredictiveDistribution.ppf`."""
         q = check_probability(q, "q")
-        falls = self._range.is_decreasing
-        return self._to_targets(self._inner.isf(q) if falls else self._inner.ppf(q))
+        decreasing = self._range.is_decreasing
+        return self._to_targets(self._inner.isf(q) if decreasing else self._inner.ppf(q))
 
     def isf(self, q) -> np.ndarray:
         """Values exceeded with probability ``q``; as :meth:`PredictiveDistribution.isf`."""
         q = check_probability(q, "q")
-        falls = self._range.is_decreasing
-        return self._to_targets(self._inner.ppf(q) if falls else self._inner.isf(q))
+        decreasing = self._range.is_decreasing
+        return self._to_targets(self._inner.ppf(q) if decreasing else self._inner.isf(q))
 
     @hints(COVERAGE)
     def interval(self, coverage=0.95) -> np.ndarray:

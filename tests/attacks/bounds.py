@@ -68,6 +68,6 @@ def content(model) -> str:
     posterior = fit.posterior
     with np.printoptions(precision=17, threshold=sys.maxsize):
         said["rest"] = repr(
-            (fit.target, fit.diagnostics, posterior.islands, posterior.island_weight)
+            (fit.target, fit.diagnostics, posterior.clusters, posterior.cluster_weight)
         )
     return json.dumps(said, sort_keys=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skcocoafuse import Prior
-from skcocoafuse.compiled.coordinates import Coordinates, laplace_bends
+from skcocoafuse.compiled.coordinates import Coordinates, laplace_transform_of
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.compiled.log_posterior import log_posterior_callback
 from skcocoafuse.inference import mode_search
@@ -24,7 +24,7 @@ def posed(n_experts, priors=None):
     rng = np.random.default_rng(n_experts)
     factor = np.tril(rng.normal(size=(size, size))) / 5
     np.fill_diagonal(factor, rng.uniform(0.2, 1.0, size=size))
-    return kernel, Coordinates(rng.normal(size=size), factor, kernel.plain.bends), rng
+    return kernel, Coordinates(rng.normal(size=size), factor, kernel.plain.laplace_transform), rng
 
 
 @pytest.mark.parametrize("priors", PRIORS.values(), ids=PRIORS)
@@ -35,7 +35,7 @@ def test_the_density_is_that_of_a_change_of_variables(n_experts, priors):
     for scale in (0.1, 1.0, 3.0):
         z = scale * rng.normal(size=kernel.n_parameters)
         value, gradient = function(z)
-        expected = kernel(coordinates.to_theta(z))[0] + coordinates.log_bending(z)
+        expected = kernel(coordinates.to_theta(z))[0] + coordinates.log_jacobian(z)
         assert value == pytest.approx(expected, rel=1e-12)
         numeric = finite_difference(lambda at: function(at)[0], z, width=1e-6)
         np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-4)
@@ -47,9 +47,11 @@ def test_there_and_back(n_experts):
     z = 2.0 * rng.normal(size=(3, 4, kernel.n_parameters))
     theta = coordinates.to_theta(z)
     np.testing.assert_allclose(coordinates.from_theta(theta), z, atol=1e-9)
-    np.testing.assert_allclose(kernel.plain.from_theta(theta), coordinates.bent(z), atol=1e-9)
+    np.testing.assert_allclose(
+        kernel.plain.from_theta(theta), coordinates.transformed(z), atol=1e-9
+    )
     jacobian = finite_difference(coordinates.to_theta, z[0, 0], width=1e-6)
-    expected = coordinates.log_bending(z[0, 0]) + coordinates.log_volume
+    expected = coordinates.log_jacobian(z[0, 0]) + coordinates.log_volume
     assert np.linalg.slogdet(jacobian)[1] == pytest.approx(expected, rel=1e-6)
 
 
@@ -60,7 +62,7 @@ def test_bending_takes_the_kinks_away(n_experts):
     problem.weight[:] = 0.0
     kernel = Kernel(problem)
     sides = [np.full(kernel.n_parameters, side) for side in (-1e-9, 1e-9)]
-    laplace = kernel.plain.bends[:, 1] > 0
+    laplace = kernel.plain.laplace_transform[:, 1] > 0
     assert laplace.sum() == kernel.n_parameters - n_experts  # all but sigma
 
     def jump(function):
@@ -72,14 +74,14 @@ def test_bending_takes_the_kinks_away(n_experts):
 
 
 def test_gates_are_bent_with_two_experts_only():
-    bends = laplace_bends(make_problem(2).spec)
+    transform = laplace_transform_of(make_problem(2).spec)
     spec = make_problem(3).spec
     start = sum(block.size for block in spec.blocks[:3])
     gates = slice(start, start + spec.blocks[3].size + spec.blocks[4].size)
-    assert (laplace_bends(spec)[gates] == 0).all()
-    assert np.isclose(bends[:, 1], 1 / np.sqrt(2)).any()
+    assert (laplace_transform_of(spec)[gates] == 0).all()
+    assert np.isclose(transform[:, 1], 1 / np.sqrt(2)).any()
     normal = make_problem(2, priors={"gate_coef": Prior("normal")}).spec
-    assert (laplace_bends(normal)[:, 1] == 0).sum() > (bends[:, 1] == 0).sum()
+    assert (laplace_transform_of(normal)[:, 1] == 0).sum() > (transform[:, 1] == 0).sum()
 
 
 def test_an_overflow_is_reported_to_the_sampler():
@@ -108,10 +110,10 @@ def test_entries_that_do_not_move_have_the_width_of_a_unit_prior(n_draws):
     """All of a chain that never moved, or some beside others."""
     rng = np.random.default_rng(0)
     u = np.full((n_draws, 3), [0.1, -5.0, 1e6])  # sums of the first are rounded
-    bends = np.zeros((3, 2))
+    transform = np.zeros((3, 2))
     for move in (0.0, 1e-9):
         u[:, 0] += move * rng.normal(size=n_draws)
-        frame = Coordinates.around(u, bends)
+        frame = Coordinates.around(u, transform)
         widths = np.sqrt(np.diag(frame.factor @ frame.factor.T) / (1.0 + 3 / n_draws))
         expected = u[:, 0].std(ddof=1) if move and n_draws > 1 else 1.0
         np.testing.assert_allclose(widths, [expected, 1.0, 1.0], rtol=1e-6)

@@ -117,7 +117,7 @@ def test_an_error_in_a_python_callback_stops_the_sampler():
             own(np.zeros(own.n_parameters))
         except KeyError:
             print("raised to Python")
-        launch = backend.Launch(own, Coordinates.plain(own.plain.bends), 1)
+        launch = backend.Launch(own, Coordinates.plain(own.plain.laplace_transform), 1)
         try:
             backend.run_chains([launch], Settings(5, 5, 1, 0.8, 1, 0), np.random.default_rng(0))
         except RuntimeError:

@@ -138,7 +138,7 @@ def test_other_parameters_begin_anew(mode, transition, effort, change):
 
 @pytest.mark.parametrize(
     ("found", "searches"),
-    [({"ess": 20.0}, 1), ({"islands": ((0,), (1,))}, 1), ({"n_divergences": 3}, 0)],
+    [({"ess": 20.0}, 1), ({"chain_clusters": ((0,), (1,))}, 1), ({"n_divergences": 3}, 0)],
 )
 def test_a_fit_that_did_not_settle_is_nowhere_to_begin(mode, transition, effort, found, searches):
     fitted, X = mode

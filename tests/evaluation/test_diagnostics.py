@@ -24,9 +24,9 @@ from tests.problems import make_problem
 GOOD = {
     "rhat": 1.01,
     "rhat_within": 1.01,
-    "islands": [[0, 1, 2, 3]],
-    "island_weight": np.ones(1),
-    "island_elpd": np.full(1, np.nan),
+    "chain_clusters": [[0, 1, 2, 3]],
+    "cluster_weight": np.ones(1),
+    "cluster_elpd": np.full(1, np.nan),
     "ess": 900.0,
     "n_divergences": 0,
     "expert_share": np.array([0.4, 0.6]),
@@ -36,9 +36,9 @@ GOOD = {
 
 
 APART = {
-    "islands": [[0, 2], [1, 3]],
-    "island_weight": np.array([0.8, 0.2]),
-    "island_elpd": np.array([-10.0, -12.5]),
+    "chain_clusters": [[0, 2], [1, 3]],
+    "cluster_weight": np.array([0.8, 0.2]),
+    "cluster_elpd": np.array([-10.0, -12.5]),
     "rhat": 1.4,
 }
 
@@ -228,7 +228,7 @@ def test_log_densities_of_chain_clusters_are_in_the_units_of_loo(monkeypatch, we
     with pytest.warns(exceptions.SeparateModesWarning) as seen:
         model = MoERegressor(1, random_state=0).fit(X, y, sample_weight=weight)
     found = model.diagnostics_
-    for chains, log_density in zip(found["islands"], found["island_elpd"], strict=True):
+    for chains, log_density in zip(found["chain_clusters"], found["cluster_elpd"], strict=True):
         alone = model.posterior_.chains(chains)
         result = elpd.estimate(model.fitted_.problem, alone, model.fitted_.target, True)
         assert log_density == pytest.approx(result.elpd, abs=1e-8)

@@ -118,7 +118,7 @@ def test_draws_of_a_poor_approximation_are_refused(monkeypatch, fitted):
         fitted.loo()
 
 
-def test_islands_enter_by_their_weights(monkeypatch):
+def test_clusters_enter_by_their_weights(monkeypatch):
     X = np.random.default_rng(1).normal(size=(60, 1))
     y = np.random.default_rng(2).normal(size=60) + 0.3
 
@@ -132,9 +132,9 @@ def test_islands_enter_by_their_weights(monkeypatch):
     assert not result.converged
     np.testing.assert_allclose(result.in_sample, model.log_prob(X, y))
     assert result.k_threshold == pytest.approx(1 - 1 / np.log10(400))
-    best = model.diagnostics_["island_elpd"].max()
-    # stacking maximises elpd and a row for each island; so it beats 61 of 62 rows for the best
-    weight = model.diagnostics_["island_weight"]
+    best = model.diagnostics_["cluster_elpd"].max()
+    # stacking maximises elpd and a row for each cluster; so it beats 61 of 62 rows for the best
+    weight = model.diagnostics_["cluster_weight"]
     most = best + 61 * np.log(61 / 62) + np.log(1 / 62)
     assert result.elpd + np.log(weight).sum() >= most - 1e-6
 

@@ -1,4 +1,4 @@
-"""Leave-one-out densities of rows: closed forms, ArviZ, weights as copies, islands."""
+"""Leave-one-out densities of rows: closed forms, ArviZ, weights as copies, clusters."""
 
 import tracemalloc
 from dataclasses import replace
@@ -124,7 +124,7 @@ def test_a_row_of_small_weight_is_left_out_whole():
     np.testing.assert_allclose(found.log_density[small], exact[small], atol=0.01)
 
 
-def test_islands_are_left_one_out_apart_and_mixed_by_weight():
+def test_clusters_are_left_one_out_apart_and_mixed_by_weight():
     problem = make_problem(2, n=30)
     theta = 0.2 * np.random.default_rng(0).normal(size=(3, 400, problem.spec.n_parameters))
     theta[2] += 0.5
@@ -135,7 +135,7 @@ def test_islands_are_left_one_out_apart_and_mixed_by_weight():
     )
     parts = [
         leave_one_out(problem, problem.spec, posterior.chains(chains).flat())
-        for chains in posterior.islands
+        for chains in posterior.clusters
     ]
     found, n_draws, n_least = leave_one_out_of_mixture(problem, posterior, None)
     assert (n_draws, n_least) == (1200, 400)
@@ -147,7 +147,7 @@ def test_islands_are_left_one_out_apart_and_mixed_by_weight():
     mixture = mixture_of(problem.spec, posterior.flat(), problem.designs)
     density = np.exp(forward.log_density(forward.NUMPY, mixture, problem.y))
     np.testing.assert_allclose(np.exp(found.in_sample), posterior.draw_weight() @ density)
-    alone = replace(posterior, island_weight=np.array([1.0, 0.0]))
+    alone = replace(posterior, cluster_weight=np.array([1.0, 0.0]))
     without = leave_one_out_of_mixture(problem, alone, None)[0]
     for one, other in zip(without, parts[0], strict=True):
         np.testing.assert_allclose(one, other)

@@ -278,17 +278,17 @@ def test_draws_must_be_those_of_the_posterior(map_fit, nuts_transition, monkeypa
         prior_sensitivity(model)
 
 
-def test_it_is_about_the_heaviest_island(nuts_transition, monkeypatch):
+def test_it_is_about_the_heaviest_cluster(nuts_transition, monkeypatch):
     from dataclasses import replace
 
     model = nuts_transition["BoERegressor"]
-    islands = replace(
-        model.posterior_, islands=((1, 3), (0, 2)), island_weight=np.array([0.9, 0.1])
+    clusters = replace(
+        model.posterior_, clusters=((1, 3), (0, 2)), cluster_weight=np.array([0.9, 0.1])
     )
-    monkeypatch.setattr(model, "posterior_", islands)
-    draws = islands.parameters.sigma[..., 0]
+    monkeypatch.setattr(model, "posterior_", clusters)
+    draws = clusters.parameters.sigma[..., 0]
     result = prior_sensitivity(model, conclusions={"sigma 0": draws})
     assert result.n_draws == 2000
-    monkeypatch.setattr(model, "posterior_", islands.chains([1, 3]))
+    monkeypatch.setattr(model, "posterior_", clusters.chains([1, 3]))
     alone = prior_sensitivity(model, conclusions={"sigma 0": draws[[1, 3]]})
     assert result.entries == alone.entries

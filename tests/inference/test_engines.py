@@ -326,7 +326,7 @@ def test_starts_end_in_modes_best_first(behavior):
     values = [mode.log_density for mode in modes]
     assert values == sorted(values, reverse=True)
     assert np.min(-np.diff(values), initial=np.inf) > 0
-    function = Kernel(problem).function(mode_search.SOFTENING)
+    function = Kernel(problem).function(mode_search.SMOOTHING)
     polished = mode_search.polish(modes[:1])
     value, gradient = function(polished)
     assert value >= function(modes[0].theta)[0]

@@ -153,19 +153,19 @@ def test_a_loaded_estimator_clones_fits_and_saves(model, loaded, data, tmp_path)
     np.testing.assert_array_equal(load(tmp_path / "again.nc").predict(X), model.predict(X))
 
 
-def test_islands_keep_their_order_and_weights(data, tmp_path):
+def test_clusters_keep_their_order_and_weights(data, tmp_path):
     X, y, _ = data
     model = fit_quietly(MoERegressor(inference="laplace", draws=30, random_state=0), X, y)
     model.posterior_ = replace(
         model.posterior_,
-        islands=((3, 1), (0,), (2,)),
-        island_weight=np.array([0.6, 0.3, 0.1]),
-        island_elpd=np.array([-1.5, -2.5, -np.inf]),
+        clusters=((3, 1), (0,), (2,)),
+        cluster_weight=np.array([0.6, 0.3, 0.1]),
+        cluster_elpd=np.array([-1.5, -2.5, -np.inf]),
     )
-    model.save(tmp_path / "islands.nc")
-    loaded = load(tmp_path / "islands.nc")
-    assert loaded.posterior_.islands == model.posterior_.islands
-    np.testing.assert_array_equal(loaded.posterior_.island_elpd, model.posterior_.island_elpd)
+    model.save(tmp_path / "clusters.nc")
+    loaded = load(tmp_path / "clusters.nc")
+    assert loaded.posterior_.clusters == model.posterior_.clusters
+    np.testing.assert_array_equal(loaded.posterior_.cluster_elpd, model.posterior_.cluster_elpd)
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     pd.testing.assert_frame_equal(loaded.summary(), model.summary())
 
@@ -189,13 +189,13 @@ def test_hdf5_alone_is_enough_to_predict(model, path, data):
         assert file.attrs["estimator"].decode() == type(model).__name__
         assert json.loads(file.attrs["parameters"])["n_experts"] == model.n_experts
         versions = json.loads(file.attrs["versions"])
-        islands = json.loads(file["skcocoafuse"].attrs["fit"])["islands"]
+        clusters = json.loads(file["skcocoafuse"].attrs["fit"])["islands"]
         p = {name: values[()] for name, values in file["posterior"].items()}
         chain_weight = file["sample_stats/chain_weight"][:, 0]
         constant = {name: values[()] for name, values in file["constant_data"].items()}
         y = file["observed_data/y"][()]
     assert {"skcocoafuse", "numpy", "scikit-learn"} <= set(versions)
-    assert islands == [list(chains) for chains in model.posterior_.islands]
+    assert clusters == [list(chains) for chains in model.posterior_.clusters]
     lines = p["expert_intercept"][..., None, :] + constant["X_expert"] @ p["expert_coef"].mT
     log_gate = p.get("gate_intercept", np.zeros(lines.shape[-1]))[..., None, :]
     if "gate_coef" in p:

@@ -1,4 +1,4 @@
-"""Islands of chains: found, weighted, used in predictions."""
+"""Clusters of chains: found, weighted, used in predictions."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from skcocoafuse.exceptions import SeparateModesWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
-from skcocoafuse.posterior.clusters import find_islands, invariants
+from skcocoafuse.posterior.clusters import find_clusters, invariants
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.fit import checked_designs
 from skcocoafuse.posterior.monte_carlo import rhat
@@ -33,20 +33,20 @@ def chains_around(centres, n_draws=300, seed=0):
         ([7], [[0]]),
     ],
 )
-def test_islands_are_the_chains_that_agree(centres, expected):
-    assert find_islands(chains_around(centres)) == expected
+def test_clusters_are_the_chains_that_agree(centres, expected):
+    assert find_clusters(chains_around(centres)) == expected
 
 
-def test_short_chains_and_single_draws_are_one_island():
-    assert find_islands(chains_around([0, 9], n_draws=50)) == [[0, 1]]
-    assert find_islands(chains_around([0, 9], n_draws=1)) == [[0, 1]]
+def test_short_chains_and_single_draws_are_one_cluster():
+    assert find_clusters(chains_around([0, 9], n_draws=50)) == [[0, 1]]
+    assert find_clusters(chains_around([0, 9], n_draws=1)) == [[0, 1]]
 
 
 def test_one_quantity_that_disagrees_is_enough():
     quantities = chains_around([0, 0, 0])
     quantities[2, :, 1] += 9
     quantities[:, :, 0] = 5.0  # does not vary: says nothing
-    assert find_islands(quantities) == [[0, 1], [2]]
+    assert find_clusters(quantities) == [[0, 1], [2]]
 
 
 @pytest.mark.parametrize("prior_rows", [0.0, 1.0, 5.0])
@@ -70,14 +70,14 @@ def test_stacking_maximises_the_log_score(prior_rows):
     assert score(weight) <= best.fun + 1e-6
 
 
-def test_stacking_gives_all_to_an_island_that_is_better_everywhere():
+def test_stacking_gives_all_to_a_cluster_that_is_better_everywhere():
     log_density = np.column_stack([np.zeros(40), np.full(40, -3.0)])
     np.testing.assert_allclose(stacking_weights(log_density, np.ones(40)), [1.0, 0.0], atol=1e-9)
     shifted = stacking_weights(log_density - 1e4, np.ones(40))  # no underflow
     np.testing.assert_allclose(shifted, [1.0, 0.0], atol=1e-9)
 
 
-def test_a_prior_row_leaves_no_island_at_zero():
+def test_a_prior_row_leaves_no_cluster_at_zero():
     log_density = np.column_stack([np.zeros(40), np.full(40, -30.0)])
     weight = stacking_weights(log_density, np.ones(40), prior_rows=1.0)
     np.testing.assert_allclose(weight, [41 / 42, 1 / 42], rtol=1e-6)
@@ -106,18 +106,18 @@ def test_weights_enter_every_prediction(monkeypatch):
     with pytest.warns(SeparateModesWarning, match=r"2 groups.*\[0, 2\].*\[1, 3\]"):
         model = MoERegressor(1, random_state=0).fit(X, y)
     found = model.diagnostics_
-    assert found["islands"] == [[0, 2], [1, 3]]
-    weight = found["island_weight"]
+    assert found["chain_clusters"] == [[0, 2], [1, 3]]
+    weight = found["cluster_weight"]
     assert weight[0] > weight[1]
     assert weight.sum() == pytest.approx(1.0)
-    assert found["island_elpd"][0] > found["island_elpd"][1]
+    assert found["cluster_elpd"][0] > found["cluster_elpd"][1]
     assert found["rhat"] > 1.5
     assert found["rhat_within"] < 1.05
 
     posterior, designs = model.posterior_, checked_designs(model, X)
     means, densities = [], []
     scaled = model.fitted_.target.apply(y)
-    for chains in found["islands"]:
+    for chains in found["chain_clusters"]:
         mixture = mixture_of(posterior.spec, posterior.chains(chains).flat(), designs)
         means.append(forward.mean_and_variance(mixture)[0].mean(axis=0))
         densities.append(np.exp(forward.log_density(forward.NUMPY, mixture, scaled)).mean(axis=0))
@@ -131,19 +131,19 @@ def test_weights_enter_every_prediction(monkeypatch):
     draws = dist.rvs(4000, random_state=0)
     error = dist.std() / np.sqrt(4000)
     assert (np.abs(draws.mean(axis=1) - dist.mean()) < 4.5 * error).all()
-    # what has labels comes from the first island alone
+    # what has labels comes from the first cluster alone
     main = posterior.chains([0, 2]).flat()
     expected = model.fitted_.target.loc + model.fitted_.target.scale * main.expert_intercept.mean()
     slope = model.expert_coef_[0, 0] * X[:, 0].mean()
     assert model.expert_intercept_[0] + slope == pytest.approx(expected, abs=1e-9)
 
 
-def test_one_island_has_equal_weights():
+def test_one_cluster_has_equal_weights():
     problem = make_problem(2, n=40)
     theta = 0.1 * np.random.default_rng(0).normal(size=(2, 150, problem.spec.n_parameters))
     posterior = Posterior(problem.spec, problem.spec.unpack(theta), np.zeros((2, 150)), {})
     quantities = invariants(problem, posterior)
     same = weigh_clusters(problem, posterior, quantities, rhat(quantities))
-    assert same.islands == ((0, 1),)
+    assert same.clusters == ((0, 1),)
     np.testing.assert_array_equal(same.draw_weight(), np.full(300, 1 / 300))
-    assert same.main_island() is same
+    assert same.main_cluster() is same

@@ -101,7 +101,7 @@ def test_parameters_are_those_the_estimator_reports(groups, model):
         "behavior_intercept": model.behavior_intercept_,
         "behavior_coef": model.behavior_coef_,
     }.items():
-        kept = posterior[name].isel(chain=groups["sample_stats"]["island"].values[:, 0] == 0)
+        kept = posterior[name].isel(chain=groups["sample_stats"]["chain_cluster"].values[:, 0] == 0)
         np.testing.assert_allclose(kept.mean(("chain", "draw")).values, ours, rtol=1e-10)
 
 
@@ -181,12 +181,12 @@ def test_thinning_is_of_the_large_groups_only(model, monkeypatch):
     assert model.to_arviz()["log_likelihood"].sizes["draw"] == 1
 
 
-def test_islands_are_named_and_weighted(nuts_switch):
+def test_clusters_are_named_and_weighted(nuts_switch):
     model = copy.copy(nuts_switch["MoERegressor"])
-    islands, weight = ((1, 3), (0,), (2,)), np.array([0.6, 0.3, 0.1])
-    model.posterior_ = replace(model.posterior_, islands=islands, island_weight=weight)
+    clusters, weight = ((1, 3), (0,), (2,)), np.array([0.6, 0.3, 0.1])
+    model.posterior_ = replace(model.posterior_, clusters=clusters, cluster_weight=weight)
     chains = model.to_arviz(log_likelihood=False, posterior_predictive=False)["sample_stats"]
-    assert (chains["island"].values.T == [1, 0, 2, 0]).all()
+    assert (chains["chain_cluster"].values.T == [1, 0, 2, 0]).all()
     for weights in chains["chain_weight"].values.T:
         np.testing.assert_allclose(weights, [0.3, 0.3, 0.1, 0.3])
 
@@ -222,7 +222,7 @@ def group_names(found):
 def table_model(request, transition):
     """Columns of which some are called as variables, dims and statistics are."""
     X = pd.DataFrame(np.column_stack([transition[0][:50], np.arange(50.0) % 3]))
-    X.columns = ["sigma", "island"]
+    X.columns = ["sigma", "chain_cluster"]
     model = CoCoAFusERegressor(2, inference=request.param, draws=20, tune=20, chains=2)
     return fit_quietly(model.set_params(random_state=0), X, transition[1][:50])
 

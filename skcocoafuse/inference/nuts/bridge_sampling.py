@@ -46,10 +46,10 @@ def log_evidence(kernel: Kernel, theta: np.ndarray, rng: np.random.Generator) ->
     estimates = []
     for fitted, compared in _HALVES:
         frame = Coordinates.around(
-            np.concatenate([quarters[i] for i in fitted]), kernel.plain.bends
+            np.concatenate([quarters[i] for i in fitted]), kernel.plain.laplace_transform
         )
-        own = frame.from_bent(np.concatenate([quarters[i] for i in compared]))
-        density = kernel.function(coordinates=frame, slopes=False)
+        own = frame.from_transformed(np.concatenate([quarters[i] for i in compared]))
+        density = kernel.function(coordinates=frame, with_gradient=False)
 
         def log_ratio(z, density=density, frame=frame):
             standard = -0.5 * (z**2 + np.log(2.0 * np.pi)).sum(axis=1)

@@ -63,8 +63,8 @@ def change_places(
     rng : numpy.random.Generator
     """
     n_chains, n_draws = theta.shape[:2]
-    u, bends = kernel.plain.from_theta(theta), kernel.plain.bends
-    frames = [Coordinates.around(np.concatenate(u[chains]), bends) for chains in clusters]
+    u, transform = kernel.plain.from_theta(theta), kernel.plain.laplace_transform
+    frames = [Coordinates.around(np.concatenate(u[chains]), transform) for chains in clusters]
     here, there = (_Counted(kernel.function(coordinates=frame)) for frame in frames[:2])
     step_size = _step_size(here, there, kernel.n_parameters, rng)
     pieces = _Pieces.cut(theta, clusters, min(attempts, n_draws - 1) + 1, rng)

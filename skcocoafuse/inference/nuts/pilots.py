@@ -63,7 +63,7 @@ def _explore_once(
     kernel, starts = found.modes[0].kernel, found.modes[:n_pilots]
     tempered = kernel.tempered(power)
     runs = run_pilots([mode.on(tempered) for mode in starts], settings, rng)
-    ends = np.concatenate([run.coordinates.bent(run.z[:, -1]) for run in runs])
+    ends = np.concatenate([run.coordinates.transformed(run.z[:, -1]) for run in runs])
     uphill = mode_search.climb(kernel, ends, settings.cores)
     modes = sorted(mode_search.distinct([*starts, *uphill]), key=_decreasing_mass)
     n_steps = mean_steps(runs) if power == 1.0 else found.n_steps

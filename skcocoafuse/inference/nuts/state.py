@@ -9,7 +9,7 @@ import numpy as np
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.nuts.backend import Launch, Run, run_chains
-from skcocoafuse.posterior.clusters import MIN_DRAWS, disagree, find_islands, invariants
+from skcocoafuse.posterior.clusters import MIN_DRAWS, disagree, find_clusters, invariants
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.monte_carlo import rhat
 from skcocoafuse.posterior.relabel import relabel
@@ -183,9 +183,9 @@ def draws_of(kernel: Kernel, runs: list[Run]) -> Draws:
     statistics = {
         name: np.concatenate([run.statistics[name] for run in runs]) for name in runs[0].statistics
     }
-    bending = np.concatenate([run.coordinates.log_bending(run.z) for run in runs])
+    log_jacobian = np.concatenate([run.coordinates.log_jacobian(run.z) for run in runs])
     theta = np.concatenate([run.coordinates.to_theta(run.z) for run in runs])
-    log_posterior = statistics.pop("logp") + kernel.constant - bending
+    log_posterior = statistics.pop("logp") + kernel.constant - log_jacobian
     return Draws(theta, log_posterior, statistics)
 
 
@@ -203,7 +203,7 @@ def judged(kernel: Kernel, draws: Draws) -> Draws:
     quantities = quantities_of(kernel, draws)
     if not disagree(rhat(quantities)):
         return draws
-    return dataclasses.replace(draws, quantities=quantities, clusters=find_islands(quantities))
+    return dataclasses.replace(draws, quantities=quantities, clusters=find_clusters(quantities))
 
 
 def independent_starts(origins: tuple[int, ...]) -> list[int]:

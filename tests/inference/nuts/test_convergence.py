@@ -57,7 +57,7 @@ def as_they_are(monkeypatch):
 def logp_of(kernel, coordinates, z):
     """What nutpie says of draws: their density in the coordinates, up to the kernel's constant."""
     log_posterior = kernel.log_posterior(coordinates.to_theta(z))
-    return log_posterior - kernel.constant + coordinates.log_bending(z)
+    return log_posterior - kernel.constant + coordinates.log_jacobian(z)
 
 
 def launches_of(runs):

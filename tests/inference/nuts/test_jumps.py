@@ -12,7 +12,7 @@ from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import get_engine
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.nuts import backend, bridge_sampling, convergence, jumps, state
-from skcocoafuse.posterior.clusters import MAX_RHAT, find_islands, invariants
+from skcocoafuse.posterior.clusters import MAX_RHAT, find_clusters, invariants
 from skcocoafuse.posterior.draws import Posterior
 from tests.problems import make_problem
 
@@ -103,21 +103,21 @@ def run():
 
 
 @pytest.mark.parametrize("n_draws", [150, 20])  # the latter with fewer than the jumps asked for
-def test_islands_of_one_mode_change_places_freely(run, n_draws):
-    """Chains of the same mode, called two islands: all of them visit both."""
+def test_clusters_of_one_mode_change_places_freely(run, n_draws):
+    """Chains of the same mode, called two clusters: all of them visit both."""
     problem, result = run
     theta = result.theta[:, :n_draws]
-    kernel, islands = Kernel(problem), [[0, 2], [1, 3]]
-    jumped = jumps.change_places(kernel, theta, islands, 24, 2, np.random.default_rng(0))
+    kernel, clusters = Kernel(problem), [[0, 2], [1, 3]]
+    jumped = jumps.change_places(kernel, theta, clusters, 24, 2, np.random.default_rng(0))
     chain, draw = jumped.chain, jumped.draw
     assert jumps.connected(jumped.accepted, 0.1)
     assert chain.shape == draw.shape == theta.shape[:2]
     assert (draw >= 0).all()
     assert (draw < n_draws).all()
-    share = np.isin(chain, islands[1]).mean(axis=1)
+    share = np.isin(chain, clusters[1]).mean(axis=1)
     assert (share > 0).all()
     assert (share < 1).all()
-    again = jumps.change_places(kernel, theta, islands, 24, 1, np.random.default_rng(0))
+    again = jumps.change_places(kernel, theta, clusters, 24, 1, np.random.default_rng(0))
     np.testing.assert_array_equal(chain, again[0])
     np.testing.assert_array_equal(draw, again[1])
     used = np.unique(np.stack([chain, draw]).reshape(2, -1), axis=1).shape[1]
@@ -136,7 +136,7 @@ def two_modes(problem, result):
 def settled(problem, result):
     parameters = problem.spec.unpack(result.theta)
     quantities = invariants(problem, Posterior(problem.spec, parameters, result.log_posterior, {}))
-    return jumps.settled(quantities, find_islands(quantities), MAX_RHAT)
+    return jumps.settled(quantities, find_clusters(quantities), MAX_RHAT)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def sample_from(monkeypatch):
     def sample_from(problem, result):
         kernel = Kernel(problem)
         z = kernel.plain.from_theta(result.theta)
-        logp = result.log_posterior - kernel.constant + kernel.plain.log_bending(z)
+        logp = result.log_posterior - kernel.constant + kernel.plain.log_jacobian(z)
         statistics = {"logp": logp, "diverging": np.zeros(logp.shape, dtype=bool)}
         whole = backend.Run(kernel, kernel.plain, z, statistics)
         monkeypatch.setattr(state, "run_chains", lambda *_: [whole])
@@ -166,7 +166,7 @@ def test_chains_of_one_mode_are_left_alone(run):
 
 def test_few_draws_of_many_parameters_have_coordinates(run):
     problem, result = run
-    frame = Coordinates.around(result.theta[0, :5], Kernel(problem).plain.bends)
+    frame = Coordinates.around(result.theta[0, :5], Kernel(problem).plain.laplace_transform)
     assert (np.diag(frame.factor) > 0).all()
 
 
@@ -207,7 +207,7 @@ def test_more_jumps_are_tried_where_few_leave_chains_apart(
         chain = np.random.default_rng(0).permuted(chain, axis=0)
     draw, seen = np.tile(np.arange(150), (4, 1)), []
 
-    def answer(kernel, theta, islands, attempts, cores, rng):
+    def answer(kernel, theta, clusters, attempts, cores, rng):
         seen.append(attempts)
         return jumps.Jumped(chain, draw, np.array([0.2, 0.2]), 100)
 

@@ -15,14 +15,14 @@ from skcocoafuse.inference.nuts import backend, jumps, state
 GOOD = {
     "rhat": 1.01,
     "rhat_within": 1.01,
-    "islands": [[0, 1, 2, 3]],
+    "chain_clusters": [[0, 1, 2, 3]],
     "ess": 900.0,
     "n_divergences": 0,
     "n_chains": 4,
     "n_draws": 1000,
     "expert_share": np.array([0.4, 0.6]),
-    "island_weight": np.ones(1),
-    "island_elpd": np.full(1, np.nan),
+    "cluster_weight": np.ones(1),
+    "cluster_elpd": np.full(1, np.nan),
 }
 
 
@@ -61,7 +61,7 @@ def said(**change):
         ({"n_moved": 2}, True),
         ({"n_moved": 3}, False),
         ({"n_moved": 8}, False),
-        ({"n_chains": 1, "islands": [[0]]}, True),  # a single chain was never relocated
+        ({"n_chains": 1, "chain_clusters": [[0]]}, True),  # a single chain was never relocated
     ],
 )
 def test_agreement_by_construction_is_not_convergence(change, served):
@@ -88,9 +88,9 @@ def test_a_disagreement_is_said_once():
     assert message.startswith("Chains disagree")
     assert not said(
         **relocated,
-        islands=[[0, 1], [2, 3]],
-        island_weight=np.full(2, 0.5),
-        island_elpd=np.zeros(2),
+        clusters=[[0, 1], [2, 3]],
+        cluster_weight=np.full(2, 0.5),
+        cluster_elpd=np.zeros(2),
     )  # another category names the clusters
 
 
@@ -108,7 +108,7 @@ def misplace(monkeypatch, chains):
         z = 0.3 * np.random.default_rng(0).normal(size=run.z.shape)
         z[chains] += 6.0 + 3.0 * np.array(chains)[:, None, None]
         theta = run.coordinates.to_theta(z)
-        logp = kernel.log_posterior(theta) - kernel.constant + run.coordinates.log_bending(z)
+        logp = kernel.log_posterior(theta) - kernel.constant + run.coordinates.log_jacobian(z)
         statistics = {
             **run.statistics,
             "logp": logp,
