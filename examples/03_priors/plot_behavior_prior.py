@@ -4,8 +4,8 @@ Is the conclusion sensitive to the behavior gate's prior?
 
 The behavior gate is the part of the model that data say least about: where experts agree, or where
 one of them has all the weight, beta makes no difference to the target. So before anything is
-concluded from a fitted beta(x), three questions: what did the priors expect, to which priors are the
-conclusions sensitive, and what is left of them if the gate's prior is taken away?
+concluded from a fitted beta(x), three questions: what did the priors expect, to which priors are
+the conclusions sensitive, and what is left of them if the gate's prior is taken away?
 
 Ten-minute averages of one turbine in July 2015; ENGIE, La Haute Borne open data (Etalab Open
 Licence 2.0).
@@ -46,7 +46,8 @@ print(f"95% of the targets:        {np.quantile(y_train, [0.025, 0.975]).round()
 # On which priors do conclusions hang?
 # ------------------------------------
 # Each prior is made 25% stronger and weaker, by weights on the draws and without fitting again; the
-# figures are how far a conclusion's distribution moves per doubling. 0.05 is the threshold for reporting.
+# figures are how far a conclusion's distribution moves per doubling. 0.05 is the threshold for
+# reporting.
 
 model.fit(X_train, y_train)
 sensitivity = prior_sensitivity(model)
@@ -82,8 +83,8 @@ for name, m in models.items():
 # rows, which it lowers by a fifth of a standard deviation per doubling: data and prior pull in
 # different directions, and the data win. Without it the leave-one-out density rises by less than a
 # nat, predictions stay what they were but for where the lower end of the interval jumps, and
-# beta(x) is the same line. It is more sensitive to the gate's slopes, which say how sharply the turbine's
-# regimes part, and on `sigma`.
+# beta(x) is the same line. It is more sensitive to the priors of the gate's slopes, which say how
+# sharply the turbine's regimes part, and of `sigma`.
 #
 # Why data can say so much about a beta that is nearly 1 everywhere: the power of a standing turbine
 # has a standard deviation of 0.3 kW, that of a running one of 30 to 60 kW. Of such a variance even

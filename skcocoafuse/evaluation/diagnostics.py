@@ -106,8 +106,8 @@ def diagnose(
         ``rhat_log_posterior``; ``rhat_within`` and ``ess``: the worst inside a cluster;
         ``still_chains``: those that never moved;
         ``chain_clusters``: lists of chains that agree, heaviest first, with ``cluster_weight``
-        (their part in predictions) and ``cluster_elpd`` (leave-one-out log density of the target in its
-        units, as ``loo()`` has it); ``n_divergences``; ``mean_n_steps``,
+        (their part in predictions) and ``cluster_elpd`` (leave-one-out log density of the target
+        in its units, as ``loo()`` has it); ``n_divergences``; ``mean_n_steps``,
         ``max_tree_depth`` (NaN where unknown); ``expert_share``: ndarray of shape
         (n_experts,), the part of the data each expert accounts for, summing to one;
         ``n_effective_experts``: the exponential of the shares' entropy (Hill's number of order
