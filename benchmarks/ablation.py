@@ -27,7 +27,7 @@ from sklearn.model_selection import train_test_split
 from uci import SETS, load
 
 from skcocoafuse import CoCoAFusERegressor
-from skcocoafuse.evaluation.diagnostics import converged
+from skcocoafuse.evaluation.verdicts import converged
 from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.nuts import sampler
 from skcocoafuse.inference.nuts.method import METHOD, Method

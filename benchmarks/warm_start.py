@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 
 from skcocoafuse import CoCoAFusERegressor
-from skcocoafuse.evaluation import diagnostics
+from skcocoafuse.evaluation import verdicts
 
 _SHARE = 0.05  # of the rows that change
 
@@ -117,7 +117,7 @@ def main() -> None:
                     print(line(f"{label}: warm", [other for _, other in runs]))
                     resumed = [other["resumed"] for _, other in runs]
                     print(f"    times as fast: {np.median(ratios):.2f}, {np.round(ratios, 2)}")
-                    print(f"    before settled: {diagnostics.settled(fitted.diagnostics_)}")
+                    print(f"    before settled: {verdicts.settled(fitted.diagnostics_)}")
                     print(f"    chains began at draws: {resumed}", flush=True)
 
 

@@ -137,6 +137,29 @@ def test_what_is_private_stays_in_its_room(path):
     assert not used & foreign
 
 
+def numeric_constants(path: Path):
+    """Lines of assignments at the top of a module of a number, or of a tuple of numbers."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        try:
+            value = ast.literal_eval(node.value)
+        except ValueError:
+            continue
+        numbers = value if isinstance(value, tuple) else (value,)
+        if numbers and all(type(n) in (int, float) for n in numbers):
+            yield node.lineno, node.end_lineno
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_numbers_at_the_top_of_a_module_say_why(path):
+    """By a comment on their line, or on the one before."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for first, last in numeric_constants(path):
+        told = "#" in lines[last - 1] or (first > 1 and lines[first - 2].startswith("#"))
+        assert told, f"{path.name}:{first} {lines[first - 1]}"
+
+
 def test_rows_are_cut_in_one_place():
     """Loops in steps of a size: the chunks of `model/chunks.py`, and constants in machine code."""
 

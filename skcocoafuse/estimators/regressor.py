@@ -31,7 +31,7 @@ from skcocoafuse._validation import (
     validate_observed,
 )
 from skcocoafuse.estimators import insights, predictions
-from skcocoafuse.evaluation import diagnostics, elpd, learning, surplus_experts
+from skcocoafuse.evaluation import elpd, fit_warnings, learning, surplus_experts, verdicts
 from skcocoafuse.evaluation.elpd import LooResult
 from skcocoafuse.evaluation.refits import refit_bad_rows
 from skcocoafuse.evaluation.surplus_experts import MergeResult
@@ -150,7 +150,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             fit = learning.learn(posed, self.inference, self._settings(), earlier)
             self._publish(fit)
             # the user's line, past scikit-learn's; inside, since a warning may be an error
-            diagnostics.warn(fit.diagnostics, stacklevel=4)
+            fit_warnings.warn(fit.diagnostics, stacklevel=4)
         return self
 
     # -- the steps of fit, and what it found -------------------------------------------------
@@ -711,7 +711,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         elpd.warn(result, stacklevel=3)
         return result
 
-    def merge_experts(self, *, coverage=0.95, min_share=diagnostics.MIN_SHARE) -> MergeResult:
+    def merge_experts(self, *, coverage=0.95, min_share=verdicts.MIN_SHARE) -> MergeResult:
         """Fit again with as many experts as the posterior needs.
 
         Experts that account for next to none of the data are left out, and experts that the

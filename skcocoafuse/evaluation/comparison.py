@@ -8,8 +8,8 @@ from numbers import Real
 import numpy as np
 
 from skcocoafuse.evaluation import elpd
-from skcocoafuse.evaluation.diagnostics import without_warnings
 from skcocoafuse.evaluation.elpd import Difference, LooResult
+from skcocoafuse.evaluation.fit_warnings import without_warnings
 from skcocoafuse.evaluation.stacking import stacking_weights
 from skcocoafuse.predictive.target import TargetMap
 from skcocoafuse.predictive.wrappers import unwrap

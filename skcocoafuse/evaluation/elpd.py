@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from skcocoafuse._validation import check_probability, cores_for
-from skcocoafuse.evaluation import diagnostics
+from skcocoafuse.evaluation import fit_warnings, verdicts
 from skcocoafuse.evaluation.loo import leave_one_out_of_mixture
 from skcocoafuse.exceptions import InfluentialRowsWarning, beyond
 from skcocoafuse.model.design import Scale
@@ -232,7 +232,7 @@ def of_fit(fit: Fit, max_draws: int | None = None, n_jobs: int | None = None) ->
     ValueError
         If draws are not those of the posterior, or ``max_draws`` is below 25.
     """
-    diagnostics.check_posterior(
+    verdicts.check_posterior(
         fit.diagnostics,
         "loo()",
         "or score held-out rows: cross_validate with skcocoafuse.metrics.SCORERS",
@@ -241,7 +241,7 @@ def of_fit(fit: Fit, max_draws: int | None = None, n_jobs: int | None = None) ->
         fit.problem,
         fit.posterior,
         fit.target,
-        diagnostics.converged(fit.diagnostics),
+        verdicts.converged(fit.diagnostics),
         max_draws,
         cores_for(n_jobs, len(fit.problem.y)),
     )
@@ -302,7 +302,7 @@ def warn(result: LooResult, stacklevel: int, model: str = "") -> None:
     A row in a hundred or fewer is left to ``bad_rows`` of the result.
     """
     bad = result.bad_rows
-    if diagnostics.warnings_are_off():
+    if fit_warnings.warnings_are_off():
         return
     if bad.size < _MANY_BAD_ROWS * result.n_rows or not bad.size:
         return

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skcocoafuse.evaluation import diagnostics
+from skcocoafuse.evaluation import diagnostics, verdicts
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.posing import Posed
@@ -39,7 +39,7 @@ def draws_to_start_from(earlier: Fit | None, posed: Posed) -> np.ndarray | None:
 
     None if there is none to start from: it has not settled, or has other parameters.
     """
-    if earlier is None or not diagnostics.settled(earlier.diagnostics):
+    if earlier is None or not verdicts.settled(earlier.diagnostics):
         return None
     same_experts = earlier.posterior.spec.n_experts == posed.problem.spec.n_experts
     if not same_experts or earlier.posed.column_names != posed.column_names:

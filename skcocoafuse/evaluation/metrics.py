@@ -25,7 +25,7 @@ from skcocoafuse._validation import (
     validate_targets,
     validate_weight,
 )
-from skcocoafuse.evaluation import diagnostics
+from skcocoafuse.evaluation import verdicts
 from skcocoafuse.predictive.prediction import predict_dist, predict_interval
 from skcocoafuse.predictive.wrappers import unwrap
 
@@ -418,7 +418,7 @@ def _divergences(estimator, X, y, sample_weight):
 
 def _convergence(estimator, X, y, sample_weight):
     """1 if the fit passed the checks that ``fit`` warns of, else 0."""
-    return float(diagnostics.converged(_diagnostics(estimator)))
+    return float(verdicts.converged(_diagnostics(estimator)))
 
 
 def _seconds(estimator, X, y, sample_weight):

@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils import indexable
 
 from skcocoafuse._hints import refuse
-from skcocoafuse.evaluation import diagnostics, elpd
+from skcocoafuse.evaluation import elpd, fit_warnings, verdicts
 from skcocoafuse.evaluation.comparison import loo_result, regressor_inside
 from skcocoafuse.evaluation.folds import fit_part, partition
 from skcocoafuse.evaluation.runs import Runs
@@ -177,7 +177,7 @@ def _checked(n_experts, criterion, rule, confidence) -> list[int]:
 
 def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
     begun = time.perf_counter()
-    with diagnostics.without_warnings():  # what fit warns of is in the table
+    with fit_warnings.without_warnings():  # what fit warns of is in the table
         estimator = estimator.fit(X, y, **fit_params)
     inside = regressor_inside(estimator)
     if criterion == "loo":
@@ -193,7 +193,7 @@ def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
         in_sample,
         inside.fitted_.problem.weight,
         bad,
-        diagnostics.converged(inside.diagnostics_),
+        verdicts.converged(inside.diagnostics_),
         time.perf_counter() - begun,
     )
 
@@ -201,10 +201,10 @@ def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
 def _fit_fold(estimator, X, y, fit_params, train, test) -> tuple[np.ndarray, bool, float]:
     """Log densities of the rows left out, whether the fit converged, seconds."""
     begun = time.perf_counter()
-    with diagnostics.without_warnings():
+    with fit_warnings.without_warnings():
         fitted = fit_part(clone(estimator), X, y, fit_params, train)
     density = prediction.log_prob(fitted, rows_of(X, test), rows_of(y, test))
-    fine = diagnostics.converged(regressor_inside(fitted).diagnostics_)
+    fine = verdicts.converged(regressor_inside(fitted).diagnostics_)
     return density, fine, time.perf_counter() - begun
 
 
@@ -231,7 +231,7 @@ def _around(chosen: int) -> str:
 
 def _warn(selection: NExpertsSelection) -> None:
     chosen, best = selection.n_experts, selection.best
-    diagnostics.warn(selection.candidates[chosen].diagnostics, stacklevel=4)
+    fit_warnings.warn(selection.candidates[chosen].diagnostics, stacklevel=4)
     said = []
     for m in sorted({chosen, best} & set(selection.untrusted)):
         candidate = selection.candidates[m]

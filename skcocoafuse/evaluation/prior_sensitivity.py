@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 
-from skcocoafuse.evaluation import diagnostics, power_scaling
+from skcocoafuse.evaluation import power_scaling, verdicts
 from skcocoafuse.evaluation.power_scaling import (
     ALL,
     BAD_WEIGHTS,
@@ -174,7 +174,7 @@ def prior_sensitivity(
             raise ValueError(f"{name} must be a finite number above {least:g}; got {value!r}.")
     inside = unwrap(estimator, "fitted_", "prior sensitivity")
     fit = inside.estimator.fitted_
-    diagnostics.check_posterior(
+    verdicts.check_posterior(
         fit.diagnostics, "prior_sensitivity()", "or fit again with another prior"
     )
     rows, designs = _rows_of_interest(inside, X)

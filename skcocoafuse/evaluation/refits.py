@@ -5,7 +5,7 @@ from dataclasses import replace
 import joblib
 import numpy as np
 
-from skcocoafuse.evaluation import diagnostics
+from skcocoafuse.evaluation import verdicts
 from skcocoafuse.evaluation.elpd import LooResult
 from skcocoafuse.evaluation.learning import infer
 from skcocoafuse.evaluation.loo import one_copy
@@ -64,4 +64,4 @@ def _left_out(problem: Problem, row, inference: str, settings: Settings):
         posterior.spec, posterior.flat(), designs, draw_weight=posterior.draw_weight()
     )
     y = problem.y[row]
-    return predicted.logpdf(y)[0], predicted.pit(y)[0], diagnostics.converged(found)
+    return predicted.logpdf(y)[0], predicted.pit(y)[0], verdicts.converged(found)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from skcocoafuse.evaluation import diagnostics, elpd
+from skcocoafuse.evaluation import elpd, verdicts
 from skcocoafuse.evaluation.comparison import regressor_inside
 from skcocoafuse.evaluation.elpd import Difference
 
@@ -176,7 +176,7 @@ class NExpertsSelection:
                     "n_bad_k": int(candidate.bad.sum()),
                     "rhat": candidate.diagnostics["rhat"],
                     "converged": candidate.converged,
-                    "collapsed": len(diagnostics.collapsed_experts(candidate.diagnostics)),
+                    "collapsed": len(verdicts.collapsed_experts(candidate.diagnostics)),
                     "seconds": candidate.seconds,
                     "chosen": m == self.n_experts,
                 }

@@ -14,7 +14,7 @@ from skcocoafuse.posterior.clusters import disagree, find_clusters
 from skcocoafuse.posterior.draws import Posterior
 
 _MAX_DRAWS, _MAX_ROWS = 2000, 1000  # that stacking looks at, of all clusters together
-_ROUNDS = 1000
+_ROUNDS = 1000  # at most; each increases a concave objective
 
 
 def weigh_clusters(

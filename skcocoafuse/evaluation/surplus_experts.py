@@ -17,7 +17,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import squareform
 
-from skcocoafuse.evaluation import diagnostics, elpd
+from skcocoafuse.evaluation import elpd, fit_warnings
 from skcocoafuse.evaluation.elpd import Difference, LooResult, difference
 from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.posterior.fit import Fit
@@ -244,7 +244,7 @@ def merge(
     if len(groups) < len(share):
         merged = refit(len(groups))
         groups = in_order_of(groups, _on_anchors(fit), _on_anchors(merged.fitted_))
-        diagnostics.warn(merged.diagnostics_, stacklevel + 1)
+        fit_warnings.warn(merged.diagnostics_, stacklevel + 1)
         after = elpd.of_fit(merged.fitted_, n_jobs=estimator.n_jobs)
         elpd.warn(after, stacklevel + 1, model=" after merging")
     elpd.warn(before, stacklevel + 1, model=" before merging")

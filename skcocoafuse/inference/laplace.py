@@ -24,11 +24,11 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 
     Normals are in transformed coordinates, at the modes of most mass. Each mode has the weight of
     its volume times its height (its approximate evidence). Proposals from the Student t
-    distributions of the same scale, whose wider tails bound the weights (Geweke, 1989, Econometrica 57), are
-    resampled by smoothed importance weights. Where the Pareto k-hat of these is above 0.7, they
-    say more about luck than about the posterior; then every mode has chains of its own,
-    uncorrected, and predictions weigh the modes as they weigh clusters of chains. A small first
-    pool shows where there is no hope.
+    distributions of the same scale, whose wider tails bound the weights (Geweke, 1989,
+    Econometrica 57), are resampled by smoothed importance weights. Where the Pareto k-hat of these
+    is above 0.7, they say more about luck than about the posterior; then every mode has chains of
+    its own, uncorrected, and predictions weigh the modes as they weigh clusters of chains. A small
+    first pool shows where there is no hope.
     """
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)

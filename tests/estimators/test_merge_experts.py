@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor, compare
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.evaluation.diagnostics import collapsed_experts
+from skcocoafuse.evaluation.verdicts import collapsed_experts
 from skcocoafuse.exceptions import InfluentialRowsWarning
 from skcocoafuse.inference import EngineResult
 from skcocoafuse.model.parameters import Parameters

@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor, exceptions
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.evaluation import diagnostics, elpd
+from skcocoafuse.evaluation import diagnostics, elpd, fit_warnings, verdicts
 from skcocoafuse.exceptions import beyond
 from skcocoafuse.inference.engine import EngineResult
 from skcocoafuse.model.design import Scale
@@ -76,19 +76,19 @@ APART = {
 def test_each_problem_has_its_warning(change, category, message):
     assert issubclass(category, ConvergenceWarning)
     with pytest.warns(category, match=message) as record:
-        diagnostics.warn({**GOOD, **change}, stacklevel=2)
+        fit_warnings.warn({**GOOD, **change}, stacklevel=2)
     assert len(record) == 1
     assert record[0].filename == __file__
     served = category is exceptions.CollapsedExpertWarning  # such draws can be trusted
-    assert diagnostics.converged({**GOOD, **change}) == served
+    assert verdicts.converged({**GOOD, **change}) == served
 
 
 def test_good_news_is_silent():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        diagnostics.warn(GOOD, stacklevel=1)
-        diagnostics.warn({**GOOD, "rhat_within": np.nan, "ess": np.nan}, stacklevel=1)
-    assert diagnostics.converged(GOOD)
+        fit_warnings.warn(GOOD, stacklevel=1)
+        fit_warnings.warn({**GOOD, "rhat_within": np.nan, "ess": np.nan}, stacklevel=1)
+    assert verdicts.converged(GOOD)
 
 
 def test_a_chain_that_stands_still_is_seen():
@@ -100,7 +100,7 @@ def test_a_chain_that_stands_still_is_seen():
     posterior = Posterior(problem.spec, parameters, theta[..., 0], {})
     _, found = diagnostics.judge(problem, posterior, {}, False)
     assert found["still_chains"] == [1]
-    assert not diagnostics.settled(found)
+    assert not verdicts.settled(found)
     all_still = Posterior(problem.spec, parameters, np.repeat([[1.0], [2.0], [3.0]], 50, 1), {})
     _, found = diagnostics.judge(problem, all_still, {}, False)
     assert found["still_chains"] == [0, 1, 2]
@@ -112,7 +112,7 @@ def messages(**change):
     """What is said of good numbers with some changed, by category."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        diagnostics.warn({**GOOD, **change}, stacklevel=1)
+        fit_warnings.warn({**GOOD, **change}, stacklevel=1)
     return {warning.category: str(warning.message) for warning in seen}
 
 
@@ -206,9 +206,9 @@ def test_surplus_expert_is_seen():
     first, _, last = found["expert_share"]
     entropy = -first * np.log(first) - last * np.log(last)
     assert found["n_effective_experts"] == pytest.approx(np.exp(entropy))
-    assert diagnostics.collapsed_experts(found) == [1]
+    assert verdicts.collapsed_experts(found) == [1]
     with pytest.warns(exceptions.CollapsedExpertWarning, match=r"\[1\].*less than 1%.*n_experts=2"):
-        diagnostics.warn({**GOOD, "expert_share": found["expert_share"]}, stacklevel=2)
+        fit_warnings.warn({**GOOD, "expert_share": found["expert_share"]}, stacklevel=2)
 
 
 def two_groups(problem, settings=None):
@@ -283,7 +283,7 @@ def test_an_expert_far_outside_the_range_is_seen_and_named(behavior):
     np.testing.assert_allclose(found["out_of_range_r2_loss"], [0.0, loss])
     own = {name: value for name, value in found.items() if name.startswith("out_of_range")}
     with pytest.warns(exceptions.ExpertOutOfRangeWarning) as seen:
-        diagnostics.warn({**GOOD, **own}, stacklevel=2)
+        fit_warnings.warn({**GOOD, **own}, stacklevel=2)
     assert len(seen) == 1
     assert issubclass(exceptions.ExpertOutOfRangeWarning, ConvergenceWarning)
     message = str(seen[0].message)
@@ -292,7 +292,7 @@ def test_an_expert_far_outside_the_range_is_seen_and_named(behavior):
     assert f"by about {loss:.2g} of R2" in message
     assert "expert 0" not in message
     assert "median()" in message
-    assert diagnostics.converged({**GOOD, **own})  # the draws are those of the posterior
+    assert verdicts.converged({**GOOD, **own})  # the draws are those of the posterior
 
 
 def test_what_costs_the_mean_next_to_nothing_is_a_number_and_no_warning():
@@ -378,7 +378,7 @@ def test_numbers_are_there(nuts_transition):
         assert numbers["ess"] > 100
         assert numbers["expert_share"].sum() == pytest.approx(1.0)
         assert 1.0 < numbers["n_effective_experts"] <= 2.0
-        assert diagnostics.collapsed_experts(numbers) == []
+        assert verdicts.collapsed_experts(numbers) == []
         assert numbers["n_chains"] == 4
         assert numbers["n_draws"] == 1000
         assert {"optimisation", "sampling"} <= set(numbers["seconds"])
@@ -413,20 +413,20 @@ def test_a_thread_without_warnings_leaves_others_theirs():
     inside, leave = threading.Event(), threading.Event()
 
     def silent():
-        with diagnostics.without_warnings():
+        with fit_warnings.without_warnings():
             inside.set()
             assert leave.wait(60)
-            diagnostics.warn(shaky, stacklevel=1)
+            fit_warnings.warn(shaky, stacklevel=1)
 
     thread = threading.Thread(target=silent)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         thread.start()
         assert inside.wait(60)
-        diagnostics.warn(shaky, stacklevel=1)
+        fit_warnings.warn(shaky, stacklevel=1)
         assert len(seen) == 1
         leave.set()
         thread.join()
         assert len(seen) == 1
-        diagnostics.warn(shaky, stacklevel=1)
+        fit_warnings.warn(shaky, stacklevel=1)
         assert len(seen) == 2

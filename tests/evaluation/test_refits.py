@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from skcocoafuse import BoERegressor, MoERegressor
-from skcocoafuse.evaluation.diagnostics import converged
 from skcocoafuse.evaluation.learning import infer
 from skcocoafuse.evaluation.refits import refit_bad_rows
+from skcocoafuse.evaluation.verdicts import converged
 from skcocoafuse.exceptions import InfluentialRowsWarning
 from tests.conftest import fit_quietly
 

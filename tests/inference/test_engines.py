@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.evaluation.diagnostics import converged
+from skcocoafuse.evaluation.verdicts import converged
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
     CollapsedExpertWarning,

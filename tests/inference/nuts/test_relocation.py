@@ -8,7 +8,7 @@ import pytest
 
 from skcocoafuse import CoCoAFusERegressor, load
 from skcocoafuse.datasets import make_switch
-from skcocoafuse.evaluation import diagnostics
+from skcocoafuse.evaluation import fit_warnings, verdicts
 from skcocoafuse.exceptions import ChainMixingWarning
 from skcocoafuse.inference.nuts import backend, jumps, state
 
@@ -44,7 +44,7 @@ def test_starts_that_chains_descend_from_are_counted_once(origins, chosen):
 def said(**change):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        diagnostics.warn({**GOOD, **change}, stacklevel=1)
+        fit_warnings.warn({**GOOD, **change}, stacklevel=1)
     return [str(w.message) for w in seen if w.category is ChainMixingWarning]
 
 
@@ -66,7 +66,7 @@ def said(**change):
 )
 def test_agreement_by_construction_is_not_convergence(change, served):
     found = {**GOOD, **change}
-    assert diagnostics.converged(found) == diagnostics.settled(found) == served
+    assert verdicts.converged(found) == verdicts.settled(found) == served
     assert bool(said(**change)) != served
 
 
@@ -139,7 +139,7 @@ def test_a_fit_of_relocated_chains_is_judged_by_those_that_were_not(
     assert relocation["rounds"] == 1
     assert 0 < relocation["gradients"] < found["n_gradients"]
     assert 0 < relocation["seconds"] < sum(found["seconds"].values())
-    assert diagnostics.converged(found) == (n_left > 1)
+    assert verdicts.converged(found) == (n_left > 1)
     about_starts = [w for w in seen if "independent start" in str(w.message)]
     assert len(about_starts) == (n_left == 1)
     model.save(tmp_path / "fit.nc")

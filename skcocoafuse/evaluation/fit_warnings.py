@@ -1,0 +1,233 @@
+"""What a fit warns of: one message for each thing that a user can act on."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import numpy as np
+
+from skcocoafuse.evaluation.diagnostics import MAX_R2_LOSS, MAX_WEIGHT_FAR
+from skcocoafuse.evaluation.verdicts import (
+    MIN_ESS,
+    MIN_INDEPENDENT_STARTS,
+    MIN_SHARE,
+    agrees_by_construction,
+    approximates_badly,
+    cannot_tell,
+    collapsed_experts,
+    independent_rhat,
+    stands_still,
+    starts_left,
+)
+from skcocoafuse.exceptions import (
+    ChainMixingWarning,
+    CollapsedExpertWarning,
+    DivergenceWarning,
+    ExpertOutOfRangeWarning,
+    PoorApproximationWarning,
+    SeparateModesWarning,
+    beyond,
+)
+from skcocoafuse.posterior.clusters import MAX_RHAT, N_ANCHORS
+from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K
+
+_silent = ContextVar("silent", default=False)
+# Part of the draws. What lies behind so few divergences has about as little of the mass, and shifts
+# averages by less than their Monte Carlo error, a 60th of a standard deviation for 4000 draws.
+_FEW_DIVERGENCES = 0.001
+_CAREFUL = 0.99  # target_accept that left no divergences, or fewer
+
+
+@contextmanager
+def without_warnings():
+    """Give no warnings of this room in this thread, where results are judged by their numbers.
+
+    ``warnings.catch_warnings`` changes filters of the whole process, so it is not for threads.
+    """
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
+def warnings_are_off() -> bool:
+    """Whether :func:`without_warnings` holds here."""
+    return _silent.get()
+
+
+def warn(diagnostics: dict, stacklevel: int) -> None:
+    """One warning for each thing seen that a user can act on."""
+    if warnings_are_off():
+        return
+    for category, message_of in _MESSAGES.items():
+        message = message_of(diagnostics)
+        if message:
+            warnings.warn(message, category, stacklevel=stacklevel)
+
+
+def _is_approximation(diagnostics: dict) -> bool:
+    """Whether draws are not those of Markov chains: nothing about chains can be said then."""
+    return "pareto_k" in diagnostics
+
+
+def _n_draws(diagnostics: dict) -> int:
+    return diagnostics["n_chains"] * diagnostics["n_draws"]
+
+
+def _of_divergences(diagnostics: dict) -> str | None:
+    count, total = diagnostics["n_divergences"], _n_draws(diagnostics)
+    if not count:
+        return None
+    came = f"{count} of {total} draws came from "
+    came += "a divergent trajectory" if count == 1 else "divergent trajectories"
+    remedy = _against_divergences(diagnostics)
+    if count <= _FEW_DIVERGENCES * total:
+        return f"{came}: so few hardly change predictions. To avoid them, try {remedy}."
+    return f"{came}, so parts of the posterior may be missing. Try {remedy}."
+
+
+def _against_divergences(diagnostics: dict) -> str:
+    """What left none, or fewer, on real data sets; tighter priors on sigma did not."""
+    if diagnostics.get("target_accept", 0.0) >= _CAREFUL:
+        return "fewer experts"
+    depth = diagnostics.get("max_tree_depth", np.nan)
+    steps = diagnostics.get("mean_n_steps", np.nan)
+    # Shorter steps need longer trajectories. Cut off at the same depth, they mixed eight times
+    # worse on the Energy data; two levels more, and they mixed as well as before.
+    cut_off = "thinning" in diagnostics and steps > 0.5 * 2.0**depth
+    options = f" with inference_options={{'maxdepth': {depth + 2:.0f}}}" if cut_off else ""
+    return f"target_accept={_CAREFUL}{options}"
+
+
+def _of_separate_modes(diagnostics: dict) -> str | None:
+    clusters, weight = diagnostics["chain_clusters"], diagnostics["cluster_weight"]
+    if len(clusters) == 1 or stands_still(diagnostics):
+        return None
+    approximation = _is_approximation(diagnostics)
+    described = "; ".join(
+        ("" if approximation else f"chains {chains} ")
+        + f"with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
+        for chains, part, elpd in zip(clusters, weight, diagnostics["cluster_elpd"], strict=True)
+    )
+    what, which, instead = "Chains settled in", "cluster", "another random_state"
+    if approximation:
+        what, which, instead = "The approximation has draws in", "group", "inference='nuts'"
+    return (
+        f"{what} {len(clusters)} groups{'' if approximation else ', or chain clusters,'} that "
+        f"disagree (R-hat {beyond(diagnostics['rhat'], MAX_RHAT, 2)}): {described}. Predictions "
+        f"are weighted by stacking; coefficients and summary() are those of the first {which}. "
+        f"Try fewer experts or {instead}."
+    )
+
+
+def _of_mixing(diagnostics: dict) -> str | None:
+    if stands_still(diagnostics):
+        return (
+            f"Chain(s) {diagnostics['still_chains']} did not move in any of "
+            f"{diagnostics['n_draws']} draws: warm-up was too short to find how far steps can go. "
+            "Give more tune (500 by default)."
+        )
+    if cannot_tell(diagnostics):
+        what, remedy = "whether chains mix", "more tune and draws"
+        if _is_approximation(diagnostics):
+            what, remedy = "how good they are", "more draws"
+        return (
+            f"{_n_draws(diagnostics)} draw(s) are too few to tell {what} (wanted: an effective "
+            f"sample size of at least {MIN_ESS:.0f}). Give {remedy}."
+        )
+    failed = []
+    disagree = diagnostics["rhat_within"] > MAX_RHAT
+    if disagree:
+        worst = beyond(diagnostics["rhat_within"], MAX_RHAT, 2)
+        failed.append(f"worst R-hat {worst} (wanted: at most {MAX_RHAT})")
+    if diagnostics["ess"] < MIN_ESS:
+        least = beyond(diagnostics["ess"], MIN_ESS, 0)
+        failed.append(
+            f"smallest effective sample size {least} of {_n_draws(diagnostics)} draws (wanted: at "
+            f"least {MIN_ESS:.0f})"
+        )
+    if not failed:
+        return _of_relocation(diagnostics)
+    what, remedy = "Chains mix slowly", "more tune and draws, or fewer experts"
+    if _is_approximation(diagnostics):
+        what, remedy = "Draws of the approximation are too few", "more draws"
+    elif disagree:
+        what = "Chains disagree" if diagnostics["n_chains"] > 1 else "The chain drifts"
+    return (
+        f"{what}: {' and '.join(failed)}, over the log posterior and predictions at {N_ANCHORS} "
+        f"rows. Try {remedy}; see diagnostics_."
+    )
+
+
+def _of_relocation(diagnostics: dict) -> str | None:
+    if len(diagnostics["chain_clusters"]) > 1 or not agrees_by_construction(diagnostics):
+        return None
+    relocated, independent = starts_left(diagnostics)
+    n_chains, worst = diagnostics["n_chains"], independent_rhat(diagnostics)
+    if independent < MIN_INDEPENDENT_STARTS:
+        left = f"chains now have {max(independent, 1)} independent start(s) (wanted: at least "
+        left += f"{MIN_INDEPENDENT_STARTS})"
+    else:
+        left = f"chains with independent starts disagree (R-hat {beyond(worst, MAX_RHAT, 2)}, "
+        left += f"wanted: at most {MAX_RHAT})"
+    return (
+        f"R-hat {diagnostics['rhat']:.3f} does not show that chains found the same region on their "
+        f"own: {relocated} time(s) a chain was restarted from a draw of another one, because the "
+        f"region it was in holds hardly any of the posterior's mass, and {left}. Fit with "
+        f"chains={2 * n_chains}, or with another random_state, and compare the predictions."
+    )
+
+
+def _of_approximation(diagnostics: dict) -> str | None:
+    if not approximates_badly(diagnostics):
+        return None
+    return (
+        "The approximation is not the posterior: Pareto k-hat "
+        f"{beyond(diagnostics['pareto_k'], MAX_PARETO_K, 2)} (wanted: at most {MAX_PARETO_K}), so "
+        "its draws were left uncorrected. Use inference='nuts' where intervals matter."
+    )
+
+
+def _of_collapsed(diagnostics: dict) -> str | None:
+    share, collapsed = diagnostics["expert_share"], collapsed_experts(diagnostics)
+    if not collapsed:
+        return None
+    shares = ", ".join(beyond(part, MIN_SHARE, 3) for part in share)
+    return (
+        f"Expert(s) {collapsed} account for less than {MIN_SHARE:.0%} of the data "
+        f"(shares: [{shares}]). The data do not ask for so many experts: "
+        f"try n_experts={max(1, len(share) - len(collapsed))}, or merge_experts()."
+    )
+
+
+def _of_out_of_range(diagnostics: dict) -> str | None:
+    loss = diagnostics.get("out_of_range_r2_loss", np.zeros(0))  # which older files lack
+    experts = np.flatnonzero(loss > MAX_R2_LOSS)
+    if not experts.size:
+        return None
+    n_rows, row = diagnostics["out_of_range_rows"], diagnostics["out_of_range_worst_row"]
+    weight, mean = diagnostics["out_of_range_weight"], diagnostics["out_of_range_mean"]
+    described = "; ".join(
+        f"expert {k} at {n_rows[k]} row(s), with up to {weight[k]:.0%} of the weight and a mean of "
+        f"{mean[k]:.4g} (row {row[k]})"
+        for k in experts
+    )
+    return (
+        "Far outside the range of the target, by more than its width, are experts that still have "
+        f"over {MAX_WEIGHT_FAR:.0%} of the weight there: {described}. This pulls the predictive "
+        "mean, and with it predict() and score(), away from the targets, by about "
+        f"{loss[experts].sum():.2g} of R2. predict_dist(X).median() is the better point "
+        "prediction; or fit with another random_state, and compare by loo()."
+    )
+
+
+_MESSAGES: dict[type[Warning], Callable[[dict], str | None]] = {
+    DivergenceWarning: _of_divergences,
+    SeparateModesWarning: _of_separate_modes,
+    ChainMixingWarning: _of_mixing,
+    PoorApproximationWarning: _of_approximation,
+    CollapsedExpertWarning: _of_collapsed,
+    ExpertOutOfRangeWarning: _of_out_of_range,
+}

@@ -1,0 +1,118 @@
+"""What follows from the numbers of a fit: whether it can be relied on, and for what."""
+
+import numpy as np
+
+from skcocoafuse.exceptions import beyond
+from skcocoafuse.posterior.clusters import MAX_RHAT
+from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, enough_draws
+
+# Below it means and sds have Monte Carlo errors above a tenth of the posterior's sd, and R-hat and
+# the effective sample size are themselves rough (Vehtari et al., 2021, ask for 100 per chain).
+MIN_ESS = 100.0
+# Of chains, with one of which nothing can be compared; they count where others were relocated.
+MIN_INDEPENDENT_STARTS = 2
+MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
+
+
+def collapsed_experts(diagnostics: dict) -> list[int]:
+    """Experts that account for less than ``MIN_SHARE`` of the data."""
+    return np.flatnonzero(diagnostics["expert_share"] < MIN_SHARE).tolist()
+
+
+def converged(diagnostics: dict) -> bool:
+    """Whether :func:`warn` has nothing to say, but for experts without data.
+
+    True for the single draw of ``inference="map"``, of which nothing can be seen.
+    """
+    return settled(diagnostics) and not diagnostics["n_divergences"]
+
+
+def settled(diagnostics: dict) -> bool:
+    """Whether chains agree and draws are those of the posterior, but for parts that diverge."""
+    return not (
+        len(diagnostics["chain_clusters"]) > 1
+        or mixes_badly(diagnostics)
+        or agrees_by_construction(diagnostics)
+        or approximates_badly(diagnostics)
+    )
+
+
+def mixes_badly(diagnostics: dict) -> bool:
+    """Whether chains of one cluster disagree, have few effective draws, or cannot be judged."""
+    return (
+        diagnostics["rhat_within"] > MAX_RHAT
+        or diagnostics["ess"] < MIN_ESS
+        or stands_still(diagnostics)
+        or cannot_tell(diagnostics)
+    )
+
+
+def stands_still(diagnostics: dict) -> bool:
+    """Whether some chain never moved."""
+    return bool(diagnostics.get("still_chains"))  # older files do not say
+
+
+def agrees_by_construction(diagnostics: dict) -> bool:
+    """Whether chains that were not restarted from another one are too few, or disagree.
+
+    A relocated chain agrees with its donor because it started there, so R-hat of all chains does
+    not say that chains from different starts found the same region.
+    """
+    relocated, independent = starts_left(diagnostics)
+    if not relocated:
+        return False
+    return independent < MIN_INDEPENDENT_STARTS or not independent_rhat(diagnostics) <= MAX_RHAT
+
+
+def independent_rhat(diagnostics: dict) -> float:
+    """R-hat of one chain for each independent start."""
+    return diagnostics.get("rhat_independent_starts", diagnostics["rhat"])  # as in older files
+
+
+def starts_left(diagnostics: dict) -> tuple[int, int]:
+    """How often chains were relocated, and how many independent starts that leaves.
+
+    Older files have the former only, as ``n_moved``; each time at most one start is lost.
+    """
+    n_chains = diagnostics["n_chains"]
+    relocated = diagnostics.get("n_relocated", diagnostics.get("n_moved", 0))
+    return relocated, diagnostics.get("n_independent_starts", n_chains - relocated)
+
+
+def cannot_tell(diagnostics: dict) -> bool:
+    """Whether draws are too few for R-hat; the single draw of "map" is not meant."""
+    n_chains, n_draws = diagnostics["n_chains"], diagnostics["n_draws"]
+    if n_chains * n_draws == 1:  # others than "map" count their draws, or their steps
+        return not np.isnan([diagnostics["ess"], diagnostics["mean_n_steps"]]).all()
+    return not enough_draws(n_chains, n_draws)
+
+
+def approximates_badly(diagnostics: dict) -> bool:
+    """Whether draws are those of an approximation that is too far from the posterior."""
+    return diagnostics.get("pareto_k", np.nan) > MAX_PARETO_K
+
+
+def check_posterior(diagnostics: dict, what: str, otherwise: str) -> None:
+    """Whether importance weights can start from these draws: they are many, and the posterior's.
+
+    Raises
+    ------
+    ValueError
+        If not; ``what`` names who asks, ``otherwise`` what else one could do.
+    """
+    if diagnostics["n_chains"] * diagnostics["n_draws"] == 1:
+        raise ValueError(
+            f"{what} needs draws from the posterior, more than one; got 1, all that "
+            "inference='map' keeps. Fit with inference='nuts', or 'laplace' for a fast look."
+        )
+    if len(diagnostics.get("still_chains", [])) == diagnostics["n_chains"]:
+        raise ValueError(
+            f"{what} needs draws from the posterior; none of the chains of this fit has moved. Fit "
+            "again with more tune (500 by default)."
+        )
+    if approximates_badly(diagnostics):
+        raise ValueError(
+            f"{what} needs draws from the posterior. Those of this fit come from an approximation "
+            f"too far from it: Pareto k-hat {beyond(diagnostics['pareto_k'], MAX_PARETO_K, 2)} "
+            f"(wanted: at most {MAX_PARETO_K}). Fit with inference='nuts', {otherwise}."
+        )
