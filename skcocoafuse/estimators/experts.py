@@ -1,4 +1,4 @@
-"""The three estimators: what each is for, and what differs."""
+"""The three estimators: what each is for, and how they differ."""
 
 import inspect
 import textwrap
@@ -14,50 +14,51 @@ _PARAMETERS = """\
 n_experts : int, default=2
     Number of linear experts.
 expert_features, gate_features : None, list or transformer, default=None
-    The inputs each part of the model sees: None for all columns, a list of column
-    names or indices (``[]`` means a constant), or a scikit-learn transformer, which is
-    cloned and fitted inside. Columns that a part uses directly must hold finite numbers; a
-    transformer gets all of X as it is and digests its own columns (strings, missing values),
-    and columns that no part uses may hold anything.
+    Inputs of each part of the model: None for all columns, a list of column names or
+    indices (``[]`` means a constant), or a scikit-learn transformer, which is cloned and
+    fitted inside ``fit``. Columns that a part uses directly must hold finite numbers; a
+    transformer receives X unchanged and handles its own columns (strings, missing values);
+    columns that no part uses may hold anything.
 {behavior}priors : dict of str to Prior, optional
-    Priors on the standardised scale, by parameter name: ``"expert_intercept"``,
+    Priors on the standardized scale, by parameter name: ``"expert_intercept"``,
     ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``{behavior_priors}.
-    What is left out keeps its default; other names are an error.
+    Parameters that are not listed keep their default prior; other names raise an error.
 {inference}
 draws, tune, chains : int, default=1000, 500, 4
-    Kept draws and warm-up draws per chain, and the number of chains.
+    Number of kept draws and of warm-up draws per chain, and number of chains.
 target_accept : float, default=0.9
-    Acceptance rate the step size aims at; raise it if there are divergences. ``"nuts"`` does so
-    by itself, once, where trajectories are short; ``diagnostics_["target_accept"]`` is what it
-    then aimed at.
+    Target acceptance rate of step size adaptation; increase it if there are divergences.
+    ``"nuts"`` does so once, automatically, if trajectories are short;
+    ``diagnostics_["target_accept"]`` is the value it used.
 inference_options : dict, optional
     Further options of the engine: ``maxdepth`` for ``"nuts"``; ``method`` and ``n`` for
-    ``"advi"``; anything ``pm.sample`` takes for ``"pymc"``.
+    ``"advi"``; any argument of ``pm.sample`` for ``"pymc"``.
 standardize : bool, default=True
-    Whether inputs and target are standardised inside ``fit``, so that priors of unit
-    scale mean something. Attributes are in original units in any case.
+    Whether to standardize inputs and target inside ``fit``, so that priors of unit scale are
+    meaningful. Fitted attributes are always in original units.
 target_resolution : "auto" or float, default="auto"
-    The step in which the target was recorded, in its units. Its square over 12, the variance
-    that rounding adds, is the least variance of an expert: without it an expert can collapse onto
-    repeated values (ratings, counts, zeros), where the likelihood is unbounded, and the
-    posterior is of no use. "auto" takes the smallest difference between two distinct values
-    in ``y`` (those that differ by the rounding of floating point only count as one), which is
-    next to nothing for continuous targets; 0.0 takes nothing.
+    Step to which the target was rounded when it was recorded, in its units. Its square over 12,
+    the variance that rounding adds, is the minimum variance of an expert: without it, an expert
+    can collapse onto repeated values (ratings, counts, zeros), where the likelihood is unbounded,
+    and the posterior is useless. "auto" uses the smallest difference between two distinct values
+    of ``y`` (values that differ only by floating-point rounding count as one), which is
+    negligible for continuous targets; 0.0 disables it.
 warm_start : bool, default=False
-    Whether ``fit`` starts from the posterior of the fit before, for data that changed a little. It
-    still finds the posterior of the new data alone. Without a fit before, or with one that had not
-    converged, had other experts or columns, or saw data too different, a cold start is used.
+    Whether ``fit`` starts from the posterior of the previous fit, for data that changed slightly.
+    The result is still the posterior given the new data alone. If there is no previous fit, or it
+    did not converge, had other experts or columns, or was fitted to data that are too different,
+    a cold start is used.
 n_jobs : int, optional
-    Chains that run at once, and threads of ``loo``. None means all cores, or one inside a worker
-    process of joblib (so that a parallel grid search does not oversubscribe).
+    Number of chains to run in parallel, and of threads of ``loo``. None means all cores, or 1
+    inside a joblib worker process (so that a parallel grid search does not oversubscribe).
 random_state : int, RandomState instance or None, default=None
-    Seed; the same seed gives the same draws.
+    Seed, for reproducible draws.
 progress_bar : bool, default=False
-    Whether the search for modes and the sampler show their progress."""
+    Whether to show the progress of the mode search and of the sampler."""
 
 _BEHAVIOR_FEATURES = """\
 behavior_features : None, list or transformer, default=None
-    The inputs of the behavior gate, as above.
+    Inputs of the behavior gate, as above.
 """
 
 _BEHAVIOR_PRIORS = """,
@@ -65,30 +66,32 @@ _BEHAVIOR_PRIORS = """,
 
 _ATTRIBUTES = """\
 expert_coef_ : ndarray of shape (n_experts, n_expert_features)
-    Posterior mean slopes of the experts, in original units.
+    Posterior mean coefficients of the experts, in original units.
 expert_intercept_ : ndarray of shape (n_experts,)
     Posterior mean intercepts of the experts.
 sigma_ : ndarray of shape (n_experts,)
     Posterior mean residual standard deviations.
 gate_coef_ : ndarray of shape (n_experts, n_gate_features)
-    Posterior mean slopes of the gate's log weights; they sum to zero over experts.
+    Posterior mean coefficients of the gate's log weights; they sum to zero over experts.
 gate_intercept_ : ndarray of shape (n_experts,)
     Posterior mean intercepts of the gate's log weights.
 {behavior}posterior_ : Posterior
-    All draws as numpy arrays, experts consistently labelled.
+    All draws as NumPy arrays, with consistently labeled experts.
 diagnostics_ : dict
-    R-hat, effective sample size, ``chain_clusters`` and their weights, divergences, use of the
-    experts, seconds per phase; with ``"nuts"``, the remedies that were applied and their cost
-    (``remedies``).
+    R-hat, effective sample size, ``chain_clusters`` and their weights, divergences, share of the
+    data per expert, seconds per phase; with ``"nuts"``, the remedies that were applied and their
+    cost (``remedies``).
 fitted_ : Fit
-    Both, with the rows and the scales of the fit, as one record for functions of this package.
+    Both of these, with the rows and scales of the fit, as one record for functions of this
+    package.
 n_features_in_ : int
+    Number of features seen during ``fit``.
 feature_names_in_ : ndarray of str
-    Only if X had string column names."""
+    Names of features seen during ``fit``; only if X has string column names."""
 
 _BEHAVIOR_ATTRIBUTES = """\
 behavior_coef_ : ndarray of shape (n_behavior_features,)
-    Posterior mean slopes of the logit of beta.
+    Posterior mean coefficients of the logit of beta.
 behavior_intercept_ : float
     Posterior mean intercept of the logit of beta.
 """
@@ -98,12 +101,12 @@ def _inference_words() -> str:
     """The engines in words, from their registry."""
     names = ", ".join(f'"{name}"' for name in ENGINES)
     said = "; ".join(f'``"{name}"`` {row.words}' for name, row in ENGINES.items())
-    text = textwrap.fill(f"How the posterior is found. {said}.", 96, break_on_hyphens=False)
+    text = textwrap.fill(f"Inference engine. {said}.", 96, break_on_hyphens=False)
     return f'inference : {{{names}}}, default="nuts"\n{textwrap.indent(text, "    ")}'
 
 
 def _documented(cls):
-    """Fill in what the three docstrings share, if there are docstrings (not by ``python -OO``)."""
+    """Fill in the shared parts of the three docstrings, if any (none under ``python -OO``)."""
     if cls.__doc__ is None:
         return cls
     learned = cls._behavior is None
@@ -121,12 +124,12 @@ def _documented(cls):
 @with_own_methods
 @_documented
 class MoERegressor(BaseExpertsRegressor):
-    r"""Mixture of Experts: linear regressions whose densities are superposed.
+    r"""Mixture of Experts: a mixture of linear regressions with input-dependent weights.
 
     .. math:: p(y \mid x) = \sum_i a_i(x)\, N(y;\, b_i + w_i^T x,\, s_i^2)
 
-    with softmax gates :math:`a(x)`. Right for hard switches and for several regimes at the
-    same inputs; across a smooth transition it invents modes and widens intervals.
+    with softmax gates :math:`a(x)`. Suited to hard switches and to several regimes at the same
+    inputs; across a smooth transition, it produces spurious modes and overly wide intervals.
 
     Parameters
     ----------
@@ -166,7 +169,7 @@ class BoERegressor(BaseExpertsRegressor):
 
     .. math:: p(y \mid x) = N\left(y;\, \sum_i a_i \mu_i,\, \sum_i a_i s_i^2\right)
 
-    Right for smooth transitions; it fails at hard switches and cannot have two modes.
+    Suited to smooth transitions; it fails at hard switches and cannot have two modes.
 
     Parameters
     ----------
@@ -179,7 +182,7 @@ class BoERegressor(BaseExpertsRegressor):
     See Also
     --------
     CoCoAFusERegressor : Learns where to mix and where to blend.
-    MoERegressor : Superposes densities instead of averaging parameters.
+    MoERegressor : Averages densities instead of parameters.
 
     References
     ----------
@@ -201,10 +204,10 @@ class BoERegressor(BaseExpertsRegressor):
 @with_own_methods
 @_documented
 class CoCoAFusERegressor(BaseExpertsRegressor):
-    r"""Competitive and collaborative experts: learns per input how much to mix or blend.
+    r"""Competitive and collaborative experts: learns from the inputs how much to mix or blend.
 
-    A behavior gate :math:`\beta(x) \in (0, 1)` moves every expert between itself
-    (:math:`\beta = 1`, a Mixture of Experts) and the blend of all (:math:`\beta = 0`, a
+    A behavior gate :math:`\beta(x) \in (0, 1)` interpolates between each expert
+    (:math:`\beta = 1`, a Mixture of Experts) and the blend of all experts (:math:`\beta = 0`, a
     Blend of Experts):
 
     .. math::
@@ -229,14 +232,14 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
 
     Notes
     -----
-    Where the experts agree, or one of them has all the weight, beta makes no difference
-    and the data say nothing about it: read it together with the gate.
+    Where the experts agree, or one of them has all the weight, beta has no effect and is not
+    identified by the data: interpret it together with the gate.
 
     References
     ----------
     Raffa Ugolini, Tanelli and Breschi, "CoCoAFusE: Beyond Mixtures of Experts via Model
     Fusion", arXiv 2505.01105. That the blend is linear in means and variances is this
-    project's reading.
+    project's interpretation.
 
     Examples
     --------
@@ -297,7 +300,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         self.behavior_features = behavior_features
 
     def predict_behavior(self, X):
-        """Posterior mean of beta, how much the experts are mixed (1) or blended (0).
+        """Posterior mean of beta, the degree to which experts are mixed (1) or blended (0).
 
         Parameters
         ----------
@@ -306,6 +309,6 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Says nothing where the experts agree or one gate weight is near 1.
+            Not identified where the experts agree or one gate weight is near 1.
         """
         return insights.behavior(self.fitted_, checked_designs(self, X))

@@ -1,6 +1,6 @@
-"""What the experts, the gate and the behavior do at single rows.
+"""What the experts, the gate and the behavior do at individual rows.
 
-Where chains disagree, parameters mean something in one chain cluster at a time: the heaviest.
+If chains disagree, parameters are meaningful within one chain cluster only; the heaviest is used.
 """
 
 from collections.abc import Callable
@@ -45,14 +45,14 @@ def behavior(fit: Fit, designs: Designs) -> np.ndarray:
 
 
 def _over_rows(function: Callable, fit: Fit, designs: Designs) -> np.ndarray:
-    """Join ``function(draws, designs)`` over chunks of rows, to bound memory."""
+    """Concatenate ``function(draws, designs)`` over chunks of rows, to bound memory."""
     flat = fit.posterior.main_cluster().flat()
     chunks = map_chunks(lambda _, part: function(flat, part), designs, flat.sigma.size)
     return np.concatenate(chunks)
 
 
 def local_coef(fit: Fit, inputs: Inputs, tails: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Slopes of every row's predictive mean by every input.
+    """Slopes of each row's predictive mean with respect to each input.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def local_coef(fit: Fit, inputs: Inputs, tails: list[float]) -> tuple[np.ndarray
     Returns
     -------
     mean : ndarray of shape (rows, features)
-        NaN for inputs that are no numbers.
+        NaN for inputs that are not numeric.
     quantile : ndarray of shape (rows, features, tails)
     """
     posed, posterior = fit.posed, fit.posterior

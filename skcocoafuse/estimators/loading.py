@@ -1,10 +1,10 @@
-"""A saved fit as an estimator again."""
+"""Load a saved fit as an estimator."""
 
 from skcocoafuse import persistence
 from skcocoafuse.estimators.experts import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse.persistence.paths import local_path
 
-# all that a file may name
+# the only classes that a file may name
 _KINDS = {
     kind.__name__: (kind, kind._behavior)
     for kind in (MoERegressor, BoERegressor, CoCoAFusERegressor)
@@ -12,10 +12,10 @@ _KINDS = {
 
 
 def load(path):
-    """Read a fitted regressor from a file that its ``save`` wrote.
+    """Load a fitted regressor from a file written by its ``save`` method.
 
-    Everything it can say is as before: predictions, ``summary``, ``loo``, ``to_arviz``. Nothing in
-    the file is run: its classes come from a closed list, and its values are numbers and text.
+    The loaded regressor gives the same predictions, ``summary``, ``loo`` and ``to_arviz``. No code
+    in the file is executed: classes come from a closed list, and values are numbers and text.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ def load(path):
     Raises
     ------
     OSError
-        If there is no such file (``FileNotFoundError``), or it cannot be opened.
+        If the file does not exist (``FileNotFoundError``) or cannot be opened.
     ValueError
-        If the file was not written by ``save``, is of another major version of the format, is
-        truncated, has changed in any byte, or its parts do not fit together; the message says
-        which. Nothing is used of a file before its SHA-256 was found right.
+        If the file was not written by ``save``, has another major version of the format, is
+        truncated or corrupted, or its parts are inconsistent; the message says which. No content
+        of the file is used before its SHA-256 checksum has been verified.
 
     Examples
     --------
@@ -55,15 +55,15 @@ def load(path):
     unknown = sorted(set(saved.parameters) - known)
     if unknown:
         raise ValueError(
-            f"{path} has parameters of {saved.kind.__name__} that this release does not know: they "
-            f"must be among {sorted(known)}; got {unknown}. Upgrade skcocoafuse."
+            f"{path} has parameters of {saved.kind.__name__} that are unknown to this release: "
+            f"they must be among {sorted(known)}; got {unknown}. Upgrade skcocoafuse."
         )
     estimator = saved.kind(**saved.parameters)
     try:
         estimator._check_parameters()
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} has parameters that {saved.kind.__name__} does not take: {error} Copy it "
+            f"{path} has parameters that {saved.kind.__name__} does not accept: {error} Copy it "
             "again, or upgrade skcocoafuse if a newer release wrote the file."
         ) from error
     return estimator._restore(saved.fit)

@@ -8,8 +8,8 @@ from types import CellType, FunctionType
 def with_own_methods(cls):
     """Give a class copies of the public methods that it inherits from this package.
 
-    Python's TypeErrors (an argument that does not exist, or one too many) call a function by its
-    qualified name, which would be that of a base class that no user has heard of.
+    Python's TypeErrors (an unexpected argument, or too many) show the qualified name of the
+    function, which would otherwise name a base class that users do not know.
     """
     for name, function in inspect.getmembers(cls, inspect.isfunction):
         inherited = name not in vars(cls) and function.__module__.startswith("skcocoafuse.")
@@ -19,7 +19,7 @@ def with_own_methods(cls):
 
 
 def _copy_for(cls: type, function: FunctionType) -> FunctionType:
-    """The function as if it were written in a class; also one that wraps another."""
+    """Copy a function as if it were defined in the class, along with a function it wraps."""
     cells = function.__closure__ or ()
     inner = getattr(function, "__wrapped__", None)
     own_inner = inner and _copy_for(cls, inner)

@@ -1,4 +1,4 @@
-"""Predictive distributions, given the draws of a posterior or of the priors."""
+"""Predictive distributions given draws from a posterior or from the priors."""
 
 import numpy as np
 
@@ -12,16 +12,16 @@ from skcocoafuse.predictive import PredictiveDistribution
 def of_posterior(
     posed: Posed, posterior: Posterior, designs: dict[str, np.ndarray], n_jobs: int | None
 ) -> PredictiveDistribution:
-    """The predictive distribution of rows, by the draws of a posterior.
+    """Predictive distribution of rows given posterior draws.
 
     Parameters
     ----------
     posed : Posed
     posterior : Posterior
     designs : dict of str to ndarray
-        Standardised design matrices of the rows.
+        Standardized design matrices of the rows.
     n_jobs : int or None
-        Threads.
+        Number of threads.
     """
     return PredictiveDistribution(
         posterior.spec,
@@ -37,13 +37,13 @@ def of_posterior(
 def of_prior(
     posed: Posed, designs: dict[str, np.ndarray], n_samples: int, random_state
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Random targets of rows by draws from the priors, and these draws in original units.
+    """Random targets of rows given draws from the priors, and these draws in original units.
 
     Parameters
     ----------
     posed : Posed
     designs : dict of str to ndarray
-        Standardised design matrices of the rows.
+        Standardized design matrices of the rows.
     n_samples : int
     random_state : int, RandomState instance or None
 
@@ -51,7 +51,7 @@ def of_prior(
     -------
     values : ndarray of shape (n_samples, rows)
     parameters : dict of str to ndarray
-        Of those that the model has, with a leading axis of length ``n_samples``.
+        Parameters of the model, with a leading axis of length ``n_samples``.
     """
     rng, spec = np.random.default_rng(seed_from(random_state)), posed.problem.spec
     draws = spec.sample_prior(rng, n_samples)

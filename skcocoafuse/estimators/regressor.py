@@ -1,8 +1,8 @@
-"""The estimator that the three regressors share; open this first.
+"""The base class of the three regressors; start reading here.
 
-``fit`` names the steps in their order: validate, pose (``model``), infer, label and judge
-(``evaluation``). Methods are thin: each checks its arguments and asks a function of the room that
-its subject belongs to.
+``fit`` names the steps in order: validate, pose (``model``), infer, label and judge
+(``evaluation``). Methods are thin: each checks its arguments and calls a function of the
+subpackage that its subject belongs to.
 """
 
 import copy
@@ -48,15 +48,15 @@ from skcocoafuse.predictive import PredictiveDistribution
 from skcocoafuse.predictive.frames import check_output, interval_output, quantile_output
 
 _NEEDS_A_SCALE = (
-    "This %(name)s instance is not fitted yet, so the scale that its priors refer to is not known. "
-    "Give 'y' as well, or call 'fit' first."
+    "This %(name)s instance is not fitted yet, so the scale that its priors refer to is unknown. "
+    "Pass 'y' as well, or call 'fit' first."
 )
 
 
 class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
-    """A few linear experts, a gate, and a behavior in between mixing and blending."""
+    """A few linear experts, a gate, and a behavior between mixing and blending."""
 
-    #: beta(x) where it is not learned: 1.0 mixes, 0.0 blends, None learns it.
+    #: beta(x) if it is fixed: 1.0 mixes, 0.0 blends; None if it is learned.
     _behavior: ClassVar[float | None]
     _posed: Posed
     posterior_: Posterior
@@ -103,9 +103,9 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         "n_experts": [
             IntervalWithHint(Integral, 1, None, closed="left", hint="NExpertsSelector chooses it")
         ],
-        "expert_features": "no_validation",  # DesignPart says what is wrong with a selection
+        "expert_features": "no_validation",  # DesignPart validates selections
         "gate_features": "no_validation",
-        "priors": "no_validation",  # so does complete_priors
+        "priors": "no_validation",  # complete_priors validates them
         "inference": [StrOptions(set(ENGINE_NAMES))],
         "draws": [Interval(Integral, 1, None, closed="left")],
         "tune": [Interval(Integral, 1, None, closed="left")],
@@ -122,17 +122,17 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
-        """Infer the posterior.
+        """Fit the model: infer the posterior.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Numbers where a part of the model uses columns directly. Other columns may hold what
-            transformers in ``expert_features`` and its siblings take.
+            Columns that a part of the model uses directly must be numeric. Other columns may hold
+            whatever the transformers in ``expert_features``, ``gate_features`` etc. accept.
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
-            Factor of each row's log likelihood, >= 0. A weight of 2 is the same as writing
-            the row twice.
+            Non-negative factor of each row's log likelihood. A weight of 2 is equivalent to
+            repeating the row.
 
         Returns
         -------
@@ -141,22 +141,22 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad data or parameters; the estimator is then left as it was, as by any exception,
-            a warning that is an error included.
+            For invalid data or parameters. After any exception, including a warning turned into
+            an error, the estimator is unchanged.
         """
         earlier = self.fitted_ if self.warm_start and self.__sklearn_is_fitted__() else None
         with restore_on_error(self), ended_with_the_process():
             posed = self._pose(X, y, sample_weight)
             fit = learning.learn(posed, self.inference, self._settings(), earlier)
             self._publish(fit)
-            # the user's line, past scikit-learn's; inside, since a warning may be an error
+            # points at the user's line, not scikit-learn's; inside, since a warning may be an error
             fit_warnings.warn(fit.diagnostics, stacklevel=4)
         return self
 
-    # -- the steps of fit, and what it found -------------------------------------------------
+    # -- the steps of fit, and its results ---------------------------------------------------
 
     def _pose(self, X, y, sample_weight) -> Posed:
-        """Check data, standardise them, and say what is assumed of them."""
+        """Validate and standardize the data, and state the model's assumptions about them."""
         X, y, weight = validate_fit(self, X, y, sample_weight)
         return pose(self._assumptions(), X, y, weight, getattr(self, "feature_names_in_", None))
 
@@ -185,7 +185,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         )
 
     def _publish(self, fit: Fit) -> None:
-        """Become fitted: keep what was found, and posterior means in original units.
+        """Store the results of a fit, and the posterior means in original units.
 
         The means are those of the heaviest chain cluster.
         """
@@ -197,7 +197,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     @property
     def fitted_(self) -> Fit:
-        """What ``fit`` found as one record, which functions of this package take.
+        """The result of ``fit`` as one record, which functions of this package accept.
 
         Raises
         ------
@@ -210,10 +210,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return hasattr(self, "posterior_")
 
-    # -- before any row is learned from ------------------------------------------------------
+    # -- before seeing the data --------------------------------------------------------------
 
     def build_model(self, X, y, sample_weight=None):
-        """The PyMC model that ``fit`` infers, on the standardised scale.
+        """The PyMC model that ``fit`` infers, on the standardized scale.
 
         Parameters
         ----------
@@ -224,8 +224,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         -------
         pymc.Model
             With named parameters, dims and an observed ``y``; works with
-            ``pm.sample_prior_predictive``, ``pm.model_to_graphviz``, ``pm.sample``. The
-            estimator itself stays as it was.
+            ``pm.sample_prior_predictive``, ``pm.model_to_graphviz`` and ``pm.sample``. The
+            estimator itself is not changed.
         """
         posed = self._posed_by_a_clone(X, y, sample_weight)
         return build_pymc_model(posed.problem, posed.column_names)
@@ -240,12 +240,12 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         random_state=None,
         return_parameters=False,
     ):
-        """Draws from the prior predictive distribution, before any row is learned from.
+        """Draw from the prior predictive distribution.
 
-        Priors are on the standardised scale, so inputs and target must be known as far as
-        their location and scale go. With ``y`` these are what ``fit(X, y)`` would take; the
-        estimator need not be fitted and stays as it was. Without ``y`` they are those of the
-        fit, so are its priors, and ``X`` may be any rows.
+        Priors are on the standardized scale, so the location and scale of inputs and target are
+        needed. With ``y``, they are those that ``fit(X, y)`` would use; the estimator need not be
+        fitted and is not changed. Without ``y``, they (and the priors) are those of the fit, and
+        ``X`` may be any rows.
 
         Parameters
         ----------
@@ -253,11 +253,11 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         y : array-like of shape (n_rows,), optional
             Only its mean, standard deviation and resolution are used.
         sample_weight : array-like of shape (n_rows,), optional
-            As in :meth:`fit`; together with ``y``.
+            As in :meth:`fit`; only with ``y``.
         n_samples : int, default=500
         random_state : int, RandomState instance or None, default=None
         return_parameters : bool, default=False
-            Whether to return the parameters that the data sets were drawn with as well.
+            Whether to also return the parameters that the data sets were drawn with.
 
         Returns
         -------
@@ -265,15 +265,15 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             In units of the target. Each row of the array is one data set: one draw of all
             parameters, and independent noise.
         parameters : dict of str to ndarray
-            Only if ``return_parameters``: by the names of ``priors``, in original units as
-            ``expert_coef_`` and its siblings, with a leading axis of length ``n_samples``.
+            Only if ``return_parameters=True``. Keys are those of ``priors``; values are in
+            original units, as ``expert_coef_`` etc., with a leading axis of length ``n_samples``.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             Before ``fit``, if ``y`` is not given.
         ValueError
-            For bad data, or if ``n_samples`` is no positive integer.
+            For invalid data, or if ``n_samples`` is not a positive integer.
 
         Examples
         --------
@@ -298,7 +298,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return (values, parameters) if return_parameters else values
 
     def _posed_by_a_clone(self, X, y, sample_weight) -> Posed:
-        """The problem that ``fit`` would solve; what a clone learns of data stays off this one."""
+        """The problem that ``fit`` would solve, posed by a clone, so ``self`` is not changed."""
         other = clone(self)
         other._validate_params()
         return other._pose(X, y, sample_weight)
@@ -306,7 +306,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
     # -- prediction --------------------------------------------------------------------------
 
     def predict_dist(self, X) -> PredictiveDistribution:
-        """The predictive distribution of every row: noise, experts and parameters together.
+        """Predictive distribution of each row: noise, experts and parameter uncertainty.
 
         Parameters
         ----------
@@ -321,19 +321,19 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     @hints(PREDICT)
     def predict(self, X, return_std=False):
-        """Mean of the predictive distribution, and its standard deviation on request.
+        """Mean of the predictive distribution, and optionally its standard deviation.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         return_std : bool, default=False
-            Whether to return the standard deviation, noise included, as well.
+            Whether to also return the standard deviation, noise included.
 
         Returns
         -------
         mean : ndarray of shape (n_samples,)
         std : ndarray of shape (n_samples,)
-            Only if ``return_std``.
+            Only if ``return_std=True``.
         """
         dist = self.predict_dist(X)
         if return_std:
@@ -354,10 +354,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, 2), or (n_samples, 2, k) for k coverages
-            Lower and upper ends.
+            Lower and upper bounds.
         DataFrame of shape (n_samples, 2), or (n_samples, 2 k) for k coverages
-            If ``output="pandas"``: columns ``"lower"`` and ``"upper"``; for a list of coverages
-            both under each coverage.
+            If ``output="pandas"``: columns ``"lower"`` and ``"upper"``; for a list of coverages,
+            both for each coverage.
 
         Raises
         ------
@@ -393,7 +393,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return quantile_output(self.predict_dist(X).ppf(quantiles), quantiles, X, output)
 
     def sample_y(self, X, n_samples=1, random_state=None):
-        """Draws from the posterior predictive distribution at these rows.
+        """Draw from the posterior predictive distribution.
 
         Parameters
         ----------
@@ -409,13 +409,13 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If ``n_samples`` is no integer, or below 0.
+            If ``n_samples`` is not a non-negative integer.
         """
         n_samples = check_count(n_samples, "n_samples", least=0)
         return self.predict_dist(X).rvs(n_samples, random_state)
 
     def sample_posterior_predictive(self, X, n_samples=500, random_state=None):
-        """Draws from the posterior predictive distribution, as :meth:`sample_y`, draws first.
+        """Draw from the posterior predictive distribution, as :meth:`sample_y`, draws first.
 
         Parameters
         ----------
@@ -426,15 +426,15 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_rows)
-            In units of the target, as ``sample_prior_predictive`` has it. Each row of the
-            array is one data set: one posterior draw, and independent noise.
+            In units of the target, laid out as in :meth:`sample_prior_predictive`. Each row of
+            the array is one data set: one posterior draw, and independent noise.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         ValueError
-            If ``n_samples`` is no positive integer.
+            If ``n_samples`` is not a positive integer.
 
         Examples
         --------
@@ -467,10 +467,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         return self.predict_dist(X).logpdf(validate_observed(y, X))
 
-    # -- a look at the experts: where chains disagree, by the heaviest chain cluster ---------
+    # -- inspecting the experts: if chains disagree, those of the heaviest chain cluster -----
 
     def predict_experts(self, X):
-        """Posterior mean of every expert's own line, before any fusion.
+        """Posterior mean of each expert's line, before fusion.
 
         Returns
         -------
@@ -480,7 +480,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return insights.expert_means(self.fitted_, checked_designs(self, X))
 
     def predict_gate(self, X):
-        """Posterior mean of the gate, the weight of every expert.
+        """Posterior mean of the gate, the weight of each expert.
 
         Returns
         -------
@@ -500,8 +500,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_experts)
-            Rows sum to one. Where beta is 0 the experts act as one, and this is the gate. Far from
-            all experts, infinity included, it is the one with the widest density.
+            Rows sum to one. Where beta is 0, the experts act as one and this is the gate. Far from
+            all experts (and at infinity), the expert with the widest density gets all of it.
 
         Raises
         ------
@@ -514,18 +514,18 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     @hints(COVERAGE)
     def local_coef(self, X, coverage=None):
-        """How much the predictive mean changes with each input, at each row.
+        """Derivative of the predictive mean with respect to each input, at each row.
 
-        The derivative of the mean, which is a weighted average of the experts' coefficients
-        plus the change of the weights times the experts' differences; exact for columns of
-        X, numerical behind a transformer in ``expert_features`` or ``gate_features``, with steps
-        that come from the spread of the column in ``fit`` and from the row's own value.
+        It is a weighted average of the experts' coefficients plus the change of the weights
+        times the differences between experts. It is exact for columns of X and numerical for
+        columns that a transformer in ``expert_features`` or ``gate_features`` uses, with step
+        sizes based on the spread of the column in ``fit`` and on the value in the row.
 
-        Where a transformer has a kink (a spline of degree 1 at its knots) the slope is the mean
-        of those on both sides. At the smallest and largest value of the column in ``fit``, where
-        a spline may stop or clip, it is the slope on their inner side, and where a transformer
-        jumps (a step of :class:`~sklearn.preprocessing.KBinsDiscretizer`) the slope on the side
-        that the value belongs to.
+        Where a transformer has a kink (a spline of degree 1 at its knots), the slope is the mean
+        of the slopes on both sides. At the smallest and largest values of the column in ``fit``,
+        where a spline may stop or clip, it is the slope on the inner side; where a transformer
+        jumps (a step of :class:`~sklearn.preprocessing.KBinsDiscretizer`), it is the slope on the
+        side that the value belongs to.
 
         Parameters
         ----------
@@ -536,16 +536,16 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         coef : ndarray of shape (n_samples, n_features)
-            Units of the target per unit of the input; 0 for numbers that no part uses. NaN where
-            there is no derivative: for columns of strings, categories or dates, for numbers that
-            a transformer takes as categories, and where a value is missing (and imputed).
+            Units of the target per unit of the input; 0 for numeric columns that no part uses.
+            NaN where the derivative is not defined: for columns of strings, categories or dates,
+            for numbers that a transformer treats as categories, and for missing (imputed) values.
         interval : ndarray of shape (n_samples, n_features, 2)
             Only if ``coverage`` is given.
 
         Raises
         ------
         ValueError
-            If ``coverage`` is not strictly between 0 and 1, or a transformer refuses values close
+            If ``coverage`` is not strictly between 0 and 1, or a transformer rejects values close
             to those of a row.
         """
         tails = []
@@ -555,11 +555,11 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         coef, interval = insights.local_coef(self.fitted_, checked_inputs(self, X), tails)
         return (coef, interval) if tails else coef
 
-    # -- a look at the posterior -------------------------------------------------------------
+    # -- inspecting the posterior ------------------------------------------------------------
 
     @hints(COVERAGE)
     def summary(self, coverage=0.95):
-        """Posterior of every parameter, in original units.
+        """Posterior summary of each parameter, in original units.
 
         Parameters
         ----------
@@ -569,7 +569,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         pandas.DataFrame
-            A row per parameter; columns ``mean``, ``sd``, ``lower``, ``upper``, ``rhat``
+            One row per parameter, with columns ``mean``, ``sd``, ``lower``, ``upper``, ``rhat``
             and ``ess`` (NaN for ``inference="map"``), and ``meaning`` in words.
 
         Raises
@@ -591,16 +591,16 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         thin="auto",
         random_state=None,
     ):
-        """The posterior and the rows it was learned from, for ArviZ.
+        """Convert the posterior and the training rows to an ArviZ object.
 
         Parameters
         ----------
         log_likelihood, posterior_predictive : bool, default=True
             Whether to include these two groups, which have a value for every draw and row.
         thin : "auto" or int, default="auto"
-            One draw out of so many is kept in these two groups; all of them elsewhere. "auto"
-            keeps as many as fit into half a gigabyte per group. :func:`arviz.loo` takes
-            effective sample sizes from all draws, so give it ``reff=1`` for thinned groups.
+            Keep every ``thin``-th draw in these two groups; other groups have all draws. "auto"
+            keeps as many as fit into half a gigabyte per group. :func:`arviz.loo` computes
+            effective sample sizes from all draws, so pass ``reff=1`` with thinned groups.
         random_state : int, RandomState instance or None, default=None
             Seed of ``posterior_predictive``.
 
@@ -609,24 +609,24 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         arviz.InferenceData or xarray.DataTree
             The former with ArviZ 0.x, the latter with ArviZ 1.x, with these groups:
 
-            - ``posterior``: parameters in original units, as in ``expert_coef_`` and its
-              siblings, with the dims ``expert``, ``expert_feature``, ``gate_feature`` and
-              ``behavior_feature``. ``sigma`` includes what rounding the target added.
-            - ``posterior_standardized``: every variable of the PyMC model of ``build_model``, so
-              that functions of PyMC that take a posterior take it.
-            - ``sample_stats``: ``lp`` (log posterior of the unconstrained standardised
-              parameters), and ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws; the
-              same for all draws of a chain, ``chain_cluster`` and ``chain_weight``.
-            - ``log_likelihood``: of each row, in units of the target, summed over experts; times
-              the row's weight, as it enters the posterior.
+            - ``posterior``: parameters in original units, as in ``expert_coef_`` etc., with the
+              dims ``expert``, ``expert_feature``, ``gate_feature`` and ``behavior_feature``.
+              ``sigma`` includes the variance added by rounding of the target.
+            - ``posterior_standardized``: every variable of the PyMC model of ``build_model``, for
+              PyMC functions that take a posterior.
+            - ``sample_stats``: ``lp`` (log posterior of the unconstrained standardized
+              parameters); ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws; and
+              ``chain_cluster`` and ``chain_weight``, constant within a chain.
+            - ``log_likelihood``: of each row, in units of the target, summed over experts and
+              multiplied by the row's weight, as in the posterior.
             - ``posterior_predictive``: a new target for every draw and row.
             - ``observed_data``: the target.
             - ``constant_data``: the design matrices, in original units, and the row weights.
 
-            Rows of weight 0 are in none of them. Experts have the same labels in all chains.
+            Rows of weight 0 are excluded. Experts have the same labels in all chains.
             ``chain_cluster`` numbers groups of chains that agree, the heaviest first (more than one
-            only with a ``SeparateModesWarning``), and ``chain_weight`` is the part of the chain in
-            predictions, which ArviZ does not know of: to it, draws are equally weighted.
+            only with a ``SeparateModesWarning``), and ``chain_weight`` is the weight of the chain
+            in predictions, which ArviZ ignores: it treats draws as equally weighted.
 
         Raises
         ------
@@ -637,8 +637,9 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
         Notes
         -----
-        ``inference="map"`` gives one chain of one draw: good for ``posterior_predictive`` and
-        ``constant_data``, while diagnostics, intervals and ``loo`` need more draws.
+        ``inference="map"`` gives one chain of one draw, which is enough for
+        ``posterior_predictive`` and ``constant_data``; diagnostics, intervals and ``loo`` need more
+        draws.
 
         Examples
         --------
@@ -657,42 +658,42 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return inference_data(arviz_groups(fit, wanted), ATTRS)
 
     def loo(self, *, reloo=False, max_draws=None) -> LooResult:
-        """Leave-one-out cross-validation on the rows of ``fit``, without fitting again.
+        """Leave-one-out cross-validation on the rows of ``fit``, without refitting.
 
-        By Pareto-smoothed importance sampling: draws from the posterior given all rows get
-        the weights that make them draws given all but one. Where chains settled in several
-        modes, rows are left out of each chain cluster by itself and the densities are mixed by
-        stacking weights, which have seen all rows.
+        Pareto-smoothed importance sampling reweights draws from the posterior given all rows to
+        draws given all rows but one. If chains settled in several modes, rows are left out of
+        each chain cluster separately and the densities are mixed with the stacking weights, which
+        are based on all rows.
 
         Parameters
         ----------
         reloo : bool, default=False
-            Whether to fit again, without it, for each row whose weights cannot be trusted.
+            Whether to refit without the row for each row whose importance weights are unreliable.
             Fits run ``n_jobs`` at a time with the estimator's current ``inference``, ``draws``
-            and the like, on the standardisation of the whole data.
+            etc. and the standardization of the whole data.
         max_draws : int, optional
-            Most posterior draws to use, at least 25 and spread evenly; all by default. Time
-            is proportional to rows times draws.
+            Maximum number of posterior draws to use, at least 25 and evenly spaced; all by
+            default. Run time is proportional to rows times draws.
 
         Returns
         -------
         LooResult
-            In units of the target; :func:`skcocoafuse.compare` sets several side by side.
+            In units of the target; :func:`skcocoafuse.compare` compares several.
 
         Warns
         -----
         InfluentialRowsWarning
-            If weights of 1% of the rows, or more, cannot be trusted; ``bad_rows`` of the result
-            lists these rows however few they are.
+            If the weights of at least 1% of the rows are unreliable; ``bad_rows`` of the result
+            lists such rows in any case.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         ValueError
-            If the draws are not those of the posterior: a single one, as after
-            ``inference="map"``, or those of ``"laplace"`` or ``"advi"`` where
-            ``diagnostics_["pareto_k"]`` is above 0.7. Or if ``max_draws`` is too small.
+            If the draws do not represent the posterior: a single draw, as with
+            ``inference="map"``, or draws of ``"laplace"`` or ``"advi"`` with
+            ``diagnostics_["pareto_k"]`` above 0.7. Also if ``max_draws`` is too small.
 
         Examples
         --------
@@ -712,43 +713,43 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return result
 
     def merge_experts(self, *, coverage=0.95, min_share=verdicts.MIN_SHARE) -> MergeResult:
-        """Fit again with as many experts as the posterior needs.
+        """Refit with only as many experts as the posterior needs.
 
-        Experts that account for next to none of the data are left out, and experts that the
-        posterior does not separate are merged: those for which being copies (of the same
-        line, noise and slopes of the gate) is inside the central region of posterior
-        differences. What remains is fitted to the same rows by the same settings, from the
-        beginning: the result is that of ``fit`` with fewer experts. Where chains settled in
-        several modes, experts are those of the heaviest chain cluster.
+        Experts that account for almost none of the data are dropped, and experts that the
+        posterior does not separate are merged: those for which identity (same line, noise and
+        gate slopes) is inside the central region of the posterior of their differences. The
+        smaller model is fitted from scratch to the same rows with the same settings, so the
+        result is that of ``fit`` with fewer experts. If chains settled in several modes, experts
+        are those of the heaviest chain cluster.
 
         Parameters
         ----------
         coverage : float, default=0.95
-            Probability inside that region. Less of it merges fewer experts.
+            Probability of that region. A smaller value merges fewer experts.
         min_share : float, default=0.01
-            Part of the data below which an expert is left out; the one with the largest share
-            stays in any case.
+            Share of the data below which an expert is dropped; the expert with the largest share
+            is always kept.
 
         Returns
         -------
         MergeResult
-            With the new ``estimator``, ``groups`` of former experts, and the leave-one-out
-            cross-validation of both. This estimator stays as it was; if it has no surplus
-            experts it is itself the ``estimator`` of the result.
+            With the new ``estimator``, the ``groups`` of former experts, and the leave-one-out
+            cross-validation of both. This estimator is not changed; if it has no surplus
+            experts, it is itself the ``estimator`` of the result.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            Of the kinds that ``fit`` warns of, for the new estimator, and that ``loo`` warns of,
-            for both.
+            The warnings of ``fit`` for the new estimator, and those of ``loo`` for both.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         ValueError
-            If ``coverage`` or ``min_share`` is not strictly between 0 and 1; if draws are too
-            few, as after ``inference="map"``, or not those of the posterior, as for ``loo``.
+            If ``coverage`` or ``min_share`` is not strictly between 0 and 1; if there are too few
+            draws, as with ``inference="map"``, or they do not represent the posterior, as in
+            ``loo``.
 
         Examples
         --------
@@ -766,27 +767,27 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return surplus_experts.merge(self, self._with_experts, coverage, min_share, stacklevel=3)
 
     def _with_experts(self, n_experts: int):
-        """The same rows and settings, inferred with another number of experts."""
+        """A fit to the same rows with the same settings and another number of experts."""
         other = copy.copy(self)
         other.n_experts = n_experts
         fit = learning.with_experts(self.fitted_, n_experts, self.inference, self._settings())
         other._publish(fit)
         return other
 
-    # -- keeping a fit -----------------------------------------------------------------------
+    # -- saving a fit ------------------------------------------------------------------------
 
     def save(self, path):
-        """Write the fitted estimator to one netCDF-4 file, for :func:`skcocoafuse.load`.
+        """Save the fitted estimator to a netCDF-4 file, for :func:`skcocoafuse.load`.
 
-        Other programs can read it as well: the posterior, the sampler's statistics and the data
-        in ArviZ's groups, parameters and diagnostics as JSON. The user guide describes the file.
+        Other programs can read it as well: the posterior, sampler statistics and data are stored
+        in ArviZ's groups, parameters and diagnostics as JSON. The user guide describes the format.
 
         Parameters
         ----------
         path : str or path-like
-            As for ``open``, so "~" is not expanded. A file there is replaced, once the new one is
-            complete and on the disk: a reader, or another process that saves there, never meets a
-            part of one. It keeps its permissions. A symbolic link is replaced, and not what it
+            As for ``open``, so "~" is not expanded. An existing file is replaced once the new one
+            is complete and on disk, so readers and other processes that save to it never see a
+            partial file. Permissions are kept. A symbolic link is replaced, not the file it
             points to.
 
         Raises
@@ -794,20 +795,21 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         TypeError
-            If a parameter, or a transformer fitted inside, is of a kind that the file has no
-            place for (a function, a transformer of your own), if a transformer was fitted to a
-            table with a column that it has no place for (other than numbers, strings, categories
-            and dates), or the estimator is of a class of your own. Nothing is written then;
-            :mod:`joblib` and skops take these.
+            If a parameter, or a transformer fitted inside, is of a type that the format does not
+            support (a function, a custom transformer), if a transformer was fitted to a table
+            with an unsupported column (other than numbers, strings, categories and dates), or if
+            the estimator is of a custom class. Nothing is written in these cases; use
+            :mod:`joblib` or skops instead.
         ValueError
-            If a parameter was set to what ``fit`` would not take, or :func:`skcocoafuse.load`
-            could not read the file. Nothing is written then either.
+            If a parameter was set to a value that ``fit`` would reject, or
+            :func:`skcocoafuse.load` could not read the file. Nothing is written.
         OSError
-            If the file cannot be written, as on a full disk. What was there stays.
+            If the file cannot be written, for example because the disk is full. An existing file
+            is kept.
 
         Notes
         -----
-        Constructor parameters and all that ``fit`` found are kept; metadata requests (as by
+        Constructor parameters and all results of ``fit`` are saved; metadata requests (as set by
         ``set_fit_request``) and ``n_jobs`` of transformers are not.
 
         Examples
@@ -831,12 +833,12 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         persistence.write(path, type(self), self.get_params(deep=False), fit, groups)
 
     def _check_parameters(self) -> None:
-        """Whether ``fit`` would take them, as far as they do not depend on data."""
+        """Raise for parameters that ``fit`` would reject regardless of the data."""
         self._validate_params()
         complete_priors(self.priors)
 
     def _restore(self, fit: Fit):
-        """Become fitted, as a file says."""
+        """Set the fitted attributes from a saved fit."""
         self.n_features_in_ = len(fit.posed.numeric_columns)
         if fit.posed.feature_names is not None:
             self.feature_names_in_ = fit.posed.feature_names

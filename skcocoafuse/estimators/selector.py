@@ -1,4 +1,4 @@
-"""A meta-estimator that chooses the number of experts when it is fitted."""
+"""A meta-estimator that selects the number of experts during ``fit``."""
 
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -16,10 +16,10 @@ from skcocoafuse.evaluation.selection import RULES
 
 
 class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    """The regressor with as many experts as rows left out ask for.
+    """Regressor whose number of experts is selected on held-out rows.
 
-    A meta-estimator around :func:`select_n_experts`, for the end of a ``Pipeline``: it chooses
-    when it is fitted, and predicts by the fit that was chosen.
+    A meta-estimator around :func:`select_n_experts`, for use as the last step of a ``Pipeline``:
+    it selects the number of experts in ``fit`` and predicts with the selected fit.
 
     Parameters
     ----------
@@ -35,20 +35,21 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    With metadata routing enabled, ``fit`` hands to the estimator and to ``cv`` what they request,
-    ``predict`` and ``score`` to the estimator.
+    With metadata routing enabled, ``fit`` passes metadata to the estimator and to ``cv`` as
+    requested, ``predict`` and ``score`` to the estimator.
 
     Attributes
     ----------
     selection_ : NExpertsSelection
     n_experts_ : int
-        The number chosen.
+        The selected number of experts.
     best_estimator_ : estimator
         The fitted estimator with that number; ``predict_dist``, ``loo`` and the other functions
-        of this package find it there.
+        of this package use it.
     n_features_in_ : int
+        Number of features seen during ``fit``.
     feature_names_in_ : ndarray of str
-        Only if ``X`` has names.
+        Names of features seen during ``fit``; only if X has string column names.
 
     Examples
     --------
@@ -86,11 +87,11 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.progress_bar = progress_bar
 
-    refit = True  # as of a search: there is a fitted best estimator
+    refit = True  # as in a search: there is a fitted best estimator
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimator": [HasMethods(["fit", "predict"])],
-        "n_experts": "no_validation",  # select_n_experts says what is wrong
+        "n_experts": "no_validation",  # select_n_experts validates it
         "criterion": [StrOptions(set(CRITERIA))],
         "cv": ["cv_object"],
         "rule": [StrOptions(set(RULES))],
@@ -101,7 +102,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, **fit_params):
-        """Choose the number of experts and keep its fit.
+        """Select the number of experts and keep the corresponding fit.
 
         Parameters
         ----------
@@ -109,7 +110,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
         **fit_params : dict
             Passed to ``fit`` of the estimator, such as ``sample_weight``; ``groups`` is passed to
-            ``cv``. With metadata routing enabled, each goes where it is requested.
+            ``cv``. With metadata routing enabled, each is passed where it is requested.
 
         Returns
         -------
@@ -118,7 +119,8 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As :func:`select_n_experts`; with metadata routing enabled for what nobody requests.
+            As in :func:`select_n_experts`; with metadata routing enabled, also for metadata that
+            are not requested.
         """
         if self._routes():
             routed = process_routing(self, "fit", **fit_params)
@@ -146,19 +148,19 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):  # a pipeline may not know the first
             if hasattr(self.best_estimator_, name):
                 setattr(self, name, getattr(self.best_estimator_, name))
-            elif hasattr(self, name):  # of a fit before
+            elif hasattr(self, name):  # from an earlier fit
                 delattr(self, name)
         return self
 
     def predict(self, X, **predict_params):
-        """Mean of the predictive distribution of the fit that was chosen.
+        """Mean of the predictive distribution of the selected fit.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         **predict_params : dict
             Passed to ``predict`` of the estimator, such as ``return_std=True``; with metadata
-            routing enabled, if it requests them.
+            routing enabled, only if it requests them.
 
         Returns
         -------
@@ -172,7 +174,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return self.best_estimator_.predict(X, **predict_params)
 
     def score(self, X, y, sample_weight=None, **score_params):
-        """Score of the fit that was chosen.
+        """Score of the selected fit.
 
         Parameters
         ----------
@@ -180,8 +182,8 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
         **score_params : dict
-            Passed to ``score`` of the estimator; with metadata routing enabled, as the weights, if
-            it requests them.
+            Passed to ``score`` of the estimator; with metadata routing enabled, these and the
+            weights are passed only if it requests them.
 
         Returns
         -------
@@ -195,13 +197,13 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return self.best_estimator_.score(X, y, **score_params)
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Where metadata go, for scikit-learn's routers.
+        """Get the metadata routing of this object.
 
         Returns
         -------
         sklearn.utils.metadata_routing.MetadataRouter
-            ``fit`` to ``fit`` of the estimator and ``split`` of ``cv``, ``predict`` and ``score``
-            to those of the estimator.
+            From ``fit`` to ``fit`` of the estimator and ``split`` of ``cv``, and from ``predict``
+            and ``score`` to those of the estimator.
         """
         to_estimator = MethodMapping()
         for method in ("fit", "predict", "score"):
