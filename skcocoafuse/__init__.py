@@ -1,4 +1,4 @@
-"""Bayesian experts regressors for scikit-learn, with predictive distributions one can use."""
+"""Bayesian regression with mixtures and blends of experts, compatible with scikit-learn."""
 
 from skcocoafuse._version import __version__
 from skcocoafuse.estimators.experts import BoERegressor, CoCoAFusERegressor, MoERegressor

@@ -1,4 +1,4 @@
-"""Keywords that other packages use, answered with the one that is meant here."""
+"""Keywords of other packages, answered with a hint at the corresponding one of this package."""
 
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -10,48 +10,53 @@ R = TypeVar("R")
 _INSIDE = "is the probability inside the interval"
 #: What statsmodels, MAPIE, scipy and ArviZ call the coverage of an interval.
 COVERAGE = {
-    "alpha": f"coverage {_INSIDE}: for alpha=0.05, the probability outside, give coverage=0.95.",
+    "alpha": f"coverage {_INSIDE}: for alpha=0.05, the probability outside, use coverage=0.95.",
     **dict.fromkeys(
         ("confidence", "confidence_level", "level", "ci_prob", "hdi_prob"),
-        f"Its name here is coverage, as in coverage=0.95; it {_INSIDE}.",
+        f"It is called coverage here, as in coverage=0.95; it {_INSIDE}.",
     ),
 }
-#: The same for a region of highest density, which ``prob`` is about.
+#: The same for ``prob``, the probability of a highest-density region.
 PROB = {
     "alpha": "prob is the probability inside the region: for alpha=0.05, the probability outside, "
-    "give prob=0.95.",
+    "use prob=0.95.",
     **dict.fromkeys(
         ("coverage", "confidence", "ci_prob", "hdi_prob"),
-        "Its name here is prob, as in prob=0.95: the probability inside the region.",
+        "It is called prob here, as in prob=0.95: the probability inside the region.",
     ),
 }
 #: What skpro, scikit-learn and numpy call the probabilities of quantiles.
 QUANTILES = dict.fromkeys(
     ("alpha", "q", "quantile"),
-    "Its name here is quantiles, as in quantiles=[0.05, 0.5, 0.95]: the probabilities below.",
+    "It is called quantiles here, as in quantiles=[0.05, 0.5, 0.95]: the probabilities below.",
 )
-#: What MAPIE before 1.0, quantile-forest and sktime ask of ``predict``.
+#: What MAPIE before 1.0, quantile-forest and sktime pass to ``predict``.
 PREDICT = {
-    "alpha": "predict gives the mean; predict_interval(X, coverage=0.95) gives the intervals of "
-    "alpha=0.05.",
+    "alpha": "predict returns the mean; predict_interval(X, coverage=0.95) returns the intervals "
+    "for alpha=0.05.",
     **dict.fromkeys(
         ("quantiles", "quantile"),
-        "predict gives the mean; predict_quantiles(X, quantiles=[0.05, 0.95]) gives quantiles.",
+        "predict returns the mean; predict_quantiles(X, quantiles=[0.05, 0.95]) returns quantiles.",
     ),
 }
 
 
 def refuse(keywords: Iterable[str], remedies: dict[str, str], name: str) -> None:
-    """Raise the TypeError about the first of the keywords that there is a remedy for.
+    """Raise a TypeError for the first of the keywords that has a remedy.
 
     Parameters
     ----------
     keywords : iterable of str
-        What a function was called with.
+        Keywords that a function was called with.
     remedies : dict of str to str
         What to write instead, by keyword.
     name : str
-        Of the function.
+        Name of the function.
+
+    Raises
+    ------
+    TypeError
+        If a keyword has a remedy.
     """
     for keyword in keywords:
         if keyword in remedies:
@@ -61,7 +66,7 @@ def refuse(keywords: Iterable[str], remedies: dict[str, str], name: str) -> None
 
 
 def hints(remedies: dict[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Say in the TypeError about an unexpected keyword what to write instead.
+    """Decorate a function to say, in the TypeError for an unexpected keyword, what to use instead.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The only file that touches scikit-learn's validation internals."""
+"""Validation; the only file that uses scikit-learn's validation internals."""
 
 import multiprocessing
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ fit_context = _fit_context  # checks the constructor's parameters against their 
 # Means, variances and slopes sum squares and products of two such values over rows, and undoing the
 # scale squares it once more; the largest float64 is 1.8e308, so 1e150 leaves 1e8 rows of both.
 MAX_MAGNITUDE = 1e150
-# Without standardisation slopes and intercepts are of order 1, by their priors. Of their sum at
+# Without standardization slopes and intercepts are of order 1, by their priors. Of their sum at
 # inputs of 1e15 rounding leaves a tenth, and products of four such inputs overflow at 1e77.
 MAX_AS_IT_IS = 1e15
 # The log posterior adds priors, of order 1, to a sum of log densities times their weights. Numbers
@@ -54,7 +54,7 @@ MAX_WEIGHT = 1e15
 
 
 class IntervalWithHint(Interval):
-    """An interval of numbers; what is outside is answered with a hint as well.
+    """An interval of numbers whose error message includes a hint.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class IntervalWithHint(Interval):
         Type, left and right bound, as in ``Interval``.
     closed : str
     hint : str
-        What else one may have wanted.
+        What else the user may want.
     """
 
     def __init__(self, *bounds, closed, hint):
@@ -74,21 +74,21 @@ class IntervalWithHint(Interval):
 
 
 def validate_fit(estimator, X, y, sample_weight):
-    """Checked data for ``fit``; sets ``n_features_in_`` and feature names.
+    """Validate the data of ``fit``; sets ``n_features_in_`` and feature names.
 
     Returns
     -------
     X : ndarray of float64 or object, or pandas.DataFrame, of shape (rows, features)
-        Not looked into: each part of the model checks the columns that it uses.
+        Values are not checked: each part of the model checks the columns that it uses.
     y : ndarray of shape (rows,)
     weight : ndarray of shape (rows,)
 
     Raises
     ------
     ValueError, TypeError
-        As scikit-learn does; for NaN and infinity in y with the advice to impute, for a
-        constant target, for targets beyond 1e150, and for weights that are negative, all zero, or
-        beyond 1e15 in all.
+        As in scikit-learn; for NaN or infinity in y, with the advice to impute; for a constant
+        target; for targets beyond 1e150; and for weights that are negative, all zero, or sum to
+        more than 1e15.
     """
     validate_data(estimator, X, y, skip_check_array=True)
     X = _table(estimator, X, objects=False, ensure_min_samples=2)
@@ -96,7 +96,7 @@ def validate_fit(estimator, X, y, sample_weight):
         y = _check_y(y, y_numeric=True, estimator=estimator)
     check_consistent_length(X, y)
     y = np.asarray(y, dtype=np.float64)
-    with _advice_to_impute():  # again: None among objects is NaN only now
+    with _advice_to_impute():  # again: None among objects becomes NaN only here
         assert_all_finite(y, input_name="y")
     refuse_extreme(y, "y")
     weight = validate_weight(sample_weight, X)
@@ -104,16 +104,16 @@ def validate_fit(estimator, X, y, sample_weight):
     seen = y[weight > 0]
     if np.ptp(seen) == 0:
         raise ValueError(
-            f"y is constant ({seen[0]!r} in all {seen.size} rows): there is no spread to model. "
-            "Check the target column."
+            f"y is constant ({seen[0]!r} in all {seen.size} rows): there is no variation to "
+            "model. Check the target column."
         )
     return X, y, weight
 
 
 def validate_predict(estimator, X, objects: bool):
-    """Rows with the features seen in ``fit``, as :func:`validate_fit` has them.
+    """Validate rows with the features seen in ``fit``; X as :func:`validate_fit` returns it.
 
-    ``objects`` says whether X had columns without numbers in ``fit``.
+    ``objects`` says whether X had non-numeric columns in ``fit``.
     """
     table = _table(estimator, X, objects)
     validate_data(estimator, X, reset=False, skip_check_array=True)
@@ -121,13 +121,13 @@ def validate_predict(estimator, X, objects: bool):
 
 
 def _table(estimator, X, objects: bool, **least):
-    """A frame where it has names and ``fit`` saw names, else an array: of floats if it can be.
+    """A frame if X has names and ``fit`` saw names, else an array, of floats if possible.
 
-    With ``objects`` an array is of objects in any case: whether some rows happen to hold numbers
-    only must not matter.
+    With ``objects`` the array is always of objects: the result must not depend on whether the
+    rows happen to hold only numbers.
     """
     if hasattr(estimator, "feature_names_in_") and _get_feature_names(X) is not None:
-        # in scikit-learn's words, without a look at the values
+        # with scikit-learn's messages, but without checking values
         check_array(np.broadcast_to(0.0, X.shape), estimator=estimator, **least)
         return _frame(X)
     options = {"ensure_all_finite": False, "estimator": estimator, "input_name": "X", **least}
@@ -142,7 +142,7 @@ def _table(estimator, X, objects: bool, **least):
 
 
 def _may_be_mixed(X) -> bool:
-    """Whether these are rows and columns of something that is no float by itself."""
+    """Whether X is two-dimensional with values that are not floats."""
     if issparse(X):
         return False
     try:
@@ -153,7 +153,7 @@ def _may_be_mixed(X) -> bool:
 
 
 def _frame(X):
-    """A frame of any library as one of pandas."""
+    """Convert a dataframe of any library to pandas."""
     import pandas as pd
 
     if isinstance(X, pd.DataFrame):
@@ -162,12 +162,12 @@ def _frame(X):
 
 
 def validate_observed(y, X) -> np.ndarray:
-    """``y`` as a float vector with a value per row of ``X``; infinity has a density of 0.
+    """``y`` as a float vector with a value per row of ``X``; infinity is allowed (density 0).
 
     Raises
     ------
     ValueError
-        As scikit-learn does, for another shape or length and for NaN.
+        As in scikit-learn, for a wrong shape or length and for NaN.
     """
     y = column_or_1d(y, dtype=np.float64, warn=True)
     check_consistent_length(X, y)
@@ -176,12 +176,13 @@ def validate_observed(y, X) -> np.ndarray:
 
 
 def validate_weight(sample_weight, values) -> np.ndarray:
-    """Weights as a float vector with a value per row of ``values``, ones for None.
+    """Weights as a float vector with a value per row of ``values``; ones if None.
 
     Raises
     ------
     ValueError
-        If there is not one for each row, if one is negative, NaN or infinite, or all are zero.
+        If their number differs from that of the rows, if any is negative, NaN or infinite, or if
+        all are zero.
     """
     return _check_sample_weight(
         sample_weight,
@@ -193,42 +194,47 @@ def validate_weight(sample_weight, values) -> np.ndarray:
 
 
 def validate_targets(y) -> np.ndarray:
-    """``y`` as a float vector, as scikit-learn's metrics take it.
+    """``y`` as a float vector, validated as in scikit-learn's metrics.
 
     Raises
     ------
     ValueError
-        As scikit-learn does, for another shape, no rows, NaN and infinity.
+        As in scikit-learn, for a wrong shape, no rows, NaN or infinity.
     """
     y = column_or_1d(y, dtype=np.float64)
     return check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
 
 
 def refuse_extreme(values: np.ndarray, name: str, standardized: bool = True) -> None:
-    """Raise a ValueError for numbers too large for sums of their squares.
+    """Raise a ValueError for numbers whose sums of squares would overflow.
 
-    Inputs that are not standardised must also leave digits to an intercept.
+    Inputs that are not standardized must also be small enough for an intercept to matter.
 
     Parameters
     ----------
     values : ndarray of float64
         Finite.
     name : str
-        What they are, for the message.
+        Name of the values, for the message.
     standardized : bool, default=True
-        Whether they will be standardised.
+        Whether they will be standardized.
+
+    Raises
+    ------
+    ValueError
+        If a value is too large.
     """
     if not values.size:
         return
     extreme = values.flat[np.argmax(np.abs(values))]
-    most, why = MAX_MAGNITUDE, "sums of squares are numbers in double precision"
+    most, why = MAX_MAGNITUDE, "sums of squares do not overflow in double precision"
     if not standardized:
-        most, why = MAX_AS_IT_IS, "an intercept is seen beside it with standardize=False"
+        most, why = MAX_AS_IT_IS, "an intercept is not lost to rounding with standardize=False"
     if abs(extreme) > most:
         raise ValueError(
             f"{name} must be at most {most:g} in absolute value, so that {why}; "
-            f"got {float(extreme)!r}. If the value is wrong, "
-            "remove its row or correct it; else choose another unit (divide by a constant)."
+            f"got {float(extreme)!r}. If the value is wrong, correct it or remove its row; "
+            "otherwise use another unit (divide by a constant)."
         )
 
 
@@ -238,14 +244,14 @@ def _refuse_heavy(weight: np.ndarray) -> None:
     if largest > MAX_WEIGHT or weight.sum() > MAX_WEIGHT:
         raise ValueError(
             f"sample_weight must sum to at most {MAX_WEIGHT:g}: a weight is the number of times "
-            "that its row counts, and beyond this rounding of the log likelihood hides the priors; "
-            f"got {largest!r} as the largest of {weight.size}. Divide the weights by their mean if "
-            "they are relative."
+            "its row is counted, and with larger sums the priors are lost to rounding of the log "
+            f"likelihood; got {largest!r} as the largest of {weight.size}. If the weights are "
+            "relative, divide them by their mean."
         )
 
 
 def refuse_nan(values: np.ndarray, name: str) -> None:
-    """Raise the ValueError of scikit-learn for NaN; infinity is let through."""
+    """Raise scikit-learn's ValueError for NaN; infinity is allowed."""
     assert_all_finite(np.where(np.isinf(values), 0.0, values), input_name=name)
 
 
@@ -265,9 +271,9 @@ def _advice_to_impute():
 
 @contextmanager
 def restore_on_error(estimator):
-    """Undo every change of the estimator's attributes if the block is left by an exception.
+    """Restore the estimator's attributes if the ``with`` block raises an exception.
 
-    An interrupt counts as one: nothing stays half-fitted.
+    This includes interrupts: the estimator is never left half-fitted.
     """
     before = dict(vars(estimator))
     try:
@@ -279,14 +285,14 @@ def restore_on_error(estimator):
 
 
 def seed_from(random_state) -> int:
-    """An integer seed from whatever scikit-learn takes as ``random_state``."""
+    """An integer seed from any ``random_state`` that scikit-learn accepts."""
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def cores_for(n_jobs: int | None, tasks: int) -> int:
-    """How many of these tasks (chains, fits, rows) run at once.
+    """Number of tasks (chains, fits, rows) to run in parallel.
 
-    None means every core, or one inside a worker process (a parallel grid search).
+    None means all cores, or one inside a worker process (a parallel grid search).
     """
     if n_jobs is None and multiprocessing.parent_process() is None:
         n_jobs = -1
@@ -294,12 +300,12 @@ def cores_for(n_jobs: int | None, tasks: int) -> int:
 
 
 def check_probability(value, name: str) -> np.ndarray:
-    """An array of numbers strictly between 0 and 1, of the shape of ``value``.
+    """Validate probabilities; returns an array of the shape of ``value``.
 
     Raises
     ------
     ValueError
-        If one is not.
+        If a number is not strictly between 0 and 1.
     """
     array = np.asarray(value, dtype=np.float64)
     if array.ndim > 1 or array.size == 0 or not ((array > 0) & (array < 1)).all():
@@ -311,12 +317,12 @@ def check_probability(value, name: str) -> np.ndarray:
 
 
 def check_count(value, name: str, least: int = 1) -> int:
-    """A positive integer, or one of at least ``least``.
+    """Validate an integer of at least ``least``.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If ``value`` is not an integer, or too small.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"

@@ -1,4 +1,4 @@
-"""Warnings that say what was seen and what to try."""
+"""Warnings, which say what was observed and what to try."""
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -18,11 +18,11 @@ __all__ = [
 
 
 class DivergenceWarning(ConvergenceWarning):
-    """Trajectories of the sampler left the region where its arithmetic is accurate."""
+    """Some trajectories of the sampler diverged."""
 
 
 class ChainMixingWarning(ConvergenceWarning):
-    """Chains disagree, or moved too slowly, on quantities that do not depend on labels."""
+    """Chains disagree or mix slowly, judged by quantities that do not depend on labels."""
 
 
 class CollapsedExpertWarning(ConvergenceWarning):
@@ -30,39 +30,39 @@ class CollapsedExpertWarning(ConvergenceWarning):
 
 
 class ExpertOutOfRangeWarning(ConvergenceWarning):
-    """Far outside the range of the target lies an expert that still has weight there."""
+    """An expert has weight where its mean is far outside the range of the target."""
 
 
 class PoorApproximationWarning(ConvergenceWarning):
-    """An approximation of the posterior is too far from it to be corrected by weights."""
+    """An approximation is too far from the posterior to be corrected by importance weights."""
 
 
 class SeparateModesWarning(ConvergenceWarning):
-    """Chains settled in different modes; predictions weight them by stacking."""
+    """Chains settled in different modes; predictions are weighted by stacking."""
 
 
 class InfluentialRowsWarning(ConvergenceWarning):
-    """The posterior without some rows is too far from the draws for importance weights."""
+    """Some rows are too influential for importance weights of leave-one-out cross-validation."""
 
 
 class SelectionAtEdgeWarning(ConvergenceWarning):
-    """The number of experts that was chosen is at the edge of what was tried."""
+    """The selected number of experts is the smallest or largest of those tried."""
 
 
 class UncertainSelectionWarning(ConvergenceWarning):
-    """The number of experts was chosen by figures, or among fits, that cannot be trusted."""
+    """The selected number of experts depends on unreliable estimates or fits."""
 
 
 class CodeCacheWarning(RuntimeWarning):
-    """Compiled code cannot be kept on disk, or what is there cannot be used."""
+    """Compiled code cannot be cached on disk, or the cache cannot be used."""
 
 
 class KernelFallbackWarning(RuntimeWarning):
-    """The sampler did not take the compiled kernel; the PyMC model was used instead."""
+    """The sampler could not use the compiled kernel; the PyMC model was used instead."""
 
 
 def beyond(value: float, limit: float, decimals: int) -> str:
-    """A number with as many decimals, or more, as show on which side of a limit it is.
+    """Format a number with enough decimals to show on which side of a limit it is.
 
     Examples
     --------

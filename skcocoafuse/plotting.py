@@ -1,8 +1,8 @@
-"""Pictures, by matplotlib."""
+"""Plots with matplotlib."""
 
 import numpy as np
 
-_LINEAR = 10.0  # nats; differences beyond it need no closer look
+_LINEAR = 10.0  # nats; larger differences need less resolution
 
 
 def new_axes(ax=None):
@@ -11,7 +11,7 @@ def new_axes(ax=None):
     Raises
     ------
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
     """
     if ax is not None:
         return ax
@@ -23,10 +23,11 @@ def new_axes(ax=None):
 
 
 def draw_selection(table, untrusted, ax=None):
-    """The elpd of each number of experts less the best, from ``NExpertsSelection``.
+    """Plot elpd relative to the best number of experts, for ``NExpertsSelection``.
 
-    Bars are the paired standard error of the difference; hollow marks are numbers of experts in
-    ``untrusted``; the ring is around the choice. Beyond 10 nats the scale is logarithmic.
+    Error bars are the paired standard error of the difference; hollow markers are numbers of
+    experts in ``untrusted``; a ring marks the selected one. The scale is logarithmic beyond
+    10 nats.
     """
     ax = new_axes(ax)
     numbers, behind = table.index.to_numpy(), -table["elpd_diff"].to_numpy()

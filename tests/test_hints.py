@@ -69,10 +69,10 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_alpha_is_told_of_coverage(name, calls):
     """As statsmodels and MAPIE have it; scipy says confidence, ArviZ ci_prob."""
-    with pytest.raises(TypeError, match=r"argument 'alpha'.*alpha=0\.05.*give coverage=0\.95"):
+    with pytest.raises(TypeError, match=r"argument 'alpha'.*alpha=0\.05.*use coverage=0\.95"):
         calls[name](alpha=0.05)
     for other in set(COVERAGE) - {"alpha"}:
-        with pytest.raises(TypeError, match=f"argument '{other}'.*name here is coverage"):
+        with pytest.raises(TypeError, match=f"argument '{other}'.*is called coverage here"):
             calls[name](**{other: 0.9})
     calls[name](coverage=0.9)
 
@@ -81,10 +81,10 @@ def test_regions_of_highest_density_are_told_of_prob(fitted, data):
     """As ArviZ has it, or as our own intervals do."""
     X, y = data
     for dist in (predict_dist(fitted, X[:2]), cross_val_predict_dist(FAST, X, y, cv=2)):
-        with pytest.raises(TypeError, match=r"argument 'alpha'.*give prob=0\.95"):
+        with pytest.raises(TypeError, match=r"argument 'alpha'.*use prob=0\.95"):
             dist.hdi(alpha=0.05)
         for name in ("coverage", "ci_prob", "hdi_prob"):
-            with pytest.raises(TypeError, match=f"argument '{name}'.*name here is prob"):
+            with pytest.raises(TypeError, match=f"argument '{name}'.*is called prob here"):
                 dist.hdi(**{name: 0.9})
 
 
@@ -103,7 +103,7 @@ def test_other_names_of_quantiles(name, fitted, data):
         lambda **given: predict_quantiles(fitted, data[0], **given),
         lambda **given: fitted[-1].predict_quantiles(data[0], **given),
     ):
-        with pytest.raises(TypeError, match=f"'{name}'.*name here is quantiles"):
+        with pytest.raises(TypeError, match=f"'{name}'.*is called quantiles here"):
             call(**{name: [0.05, 0.95]})
 
 

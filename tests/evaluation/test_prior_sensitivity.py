@@ -87,7 +87,7 @@ def test_a_fit_lends_its_scale(map_fit, transition):
 
 
 def test_without_a_scale_there_is_nothing_to_draw(transition):
-    with pytest.raises(NotFittedError, match=r"not fitted yet.*Give 'y' as well"):
+    with pytest.raises(NotFittedError, match=r"not fitted yet.*Pass 'y' as well"):
         MoERegressor().sample_prior_predictive(transition[0])
     with pytest.raises(ValueError, match="y is constant"):
         MoERegressor().sample_prior_predictive(transition[0], np.ones(300))

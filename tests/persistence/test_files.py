@@ -450,7 +450,7 @@ def test_parameters_that_a_file_does_not_know_have_their_defaults(spoilt):
 
 
 def test_unknown_parameters_are_named(spoilt):
-    with pytest.raises(ValueError, match=r"does not know.*got \['colour'\]\. Upgrade"):
+    with pytest.raises(ValueError, match=r"unknown to this release.*got \['colour'\]\. Upgrade"):
         spoilt(at("parameters.colour", "red"))
 
 
