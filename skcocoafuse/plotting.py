@@ -36,7 +36,7 @@ def draw_selection(table, untrusted, ax=None):
         numbers, behind, table["diff_se"], fmt="none", color="0.4", elinewidth=1.5, capsize=3
     )
     hollow = np.isin(numbers, untrusted)
-    for here, face, label in ((~hollow, "C0", None), (hollow, "white", "not to be trusted")):
+    for here, face, label in ((~hollow, "C0", None), (hollow, "white", "unreliable")):
         if here.any():
             ax.plot(numbers[here], behind[here], "o", color="C0", mfc=face, label=label)
     chosen = table["chosen"].to_numpy()

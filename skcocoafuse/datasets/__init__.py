@@ -1,4 +1,4 @@
-"""Data to learn the package on: a month of a wind turbine, and synthetic problems."""
+"""Example data sets: a month of data from a wind turbine, and synthetic problems."""
 
 from skcocoafuse.datasets._synthetic import (
     make_bimodal,

@@ -57,10 +57,10 @@ def _constant(value: float):
 
 
 def make_transition(n_samples=300, *, noise=0.25, random_state=None, return_density=False):
-    """Two lines with a smooth transition: the mean glides, the noise stays (beta = 0).
+    """Two lines with a smooth transition of the mean and constant noise (beta = 0).
 
-    The first line is -1 - 1.2 x, the second 1 + 0.8 x, the second's weight
-    expit(1.5 x), x uniform on (-3, 3).
+    The first line is -1 - 1.2 x, the second 1 + 0.8 x; the weight of the second is
+    expit(1.5 x), and x is uniform on (-3, 3).
 
     Parameters
     ----------
@@ -95,10 +95,10 @@ def make_transition(n_samples=300, *, noise=0.25, random_state=None, return_dens
 
 
 def make_switch(n_samples=300, *, noise=0.25, random_state=None, return_density=False):
-    """Two lines and a hard switch: every row obeys one of them, never a value between (beta = 1).
+    """Two lines with a hard switch: each row follows one of them, never their average (beta = 1).
 
-    The first line is -1.5 + 0.5 x, the second 1.5 + 0.5 x, the second's probability
-    expit(2 x), x uniform on (-3, 3).
+    The first line is -1.5 + 0.5 x, the second 1.5 + 0.5 x; the probability of the second is
+    expit(2 x), and x is uniform on (-3, 3).
 
     Parameters
     ----------
@@ -126,10 +126,10 @@ def make_switch(n_samples=300, *, noise=0.25, random_state=None, return_density=
 
 
 def make_bimodal(n_samples=300, *, noise=0.25, random_state=None, return_density=False):
-    """Two crossing-free lines at the same inputs, with constant weights 0.6 and 0.4 (beta = 1).
+    """Two lines that do not cross, with constant weights 0.6 and 0.4 (beta = 1).
 
-    The lines are -1 - 0.3 x and 1 + 0.3 x, x uniform on (-2, 2): no input tells which line
-    a row obeys, so every predictive density has to have two modes.
+    The lines are -1 - 0.3 x and 1 + 0.3 x, and x is uniform on (-2, 2). The input does not
+    determine which line a row follows, so every predictive density should have two modes.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ def make_switch_and_transition(
 ):
     """Three lines: a smooth transition near x = -2, a hard switch near x = 2.
 
-    The lines are 4 + x, -1.5 - 0.5 x and 2.5 - 0.5 x, x uniform on (-5, 5). The behavior
-    beta(x) is 0 left of 0 and 1 right of it.
+    The lines are 4 + x, -1.5 - 0.5 x and 2.5 - 0.5 x, and x is uniform on (-5, 5). The behavior
+    beta(x) is 0 for x <= 0 and 1 for x > 0.
 
     Parameters
     ----------

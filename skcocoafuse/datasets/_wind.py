@@ -1,4 +1,4 @@
-"""The La Haute Borne wind turbine data."""
+"""The La Haute Borne wind turbine data set."""
 
 import csv
 import gzip
@@ -11,11 +11,11 @@ _FILE = "wind_power.csv.gz"
 
 
 def load_wind_power(*, return_X_y=False, as_frame=False):
-    """A month of a wind turbine: wind speed and ambient temperature to power.
+    """Load a month of wind turbine data: power given wind speed and ambient temperature.
 
     Ten-minute averages of turbine R80711 (Senvion MM82, rated 2050 kW) of the La Haute
-    Borne wind farm in July 2015. The power curve bends smoothly at low wind, and a part of
-    the rows has next to no power in good wind, because the turbine stood still.
+    Borne wind farm in July 2015. The power curve bends smoothly at low wind speeds, and some
+    rows have almost no power in good wind, because the turbine stood still.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def load_wind_power(*, return_X_y=False, as_frame=False):
     sklearn.utils.Bunch or tuple
         With ``data`` (4464, 2): wind speed in m/s, ambient temperature in degrees
         Celsius; ``target`` (4464,): active power in kW; ``feature_names``,
-        ``target_name``, and ``DESCR`` with the source and its licence (Etalab Open
+        ``target_name``, and ``DESCR`` with the source and its license (Etalab Open
         Licence 2.0; attribution: ENGIE, La Haute Borne open data).
 
     Examples
