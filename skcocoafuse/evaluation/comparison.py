@@ -1,4 +1,4 @@
-"""Models side by side by leave-one-out cross-validation."""
+"""Model comparison by leave-one-out cross-validation."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,18 +14,18 @@ from skcocoafuse.evaluation.stacking import stacking_weights
 from skcocoafuse.predictive.target import TargetMap
 from skcocoafuse.predictive.wrappers import unwrap
 
-_SAME_TARGET = 1e-6  # of a target's size: what going through a transformation and back may cost
+_SAME_TARGET = 1e-6  # relative to a target: what a transformation and its inverse may lose
 
 
 def loo(estimator, *, reloo=False, max_draws=None) -> LooResult:
-    """Leave-one-out cross-validation of an estimator, or of whatever it is wrapped in.
+    """Leave-one-out cross-validation of an estimator, alone or inside meta-estimators.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; one of this package inside any nesting of ``Pipeline``, ``GridSearchCV`` (whatever
-        has a ``best_estimator_``) and ``TransformedTargetRegressor``. Steps before it are not
-        fitted again: what they learned of a row they keep.
+        Fitted; a regressor of this package, possibly nested in ``Pipeline``, ``GridSearchCV``
+        (anything with a ``best_estimator_``) and ``TransformedTargetRegressor``. Preceding steps
+        are not refitted: they keep what they learned from a left-out row.
     reloo : bool, default=False
     max_draws : int, optional
         As in the estimators' ``loo``.
@@ -33,20 +33,20 @@ def loo(estimator, *, reloo=False, max_draws=None) -> LooResult:
     Returns
     -------
     LooResult
-        Behind a ``TransformedTargetRegressor`` in the target's own units, so that it can be
-        compared with models of the target itself.
+        With a ``TransformedTargetRegressor``, in units of the original target, so that it can be
+        compared with models of that target.
 
     Warns
     -----
     InfluentialRowsWarning
-        If importance weights of some rows cannot be trusted.
+        If the importance weights of at least 1% of the rows are unreliable.
 
     Raises
     ------
     TypeError
-        If there is no ``loo`` inside, or the slope of a target's transformer is not known.
+        If no estimator inside has ``loo``, or the derivative of a target transformer is unknown.
     ValueError
-        As the estimators' ``loo``.
+        As in the estimators' ``loo``.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
@@ -67,7 +67,7 @@ def loo(estimator, *, reloo=False, max_draws=None) -> LooResult:
 
 
 def loo_result(estimator, **options) -> LooResult:
-    """As :func:`loo`, without a warning."""
+    """As :func:`loo`, without warnings."""
     inside = unwrap(estimator, "loo", "leave-one-out densities")
     with without_warnings():
         result = inside.estimator.loo(**options)
@@ -77,12 +77,12 @@ def loo_result(estimator, **options) -> LooResult:
 
 
 def regressor_inside(estimator):
-    """The fitted regressor with the posterior."""
+    """The fitted regressor of this package inside an estimator."""
     return unwrap(estimator, "fitted_", "leave-one-out densities").estimator
 
 
 def _behind(inner: LooResult, target: TargetMap) -> LooResult:
-    """Figures of the target whose transformation the model saw."""
+    """A result in units of the original target, from one for the transformed target."""
     y = target.backward(inner.y)
     slope = target.log_slope(y)
     is_decreasing = target.range_around(inner.y, inner.y.min(), inner.y.max()).is_decreasing
@@ -97,16 +97,16 @@ def _behind(inner: LooResult, target: TargetMap) -> LooResult:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several models' leave-one-out results on the same rows, from :func:`compare`.
+    """Leave-one-out results of several models on the same rows, from :func:`compare`.
 
     Parameters
     ----------
     results : dict of str to LooResult
         Highest elpd first.
     confidence : float
-        Of the lower bounds in ``table``.
+        Confidence of the lower bounds in ``table``.
     kind : str
-        Of those bounds, as in :meth:`LooResult.lower_bound`.
+        Kind of those bounds, as in :meth:`LooResult.lower_bound`.
     """
 
     results: dict[str, LooResult]
@@ -115,7 +115,7 @@ class Comparison:
 
     @cached_property
     def weights(self) -> dict[str, float]:
-        """Stacking weights: of the mixture of all models with the best log score."""
+        """Stacking weights: those that maximize the log score of the mixture of all models."""
         pointwise = np.stack([r.pointwise[r.weight > 0] for r in self.results.values()], axis=1)
         first = self._first()
         found = stacking_weights(pointwise, first.weight[first.weight > 0])
@@ -125,7 +125,7 @@ class Comparison:
         return next(iter(self.results.values()))
 
     def difference(self, model: str, other: str) -> Difference:
-        """By how much one model's elpd exceeds another's, with the paired standard error.
+        """Difference of the elpd of two models, with the paired standard error.
 
         Parameters
         ----------
@@ -135,16 +135,17 @@ class Comparison:
         Returns
         -------
         Difference
-            With ``elpd``, ``se`` and ``lower_bound(confidence, kind)``.
+            ``model`` minus ``other``, with ``elpd``, ``se`` and
+            ``lower_bound(confidence, kind)``.
 
         Raises
         ------
         ValueError
-            If a name is not known.
+            If a name is unknown.
         """
         for name in (model, other):
             if name not in self.results:
-                raise ValueError(f"No model is named {name!r}; there are {list(self.results)}.")
+                raise ValueError(f"No model is named {name!r}; known: {list(self.results)}.")
         return elpd.difference(self.results[model], self.results[other])
 
     def select(self, confidence=None, kind=None) -> str:
@@ -159,7 +160,7 @@ class Comparison:
         Raises
         ------
         ValueError
-            As :meth:`LooResult.lower_bound`.
+            As in :meth:`LooResult.lower_bound`.
         """
         confidence = self.confidence if confidence is None else confidence
         kind = self.kind if kind is None else kind
@@ -167,16 +168,17 @@ class Comparison:
 
     @property
     def table(self):
-        """All figures, a row per model, highest elpd first.
+        """All results, one row per model, highest elpd first.
 
         Returns
         -------
         pandas.DataFrame
             ``rank``: from 0. ``elpd``, ``se``, ``p_loo``. ``elpd_lower``: lower bound of elpd.
-            ``elpd_diff``, ``diff_se``: elpd of the first model minus this one's, and the paired
-            standard error. ``diff_lower``: lower bound of that difference; above 0, the first
-            model is better with the confidence asked for. ``weight``: by stacking. ``n_bad_k``:
-            rows that cannot be trusted. ``converged``: whether the fit passed its checks.
+            ``elpd_diff``, ``diff_se``: elpd of the first model minus that of this one, and the
+            paired standard error. ``diff_lower``: lower bound of that difference; if above 0, the
+            first model is better with the requested confidence. ``weight``: by stacking.
+            ``n_bad_k``: number of rows with unreliable importance weights. ``converged``: whether
+            the fit passed its checks.
         """
         import pandas as pd
 
@@ -209,16 +211,16 @@ class Comparison:
 
 
 def compare(models, *, confidence=0.95, kind="chebyshev") -> Comparison:
-    """Set models side by side by leave-one-out cross-validation on the rows they were fitted to.
+    """Compare models by leave-one-out cross-validation on the rows they were fitted to.
 
     Parameters
     ----------
     models : dict of str to estimator or LooResult
         At least two, fitted to the same rows in the same order; estimators as in :func:`loo`.
     confidence : float, default=0.95
-        Of lower bounds, strictly between 0 and 1.
+        Confidence of lower bounds, strictly between 0 and 1.
     kind : {"chebyshev", "cantelli", "normal"}, default="chebyshev"
-        Of lower bounds, as in :meth:`LooResult.lower_bound`.
+        Kind of lower bounds, as in :meth:`LooResult.lower_bound`.
 
     Returns
     -------
@@ -227,15 +229,15 @@ def compare(models, *, confidence=0.95, kind="chebyshev") -> Comparison:
     Warns
     -----
     InfluentialRowsWarning
-        For each estimator some of whose rows cannot be trusted.
+        For each estimator with unreliable importance weights for at least 1% of its rows.
 
     Raises
     ------
     TypeError
-        If ``models`` is no dictionary, or holds something without leave-one-out densities.
+        If ``models`` is not a dictionary, or has a value without leave-one-out densities.
     ValueError
         If there are fewer than two models, if they were fitted to different targets or weights,
-        or for a bad ``confidence`` or ``kind``.
+        or for an invalid ``confidence`` or ``kind``.
 
     References
     ----------
@@ -258,18 +260,18 @@ def compare(models, *, confidence=0.95, kind="chebyshev") -> Comparison:
     """
     if not isinstance(models, dict):
         raise TypeError(
-            "models must be a dictionary of names and fitted estimators or LooResults; got "
+            "models must be a dictionary that maps names to fitted estimators or LooResults; got "
             f"{type(models).__name__}."
         )
     if len(models) < 2:
-        raise ValueError(f"models must hold at least two to compare; got {list(models)}.")
+        raise ValueError(f"models must have at least two entries; got {list(models)}.")
     if not isinstance(confidence, Real):
-        raise TypeError(f"confidence must be a number, here a single one; got {confidence!r}.")
-    elpd.lower_bound(0.0, 1.0, confidence, kind)  # says what is wrong before the work
+        raise TypeError(f"confidence must be a number, not a list; got {confidence!r}.")
+    elpd.lower_bound(0.0, 1.0, confidence, kind)  # validates before the work starts
     results = {}
     for name, model in models.items():
         results[name] = model if isinstance(model, LooResult) else loo_result(model)
-        if model is not results[name]:  # whoever called loo() has been warned
+        if model is not results[name]:  # loo() has warned about a LooResult already
             elpd.warn(results[name], stacklevel=3, model=f" of model {name!r}")
     for (name, one), (other, two) in pairwise(results.items()):
         _check_same_rows(name, one, other, two)
@@ -278,14 +280,14 @@ def compare(models, *, confidence=0.95, kind="chebyshev") -> Comparison:
 
 
 def _check_same_rows(name: str, one: LooResult, other: str, two: LooResult) -> None:
-    """Raise a ValueError if the rows that count differ."""
+    """Raise a ValueError if the rows with a positive weight differ."""
     remedy = (
         "Fit all models to the same rows in the same order, or compare their scores on new data."
     )
     if one.n_rows != two.n_rows:
         raise ValueError(
             "Models must be fitted to the same rows; "
-            f"{name!r} has {one.n_rows} that count, {other!r} {two.n_rows}. {remedy}"
+            f"{name!r} has {one.n_rows} of positive weight, {other!r} {two.n_rows}. {remedy}"
         )
     for what in ("y", "weight"):
         a, b = (getattr(r, what)[r.weight > 0] for r in (one, two))

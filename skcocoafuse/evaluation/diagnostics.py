@@ -1,4 +1,4 @@
-"""Can the draws be trusted? Numbers first, warnings second."""
+"""Convergence diagnostics, and how the experts are used."""
 
 from typing import NamedTuple
 
@@ -19,14 +19,14 @@ from skcocoafuse.posterior.monte_carlo import (
     rhat,
 )
 
-_MAX_INDEPENDENT = 250  # draws per chain that R-hat looks at, if they are independent
+_MAX_INDEPENDENT = 250  # draws per chain that R-hat is computed from, if they are independent
 # An expert whose mean is a width of the target's range outside that range is two widths or so
 # from the targets around: with 1% of the weight it moves the predictive mean by 2% of the range.
-# At a few rows that is in the noise; what costs a hundredth of the target's variance is said.
+# At a few rows that is within the noise; losing a hundredth of the target's variance is reported.
 _FAR = 1.0  # widths of the range
 MAX_WEIGHT_FAR = 0.01  # of an expert there, at a row
 MAX_R2_LOSS = 0.01  # of the target's variance
-#: Scale of a target that is looked at as it was standardised.
+#: Scale of a target in standardized units.
 STANDARDIZED = Scale(np.zeros(()), np.ones(()))
 
 
@@ -37,7 +37,7 @@ def judge(
     independent: bool,
     target: Scale = STANDARDIZED,
 ) -> tuple[Posterior, dict]:
-    """The posterior with its clusters weighed, and the numbers of :func:`diagnose`."""
+    """The posterior with weighted clusters, and the results of :func:`diagnose`."""
     looked_at = posterior.shortened(_MAX_INDEPENDENT) if independent else posterior
     quantities = invariants(problem, looked_at)
     overall_rhat = rhat(quantities)
@@ -55,9 +55,9 @@ def diagnose(
     independent: bool = False,
     target: Scale = STANDARDIZED,
 ) -> dict:
-    """Numbers on convergence and on how the experts are used.
+    """Convergence diagnostics, and how the experts are used.
 
-    Convergence is judged on quantities that do not depend on expert labels: the log
+    Convergence is assessed on quantities that do not depend on expert labels: the log
     posterior, and the log density, mean and variance of the predictive distribution at
     ten rows.
 
@@ -68,27 +68,28 @@ def diagnose(
     quantities : ndarray of shape (chains, draws, quantities)
         From :func:`skcocoafuse.posterior.clusters.invariants`.
     overall_rhat : ndarray of shape (quantities,)
-        Their R-hat, all chains together.
+        Their R-hat over all chains.
     seconds : dict of str to float
     independent : bool, default=False
-        Whether draws of a chain are independent; how many differ is then their effective number.
+        Whether draws of a chain are independent; the effective sample size is then computed from
+        the number of distinct draws.
     target : Scale
-        Of the target; figures in its units are those of the standardised one by default.
+        Scale of the target, for results in its units; standardized units by default.
 
     Returns
     -------
     dict
         ``rhat``: the worst over all invariants, NaN for a single draw;
-        ``rhat_log_posterior``; ``rhat_within`` and ``ess``: the worst inside a cluster;
-        ``still_chains``: those that never moved;
+        ``rhat_log_posterior``; ``rhat_within`` and ``ess``: the worst within a cluster;
+        ``still_chains``: chains that never moved;
         ``chain_clusters``: lists of chains that agree, heaviest first, with ``cluster_weight``
-        (their part in predictions) and ``cluster_elpd`` (leave-one-out log density of the target
-        in its units, as ``loo()`` has it); ``n_divergences``; ``mean_n_steps``,
-        ``max_tree_depth`` (NaN where unknown); ``expert_share``: ndarray of shape
-        (n_experts,), the part of the data each expert accounts for, summing to one;
-        ``n_effective_experts``: the exponential of the shares' entropy (Hill's number of order
-        1), from 1 to n_experts, which is reached where shares are equal; of each expert the
-        ``out_of_range_rows``, the greatest ``out_of_range_weight``, in which row that is, the
+        (their weight in predictions) and ``cluster_elpd`` (leave-one-out log density of the
+        target in its units, as in ``loo()``); ``n_divergences``; ``mean_n_steps``,
+        ``max_tree_depth`` (NaN if unknown); ``expert_share``: ndarray of shape
+        (n_experts,), the share of the data each expert accounts for, summing to one;
+        ``n_effective_experts``: the exponential of the entropy of the shares (Hill number of
+        order 1), from 1 to n_experts, the latter for equal shares; for each expert
+        ``out_of_range_rows``, the largest ``out_of_range_weight``, the row where it occurs, the
         ``out_of_range_mean`` there, and ``out_of_range_r2_loss`` (see :class:`OutOfRange`);
         ``n_chains``, ``n_draws`` (per chain); ``seconds``: dict per phase.
     """
@@ -134,7 +135,7 @@ def _worst(function, values: np.ndarray) -> float:
 
 
 def _still_chains(posterior: Posterior) -> list[int]:
-    """Chains of several draws that are all the same: no step was ever accepted."""
+    """Chains of several draws that are all equal: no step was ever accepted."""
     if posterior.n_draws == 1:
         return []
     return np.flatnonzero(np.ptp(posterior.log_posterior, axis=1) == 0.0).tolist()
@@ -143,11 +144,11 @@ def _still_chains(posterior: Posterior) -> list[int]:
 class OutOfRange(NamedTuple):
     """Where the mean of an expert, after fusion, is far outside the range of the target.
 
-    Far is more than the width of that range. Arrays (n_experts,). ``n_rows``: rows of the fit where
-    such draws of the expert have more than 1% of the weight; ``weight``: the most they have, at
-    row ``row``, and ``mean``: their mean there (NaN and -1 where an expert never is outside).
-    ``r2_loss``: what they alone do to the predictive mean at those rows, squared, over the
-    variance of the target.
+    Far means by more than the width of that range. Arrays (n_experts,). ``n_rows``: number of rows
+    of the fit where such draws of the expert have more than 1% of the weight; ``weight``: their
+    largest weight, at row ``row``, and ``mean``: their mean there (NaN and -1 for an expert that
+    is never outside). ``r2_loss``: the squared shift of the predictive mean that they alone cause
+    at those rows, over the variance of the target.
     """
 
     n_rows: np.ndarray
@@ -160,9 +161,9 @@ class OutOfRange(NamedTuple):
 def use_of_experts(
     problem: Problem, posterior: Posterior, max_draws: int = 100
 ) -> tuple[np.ndarray, OutOfRange]:
-    """Part of the data's weight each expert accounts for, and where it is out of range.
+    """Share of the data each expert accounts for, and where it is out of range.
 
-    The former, (n_experts,), is the mean responsibility.
+    The share, (n_experts,), is the mean responsibility, weighted by row.
     """
     thinned = posterior.thinned(max_draws)
     seen = problem.y[problem.weight > 0]
@@ -185,7 +186,7 @@ def use_of_experts(
 
 
 def _out_of_range(problem: Problem, weight: np.ndarray, part: np.ndarray) -> OutOfRange:
-    """From weights of far draws, and their part in the mean, both (rows, n_experts)."""
+    """From the weights of far draws and their contribution to the mean, both (rows, n_experts)."""
     share = problem.weight / problem.weight.sum()
     weight = np.where(share[:, None] > 0, weight, 0.0)
     row = weight.argmax(axis=0)

@@ -1,4 +1,4 @@
-"""The expected log predictive density: a sum over rows, its standard error, its lower bounds."""
+"""Expected log predictive density: a sum over rows, its standard error and lower bounds."""
 
 import warnings
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ _DISTANCE = {
     "normal": special.ndtri,
 }
 _NAMED_ROWS = 5  # in a warning
-_MANY_BAD_ROWS = 0.01  # part of the rows from which there is a warning
+_MANY_BAD_ROWS = 0.01  # share of the rows from which a warning is given
 
 
 def sum_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Sum over rows and its standard error, a weight being a number of equal rows.
+    """Sum over rows and its standard error; a weight is a number of identical rows.
 
-    With N the sum of the weights, the error is the root of N times the variance of values.
+    The standard error is sqrt(N * variance of the values), with N the sum of the weights.
 
     References
     ----------
@@ -41,12 +41,12 @@ def sum_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]
 
 
 def lower_bound(estimate, error, confidence=0.95, kind="chebyshev"):
-    r"""What an estimate is probably above.
+    r"""Lower confidence bound of an estimate.
 
     Parameters
     ----------
     estimate, error : float or ndarray
-        And its standard error.
+        The estimate and its standard error.
     confidence : float or list of float, default=0.95
         Strictly between 0 and 1.
     kind : {"chebyshev", "cantelli", "normal"}, default="chebyshev"
@@ -75,16 +75,16 @@ class Difference:
     Parameters
     ----------
     elpd : float
-        Log density of all rows, the one model's minus the other's.
+        Log density of all rows under one model minus that under the other.
     se : float
-        Its standard error: root of n times the variance of the rows' differences.
+        Its standard error: the square root of n times the variance of the rows' differences.
     """
 
     elpd: float
     se: float
 
     def lower_bound(self, confidence=0.95, kind="chebyshev"):
-        """What the difference is probably above; as :meth:`LooResult.lower_bound`."""
+        """Lower confidence bound of the difference; as :meth:`LooResult.lower_bound`."""
         return lower_bound(self.elpd, self.se, confidence, kind)
 
 
@@ -92,9 +92,9 @@ class Difference:
 class LooResult:
     """Leave-one-out cross-validation of a fitted regressor.
 
-    Objects come from ``loo()``. Log densities are those of the target in its own units, in
-    nats; greater is better. A row's weight counts as a number of equal rows, one of which is
-    left out at a time; rows of weight 0 have figures, but count nowhere.
+    Returned by ``loo()``. Log densities are in nats, for the target in its original units; greater
+    is better. A row's weight is a number of identical rows, one of which is left out at a time;
+    rows of weight 0 have entries, but are excluded from all sums.
 
     Parameters
     ----------
@@ -103,8 +103,8 @@ class LooResult:
     in_sample : ndarray of shape (n_samples,)
         Log density of each row given all rows, itself included.
     pareto_k : ndarray of shape (n_samples,)
-        Tail shape of each row's importance weights: above ``k_threshold`` its figures cannot be
-        trusted. 0 for rows that were refitted.
+        Tail shape of each row's importance weights: above ``k_threshold``, the row's estimates
+        are unreliable. 0 for rows that were refitted.
     pit : ndarray of shape (n_samples,)
         Probability of a target below the observed one, given all other rows; uniform on (0, 1)
         if predictions are calibrated.
@@ -113,14 +113,14 @@ class LooResult:
     weight : ndarray of shape (n_samples,)
         ``sample_weight`` of the fit.
     refitted : ndarray of bool, shape (n_samples,)
-        Rows whose figures come from a fit without them, not from importance weights.
+        Rows whose estimates come from a fit without them, not from importance weights.
     n_draws : int
-        Posterior draws that were used.
+        Number of posterior draws used.
     k_threshold : float
-        min(1 - 1 / log10(S), 0.7) for S draws (of the smallest chain cluster, where there are
+        min(1 - 1 / log10(S), 0.7) for S draws (of the smallest chain cluster, if there are
         several).
     converged : bool
-        Whether the fit (and each refit) passed the checks that ``fit`` warns of.
+        Whether the fit (and each refit) passed the convergence checks of ``fit``.
 
     References
     ----------
@@ -154,41 +154,41 @@ class LooResult:
 
     @property
     def elpd(self) -> float:
-        """Expected log predictive density: the sum of ``pointwise``, by weight."""
+        """Expected log predictive density: the weighted sum of ``pointwise``."""
         return sum_and_error(self.pointwise, self.weight)[0]
 
     @property
     def se(self) -> float:
-        """Standard error of ``elpd`` as an estimate for other data: what the rows' scatter says."""
+        """Standard error of ``elpd`` as an estimate for new data, from the variance over rows."""
         return sum_and_error(self.pointwise, self.weight)[1]
 
     @property
     def p_loo(self) -> float:
-        """Effective number of parameters: by how much each row raises its own log density."""
+        """Effective number of parameters: the sum of ``in_sample - pointwise``, by weight."""
         return sum_and_error(self.in_sample - self.pointwise, self.weight)[0]
 
     @property
     def n_rows(self) -> int:
-        """Rows that count: those with a weight above 0."""
+        """Number of rows with a positive weight."""
         return int((self.weight > 0).sum())
 
     @property
     def bad_rows(self) -> np.ndarray:
-        """Numbers of the rows that count and whose ``pareto_k`` is above the threshold."""
+        """Indices of rows of positive weight whose ``pareto_k`` is above ``k_threshold``."""
         return np.flatnonzero((self.weight > 0) & (self.pareto_k > self.k_threshold))
 
     def lower_bound(self, confidence=0.95, kind="chebyshev"):
-        r"""What the elpd is probably above, ``elpd - k * se``.
+        r"""Lower confidence bound of the elpd, ``elpd - k * se``.
 
         Parameters
         ----------
         confidence : float or list of float, default=0.95
             Strictly between 0 and 1; c below.
         kind : {"chebyshev", "cantelli", "normal"}, default="chebyshev"
-            Chebyshev's inequality, :math:`k = 1 / \sqrt{1 - c}`, this project's reading of
-            arXiv 2505.01105; its one-sided form by Cantelli, :math:`k = \sqrt{c / (1 - c)}`,
-            which is never lower; or the quantile of a normal distribution,
-            :math:`k = \Phi^{-1}(c)`, which supposes that the sum is nearly normal.
+            Chebyshev's inequality, :math:`k = 1 / \sqrt{1 - c}`, this project's interpretation of
+            arXiv 2505.01105; Cantelli's one-sided inequality, :math:`k = \sqrt{c / (1 - c)}`,
+            whose bound is never lower; or the quantile of a normal distribution,
+            :math:`k = \Phi^{-1}(c)`, which assumes that the sum is approximately normal.
 
         Returns
         -------
@@ -210,27 +210,27 @@ class LooResult:
 
 
 def difference(one: LooResult, two: LooResult) -> Difference:
-    """By how much one elpd exceeds another on the same rows, with the paired standard error."""
+    """Difference of two models' elpd on the same rows, with the paired standard error."""
     counts, same = one.weight > 0, two.weight > 0
     gap = one.pointwise[counts] - two.pointwise[same]
     return Difference(*sum_and_error(gap, one.weight[counts]))
 
 
 def of_fit(fit: Fit, max_draws: int | None = None, n_jobs: int | None = None) -> LooResult:
-    """Leave every row of a fit out, one at a time.
+    """Leave-one-out cross-validation of a fit.
 
     Parameters
     ----------
     fit : Fit
     max_draws : int or None
-        Most draws to use; None for all.
+        Maximum number of draws to use; None for all.
     n_jobs : int or None
-        Threads.
+        Number of threads.
 
     Raises
     ------
     ValueError
-        If draws are not those of the posterior, or ``max_draws`` is below 25.
+        If the draws do not represent the posterior, or ``max_draws`` is below 25.
     """
     verdicts.check_posterior(
         fit.diagnostics,
@@ -255,7 +255,7 @@ def estimate(
     max_draws: int | None = None,
     cores: int = 1,
 ) -> LooResult:
-    """Leave every row of a problem out, in units of the target.
+    """Leave-one-out cross-validation of a problem, in units of the target.
 
     Parameters
     ----------
@@ -263,12 +263,12 @@ def estimate(
     posterior : Posterior
         Given all rows of the problem.
     target : Scale
-        Of the target, whose densities are those of the standardised one over its scale.
+        Scale of the target; its density is that of the standardized one divided by the scale.
     converged : bool
     max_draws : int or None
-        Most draws to use; None for all.
+        Maximum number of draws to use; None for all.
     cores : int, default=1
-        Threads.
+        Number of threads.
 
     Raises
     ------
@@ -278,7 +278,7 @@ def estimate(
     if max_draws is not None and not (isinstance(max_draws, Integral) and max_draws >= LEAST_DRAWS):
         raise ValueError(
             f"max_draws must be None or an integer of at least {LEAST_DRAWS}, so that Pareto k-hat "
-            f"can be told; got {max_draws!r}."
+            f"can be estimated; got {max_draws!r}."
         )
     found, n_draws, n_least = leave_one_out_of_mixture(problem, posterior, max_draws, cores)
     log_scale = float(np.log(target.scale))
@@ -297,9 +297,9 @@ def estimate(
 
 
 def warn(result: LooResult, stacklevel: int, model: str = "") -> None:
-    """One warning if many rows cannot be trusted; ``model`` says whose.
+    """Warn if the estimates of many rows are unreliable; ``model`` says of which model.
 
-    A row in a hundred or fewer is left to ``bad_rows`` of the result.
+    If there are fewer than one in a hundred, only ``bad_rows`` of the result lists them.
     """
     bad = result.bad_rows
     if fit_warnings.warnings_are_off():
@@ -310,11 +310,11 @@ def warn(result: LooResult, stacklevel: int, model: str = "") -> None:
     named = ", ".join(map(str, worst[:_NAMED_ROWS])) + (", ..." if bad.size > _NAMED_ROWS else "")
     largest, most = result.pareto_k[worst[0]], result.k_threshold
     warnings.warn(
-        f"Leave-one-out figures of {bad.size} of {result.n_rows} rows{model} cannot be trusted: "
+        f"Leave-one-out estimates of {bad.size} of {result.n_rows} rows{model} are unreliable: "
         f"their Pareto k-hat is above {beyond(most, largest, 2)} (largest: "
         f"{beyond(largest, most, 2)}; rows {named}), "
         "so elpd is probably too high. "
-        f"loo(reloo=True) fits again without each of them ({bad.size} fits).",
+        f"loo(reloo=True) refits without each of them ({bad.size} fits).",
         InfluentialRowsWarning,
         stacklevel=stacklevel,
     )

@@ -1,4 +1,4 @@
-"""What a fit warns of: one message for each thing that a user can act on."""
+"""The warnings of ``fit``: one message for each problem that a user can act on."""
 
 import warnings
 from collections.abc import Callable
@@ -33,17 +33,18 @@ from skcocoafuse.posterior.clusters import MAX_RHAT, N_ANCHORS
 from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K
 
 _silent = ContextVar("silent", default=False)
-# Part of the draws. What lies behind so few divergences has about as little of the mass, and shifts
-# averages by less than their Monte Carlo error, a 60th of a standard deviation for 4000 draws.
+# Share of the draws. The region behind so few divergences has about as little of the mass; missing
+# it shifts averages by less than their Monte Carlo error, a 60th of a standard deviation for 4000
+# draws.
 _FEW_DIVERGENCES = 0.001
-_CAREFUL = 0.99  # target_accept that left no divergences, or fewer
+_CAREFUL = 0.99  # target_accept that left no or fewer divergences
 
 
 @contextmanager
 def without_warnings():
-    """Give no warnings of this room in this thread, where results are judged by their numbers.
+    """Suppress the warnings of this subpackage in this thread, if results are judged otherwise.
 
-    ``warnings.catch_warnings`` changes filters of the whole process, so it is not for threads.
+    ``warnings.catch_warnings`` changes the filters of the whole process, so it is not thread-safe.
     """
     token = _silent.set(True)
     try:
@@ -53,12 +54,12 @@ def without_warnings():
 
 
 def warnings_are_off() -> bool:
-    """Whether :func:`without_warnings` holds here."""
+    """Whether :func:`without_warnings` is active."""
     return _silent.get()
 
 
 def warn(diagnostics: dict, stacklevel: int) -> None:
-    """One warning for each thing seen that a user can act on."""
+    """Give one warning for each problem that a user can act on."""
     if warnings_are_off():
         return
     for category, message_of in _MESSAGES.items():
@@ -68,7 +69,7 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
 
 
 def _is_approximation(diagnostics: dict) -> bool:
-    """Whether draws are not those of Markov chains: nothing about chains can be said then."""
+    """Whether the draws do not come from Markov chains, so messages must not mention chains."""
     return "pareto_k" in diagnostics
 
 
@@ -84,18 +85,18 @@ def _of_divergences(diagnostics: dict) -> str | None:
     came += "a divergent trajectory" if count == 1 else "divergent trajectories"
     remedy = _against_divergences(diagnostics)
     if count <= _FEW_DIVERGENCES * total:
-        return f"{came}: so few hardly change predictions. To avoid them, try {remedy}."
+        return f"{came}: too few to affect predictions noticeably. To avoid them, try {remedy}."
     return f"{came}, so parts of the posterior may be missing. Try {remedy}."
 
 
 def _against_divergences(diagnostics: dict) -> str:
-    """What left none, or fewer, on real data sets; tighter priors on sigma did not."""
+    """What left no or fewer divergences on real data sets; tighter priors on sigma did not."""
     if diagnostics.get("target_accept", 0.0) >= _CAREFUL:
         return "fewer experts"
     depth = diagnostics.get("max_tree_depth", np.nan)
     steps = diagnostics.get("mean_n_steps", np.nan)
-    # Shorter steps need longer trajectories. Cut off at the same depth, they mixed eight times
-    # worse on the Energy data; two levels more, and they mixed as well as before.
+    # Shorter steps need longer trajectories. Truncated at the same depth, they mixed eight times
+    # worse on the Energy data; with two more levels, they mixed as well as before.
     cut_off = "thinning" in diagnostics and steps > 0.5 * 2.0**depth
     options = f" with inference_options={{'maxdepth': {depth + 2:.0f}}}" if cut_off else ""
     return f"target_accept={_CAREFUL}{options}"
@@ -126,8 +127,8 @@ def _of_mixing(diagnostics: dict) -> str | None:
     if stands_still(diagnostics):
         return (
             f"Chain(s) {diagnostics['still_chains']} did not move in any of "
-            f"{diagnostics['n_draws']} draws: warm-up was too short to find how far steps can go. "
-            "Give more tune (500 by default)."
+            f"{diagnostics['n_draws']} draws: warm-up was too short to adapt the step size. "
+            "Increase tune (500 by default)."
         )
     if cannot_tell(diagnostics):
         what, remedy = "whether chains mix", "more tune and draws"
@@ -135,7 +136,7 @@ def _of_mixing(diagnostics: dict) -> str | None:
             what, remedy = "how good they are", "more draws"
         return (
             f"{_n_draws(diagnostics)} draw(s) are too few to tell {what} (wanted: an effective "
-            f"sample size of at least {MIN_ESS:.0f}). Give {remedy}."
+            f"sample size of at least {MIN_ESS:.0f}). Use {remedy}."
         )
     failed = []
     disagree = diagnostics["rhat_within"] > MAX_RHAT
@@ -156,8 +157,8 @@ def _of_mixing(diagnostics: dict) -> str | None:
     elif disagree:
         what = "Chains disagree" if diagnostics["n_chains"] > 1 else "The chain drifts"
     return (
-        f"{what}: {' and '.join(failed)}, over the log posterior and predictions at {N_ANCHORS} "
-        f"rows. Try {remedy}; see diagnostics_."
+        f"{what}: {' and '.join(failed)}, over the log posterior and the predictions at "
+        f"{N_ANCHORS} rows. Try {remedy}; see diagnostics_."
     )
 
 
@@ -167,16 +168,16 @@ def _of_relocation(diagnostics: dict) -> str | None:
     relocated, independent = starts_left(diagnostics)
     n_chains, worst = diagnostics["n_chains"], independent_rhat(diagnostics)
     if independent < MIN_INDEPENDENT_STARTS:
-        left = f"chains now have {max(independent, 1)} independent start(s) (wanted: at least "
+        left = f"the chains have {max(independent, 1)} independent start(s) (wanted: at least "
         left += f"{MIN_INDEPENDENT_STARTS})"
     else:
         left = f"chains with independent starts disagree (R-hat {beyond(worst, MAX_RHAT, 2)}, "
         left += f"wanted: at most {MAX_RHAT})"
     return (
-        f"R-hat {diagnostics['rhat']:.3f} does not show that chains found the same region on their "
-        f"own: {relocated} time(s) a chain was restarted from a draw of another one, because the "
-        f"region it was in holds hardly any of the posterior's mass, and {left}. Fit with "
-        f"chains={2 * n_chains}, or with another random_state, and compare the predictions."
+        f"R-hat {diagnostics['rhat']:.3f} does not show that chains found the same region "
+        f"independently: {relocated} time(s), a chain was restarted from a draw of another chain, "
+        f"because its region has almost none of the posterior mass, and {left}. Refit with "
+        f"chains={2 * n_chains} or another random_state, and compare the predictions."
     )
 
 
@@ -184,9 +185,9 @@ def _of_approximation(diagnostics: dict) -> str | None:
     if not approximates_badly(diagnostics):
         return None
     return (
-        "The approximation is not the posterior: Pareto k-hat "
+        "The approximation is far from the posterior: Pareto k-hat "
         f"{beyond(diagnostics['pareto_k'], MAX_PARETO_K, 2)} (wanted: at most {MAX_PARETO_K}), so "
-        "its draws were left uncorrected. Use inference='nuts' where intervals matter."
+        "its draws were left uncorrected. Use inference='nuts' if intervals matter."
     )
 
 
@@ -197,29 +198,29 @@ def _of_collapsed(diagnostics: dict) -> str | None:
     shares = ", ".join(beyond(part, MIN_SHARE, 3) for part in share)
     return (
         f"Expert(s) {collapsed} account for less than {MIN_SHARE:.0%} of the data "
-        f"(shares: [{shares}]). The data do not ask for so many experts: "
+        f"(shares: [{shares}]). The data do not support this number of experts: "
         f"try n_experts={max(1, len(share) - len(collapsed))}, or merge_experts()."
     )
 
 
 def _of_out_of_range(diagnostics: dict) -> str | None:
-    loss = diagnostics.get("out_of_range_r2_loss", np.zeros(0))  # which older files lack
+    loss = diagnostics.get("out_of_range_r2_loss", np.zeros(0))  # missing in older files
     experts = np.flatnonzero(loss > MAX_R2_LOSS)
     if not experts.size:
         return None
     n_rows, row = diagnostics["out_of_range_rows"], diagnostics["out_of_range_worst_row"]
     weight, mean = diagnostics["out_of_range_weight"], diagnostics["out_of_range_mean"]
     described = "; ".join(
-        f"expert {k} at {n_rows[k]} row(s), with up to {weight[k]:.0%} of the weight and a mean of "
+        f"expert {k} at {n_rows[k]} row(s), with a weight of up to {weight[k]:.0%} and a mean of "
         f"{mean[k]:.4g} (row {row[k]})"
         for k in experts
     )
     return (
-        "Far outside the range of the target, by more than its width, are experts that still have "
-        f"over {MAX_WEIGHT_FAR:.0%} of the weight there: {described}. This pulls the predictive "
-        "mean, and with it predict() and score(), away from the targets, by about "
-        f"{loss[experts].sum():.2g} of R2. predict_dist(X).median() is the better point "
-        "prediction; or fit with another random_state, and compare by loo()."
+        "Experts predict far outside the range of the target, by more than its width, at rows "
+        f"where they have more than {MAX_WEIGHT_FAR:.0%} of the weight: {described}. This pulls "
+        "the predictive mean, and thus predict() and score(), away from the targets, by about "
+        f"{loss[experts].sum():.2g} of R2. predict_dist(X).median() is a better point "
+        "prediction; or refit with another random_state, and compare by loo()."
     )
 
 

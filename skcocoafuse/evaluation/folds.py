@@ -1,4 +1,4 @@
-"""Rows left out in folds, and what goes with them."""
+"""Cross-validation folds that leave out each row once."""
 
 import numpy as np
 from sklearn.model_selection import check_cv
@@ -6,7 +6,7 @@ from sklearn.utils import _safe_indexing as rows_of
 
 
 def partition(cv, X, y, **split_params) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit and rows left out, for every fold.
+    """Training and test rows of each fold.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def partition(cv, X, y, **split_params) -> list[tuple[np.ndarray, np.ndarray]]:
     Raises
     ------
     ValueError
-        If some row is not left out exactly once.
+        If a row is not left out exactly once.
     """
     n_rows = len(y)
     splits = check_cv(cv).split(X, y, **split_params)
@@ -35,7 +35,7 @@ def partition(cv, X, y, **split_params) -> list[tuple[np.ndarray, np.ndarray]]:
         raise ValueError(
             "cv must leave each row out once, as KFold does; "
             f"{(times != 1).sum()} of {n_rows} rows are left out never or more than once"
-            + (f", and {outside} indices are those of no row." if outside else ".")
+            + (f", and {outside} indices are out of bounds." if outside else ".")
         )
     return folds
 
@@ -46,13 +46,13 @@ def _positions(rows) -> np.ndarray:
 
 
 def fit_part(estimator, X, y, params: dict, rows: np.ndarray):
-    """Fit an estimator to some of the rows; ``params`` of ``fit`` are those for all rows."""
+    """Fit an estimator to some rows; ``params`` of ``fit`` are given for all rows."""
     own = cut(params, rows, len(y))
     return estimator.fit(rows_of(X, rows), rows_of(y, rows), **own)
 
 
 def cut(params: dict, rows: np.ndarray, n_rows: int) -> dict:
-    """Parameters of ``fit`` for some rows: arrays with an entry per row are cut, others stay."""
+    """Parameters of ``fit`` for some rows: arrays with an entry per row are subset."""
     return {
         name: rows_of(value, rows) if np.shape(value)[:1] == (n_rows,) else value
         for name, value in params.items()

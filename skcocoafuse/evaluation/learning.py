@@ -1,4 +1,4 @@
-"""From a posed problem to a judged posterior: infer, label the experts, judge."""
+"""From a posed problem to a diagnosed posterior: infer, label the experts, diagnose."""
 
 import time
 from dataclasses import replace
@@ -14,7 +14,7 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.fit import Fit
 from skcocoafuse.posterior.relabel import relabel
 
-_MAX_EARLIER = 200  # draws of the fit before that a warm start looks at
+_MAX_EARLIER = 200  # draws of the earlier fit that a warm start uses
 
 
 def learn(posed: Posed, inference: str, settings: Settings, earlier: Fit | None = None) -> Fit:
@@ -27,7 +27,7 @@ def learn(posed: Posed, inference: str, settings: Settings, earlier: Fit | None 
         Name of the engine.
     settings : Settings
     earlier : Fit, optional
-        To other data, where a warm start may begin.
+        A fit to other data that a warm start may start from.
     """
     settings = replace(settings, earlier=draws_to_start_from(earlier, posed))
     posterior, found = infer(posed.problem, inference, settings, posed.target)
@@ -35,9 +35,9 @@ def learn(posed: Posed, inference: str, settings: Settings, earlier: Fit | None 
 
 
 def draws_to_start_from(earlier: Fit | None, posed: Posed) -> np.ndarray | None:
-    """Draws of an earlier fit as unconstrained parameters of the problem at hand.
+    """Draws of an earlier fit as unconstrained parameters of this problem.
 
-    None if there is none to start from: it has not settled, or has other parameters.
+    None if they cannot serve as a start: the fit did not settle, or has other parameters.
     """
     if earlier is None or not verdicts.settled(earlier.diagnostics):
         return None
@@ -65,9 +65,9 @@ def infer(
         Name of the engine.
     settings : Settings
     target : Scale, optional
-        Of the target, for diagnostics in its units.
+        Scale of the target, for diagnostics in its units.
     labeled : bool, default=True
-        Whether experts are relabeled consistently; predictions do not depend on labels.
+        Whether to relabel experts consistently; predictions do not depend on labels.
     """
     result = get_engine(inference)(problem, settings)
     begun = time.perf_counter()
@@ -85,7 +85,7 @@ def infer(
 
 
 def with_experts(fit: Fit, n_experts: int, inference: str, settings: Settings) -> Fit:
-    """The same rows, inferred from a cold start with another number of experts."""
+    """Fit another number of experts to the same rows, from a cold start."""
     spec = replace(fit.problem.spec, n_experts=n_experts)
     posed = replace(fit.posed, problem=replace(fit.problem, spec=spec))
     return learn(posed, inference, settings)

@@ -1,7 +1,7 @@
 """Leave-one-out predictive densities by Pareto-smoothed importance sampling.
 
-A weight of 2 is the same as writing the row twice, so leaving one out takes away one copy of
-a row, or all of it where its weight is below 1.
+A weight of 2 is equivalent to repeating the row, so leaving one out removes one copy of a row,
+or all of it if its weight is below 1.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from skcocoafuse.predictive.mixture import cdf as probability_below
 from skcocoafuse.predictive.mixture import log_density_of_draws
 from skcocoafuse.predictive.row_mixtures import RowMixtures
 
-_LEAST_WEIGHT = 0.01  # of a chain cluster, from which its k-hats are those of the mixture
+_LEAST_WEIGHT = 0.01  # of a chain cluster, from which its k-hats enter those of the mixture
 
 
 class RowsLeftOut(NamedTuple):
-    """What is predicted of each row, arrays (rows,), on the standardised scale.
+    """Leave-one-out predictions of each row, arrays (rows,), on the standardized scale.
 
-    ``log_density``: given all others. ``in_sample``: log density given all rows, itself
-    included. ``pareto_k``: above 0.7 the former cannot be trusted. ``pit``: probability of
-    a smaller target given all others.
+    ``log_density``: given all other rows. ``in_sample``: log density given all rows, itself
+    included. ``pareto_k``: above 0.7, ``log_density`` and ``pit`` are unreliable. ``pit``:
+    probability of a smaller target given all other rows.
     """
 
     log_density: np.ndarray
@@ -36,14 +36,14 @@ class RowsLeftOut(NamedTuple):
 
 
 def one_copy(weight: np.ndarray) -> np.ndarray:
-    """The part of each row's weight that leaving one out takes away, (rows,)."""
+    """The part of each row's weight that leaving one out removes, (rows,)."""
     return np.minimum(weight, 1.0)
 
 
 def leave_one_out(
     problem: Problem, spec: ModelSpec, draws: Parameters, n_jobs: int | None = 1
 ) -> RowsLeftOut:
-    """Leave every row out in turn, by equally weighted draws.
+    """Leave out each row in turn, given equally weighted draws.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def leave_one_out(
     draws : Parameters
         With one leading draw axis, from the posterior given all rows.
     n_jobs : int or None, default=1
-        Threads; as everywhere in scikit-learn.
+        Number of threads, as in scikit-learn.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def leave_one_out(
     References
     ----------
     Vehtari, Gelman and Gabry (2017), "Practical Bayesian model evaluation using
-    leave-one-out cross-validation and WAIC", Statistics and Computing 27, eq. 10; of the
+    leave-one-out cross-validation and WAIC", Statistics and Computing 27, eq. 10; for the
     PIT, Gelfand, Dey and Chang (1992), "Model determination using predictive distributions
     with implementation via sampling-based methods".
     """
@@ -85,7 +85,7 @@ def leave_one_out(
 def log_density_left_out(
     problem: Problem, spec: ModelSpec, draws: Parameters, n_jobs: int | None = 1
 ) -> np.ndarray:
-    """The log densities of :func:`leave_one_out` alone, (rows,)."""
+    """Only the log densities of :func:`leave_one_out`, (rows,)."""
     found = np.empty(len(problem.y))
 
     def figures(rows, _, seen, log_weight, __):
@@ -96,7 +96,7 @@ def log_density_left_out(
 
 
 def _log_sum(terms: np.ndarray) -> np.ndarray:
-    """Log of the sum of exponentials over finite terms, (rows, draws) to (rows,)."""
+    """Log of the sum of exponentials of finite terms, (rows, draws) to (rows,)."""
     greatest = terms.max(axis=1)
     return greatest + np.log(np.exp(terms - greatest[:, None]).sum(axis=1))
 
@@ -123,26 +123,26 @@ def _over_chunks(function: Callable, problem: Problem, spec, draws, n_jobs) -> N
 def leave_one_out_of_mixture(
     problem: Problem, posterior: Posterior, max_draws: int | None, cores: int = 1
 ) -> tuple[RowsLeftOut, int, int]:
-    """Leave every row out of the mixture of chain clusters that predictions use.
+    """Leave each row out of the mixture of chain clusters that predictions use.
 
-    Rows are left out of each cluster by itself, then densities and probabilities are averaged by
-    the clusters' weights. The weights themselves have seen all rows.
+    Rows are left out of each cluster separately, then densities and probabilities are averaged
+    with the clusters' weights. The weights themselves are based on all rows.
 
     Parameters
     ----------
     problem : Problem
     posterior : Posterior
     max_draws : int or None
-        Most draws to use, of all clusters together; None for all.
+        Maximum number of draws to use, over all clusters; None for all.
     cores : int, default=1
-        Threads.
+        Number of threads.
 
     Returns
     -------
     found : RowsLeftOut
-        ``pareto_k`` is the largest of clusters with a weight of at least 0.01.
+        ``pareto_k`` is the largest over clusters with a weight of at least 0.01.
     n_draws, n_least : int
-        Draws used, and those of the smallest cluster.
+        Number of draws used, in total and of the smallest cluster.
     """
     clusters = [posterior.chains(chains) for chains in posterior.clusters]
     if max_draws is None:

@@ -1,14 +1,14 @@
-"""How good intervals and predictive distributions are, on plain arrays and as scorers.
+"""Metrics and scorers for intervals and predictive distributions.
 
-Functions take observations first. Where a function takes ``prediction``, that is a predictive
-distribution (anything with the method it needs: ``logpdf``, ``crps``, ``cdf``) or the plain
-array of what that method would return for ``y``. All average over rows, by weight where
-``sample_weight`` is given: a weight of 2 is the same as writing the row twice. NaN in either, and
-infinite observations, raise the ValueError of scikit-learn's metrics.
+Metrics take observations first. The argument ``prediction`` is a predictive distribution (any
+object with the required method: ``logpdf``, ``crps`` or ``cdf``) or an array of the values that
+this method would return for ``y``. Metrics average over rows, weighted if ``sample_weight`` is
+given: a weight of 2 is equivalent to repeating the row. NaN in either, and infinite observations,
+raise the ValueError of scikit-learn's metrics.
 
 Scorers follow scikit-learn: ``scorer(estimator, X, y, sample_weight=None)``, greater is better, and
-they see through pipelines, searches and transformed targets. ``SCORERS`` has them by name.
-``RECORDERS`` are called the same way, and write down how far each fit can be trusted.
+they support pipelines, searches and transformed targets. ``SCORERS`` has them by name.
+``RECORDERS`` are called in the same way, and record convergence diagnostics of each fit.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def _observed_and_interval(y, interval) -> tuple[np.ndarray, np.ndarray]:
     interval = np.asarray(interval, dtype=np.float64)
     if interval.shape != (len(y), 2):
         raise ValueError(
-            f"interval must have a lower and an upper end for each of the {len(y)} rows, shape "
+            f"interval must have a lower and an upper bound for each of the {len(y)} rows, shape "
             f"({len(y)}, 2); got shape {interval.shape}."
         )
     refuse_nan(interval, "interval")
@@ -64,7 +64,7 @@ def _observed_and_interval(y, interval) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _values(prediction, method: str, y) -> np.ndarray:
-    """What the distribution's method says at ``y``, or the array that was given instead."""
+    """The values of the distribution's method at ``y``, or the array that was given instead."""
     y = validate_targets(y)
     if hasattr(prediction, method):
         return getattr(prediction, method)(y)
@@ -75,7 +75,7 @@ def _values(prediction, method: str, y) -> np.ndarray:
 
 
 def _average(values: np.ndarray, sample_weight) -> float:
-    """Mean over rows; those of weight 0 do not count, whatever their value."""
+    """Weighted mean over rows; rows of weight 0 are ignored, whatever their value."""
     if sample_weight is None:
         return float(np.mean(values))
     weight = validate_weight(sample_weight, values)
@@ -84,25 +84,25 @@ def _average(values: np.ndarray, sample_weight) -> float:
 
 
 def interval_coverage(y, interval, *, sample_weight=None) -> float:
-    """Share of targets inside their intervals (CIC).
+    """Fraction of targets inside their intervals (CIC).
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
     interval : array-like of shape (n_samples, 2)
-        Lower and upper ends.
+        Lower and upper bounds.
     sample_weight : array-like of shape (n_samples,), optional
-        How often each row counts, >= 0; once by default.
+        Number of times each row is counted, >= 0; 1 by default.
 
     Returns
     -------
     float
-        In [0, 1]; wanted is the intervals' nominal coverage.
+        In [0, 1]; ideally the nominal coverage of the intervals.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, or for weights that are negative or all zero.
+        If the shapes do not match, or for weights that are negative or all zero.
 
     Examples
     --------
@@ -114,14 +114,14 @@ def interval_coverage(y, interval, *, sample_weight=None) -> float:
 
 
 def interval_length(interval, *, sample_weight=None) -> float:
-    """Average length of intervals (CIL), in the target's units.
+    """Average length of intervals (CIL), in units of the target.
 
     Parameters
     ----------
     interval : array-like of shape (n_samples, 2)
-        Lower and upper ends.
+        Lower and upper bounds.
     sample_weight : array-like of shape (n_samples,), optional
-        How often each row counts, >= 0; once by default.
+        Number of times each row is counted, >= 0; 1 by default.
 
     Returns
     -------
@@ -130,8 +130,8 @@ def interval_length(interval, *, sample_weight=None) -> float:
     Raises
     ------
     ValueError
-        If the shape does not fit, for NaN, or for weights that do not fit, are negative or all
-        zero.
+        For a wrong shape, for NaN, or for weights whose number is wrong, or that are negative or
+        all zero.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def interval_length(interval, *, sample_weight=None) -> float:
     interval = np.asarray(interval, dtype=np.float64)
     if interval.ndim != 2 or interval.shape[1] != 2 or not len(interval):
         raise ValueError(
-            "interval must have a lower and an upper end for each row, shape (n_samples, 2); got "
+            "interval must have a lower and an upper bound for each row, shape (n_samples, 2); got "
             f"shape {interval.shape}."
         )
     refuse_nan(interval, "interval")
@@ -150,19 +150,19 @@ def interval_length(interval, *, sample_weight=None) -> float:
 
 @hints(COVERAGE)
 def interval_score(y, interval, coverage=0.95, *, sample_weight=None) -> float:
-    """Average interval (Winkler) score, in the target's units; smaller is better.
+    """Average interval (Winkler) score, in units of the target; smaller is better.
 
-    The length of an interval, plus 2 / (1 - coverage) for every unit a target lies outside.
+    The length of an interval, plus 2 / (1 - coverage) times the distance of a target outside it.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
     interval : array-like of shape (n_samples, 2)
-        Lower and upper ends of central intervals.
+        Lower and upper bounds of central intervals.
     coverage : float, default=0.95
-        Their nominal coverage.
+        Nominal coverage of the intervals.
     sample_weight : array-like of shape (n_samples,), optional
-        How often each row counts, >= 0; once by default.
+        Number of times each row is counted, >= 0; 1 by default.
 
     Returns
     -------
@@ -171,8 +171,8 @@ def interval_score(y, interval, coverage=0.95, *, sample_weight=None) -> float:
     Raises
     ------
     ValueError
-        If the shapes do not fit, coverage is not strictly between 0 and 1, or for weights that
-        are negative or all zero.
+        If the shapes do not match, if coverage is not strictly between 0 and 1, or for weights
+        that are negative or all zero.
 
     References
     ----------
@@ -198,9 +198,9 @@ def log_predictive_density(y, prediction, *, sample_weight=None) -> float:
     ----------
     y : array-like of shape (n_samples,)
     prediction : distribution, or array-like of shape (n_samples,)
-        With ``logpdf``, or the log densities themselves.
+        A distribution with ``logpdf``, or the log densities themselves.
     sample_weight : array-like of shape (n_samples,), optional
-        How often each row counts, >= 0; once by default.
+        Number of times each row is counted, >= 0; 1 by default.
 
     Returns
     -------
@@ -215,15 +215,15 @@ def log_predictive_density(y, prediction, *, sample_weight=None) -> float:
 
 
 def crps(y, prediction, *, sample_weight=None) -> float:
-    """Average continuous ranked probability score, in the target's units; smaller is better.
+    """Average continuous ranked probability score, in units of the target; smaller is better.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
     prediction : distribution, or array-like of shape (n_samples,)
-        With ``crps``, or the scores themselves.
+        A distribution with ``crps``, or the scores themselves.
     sample_weight : array-like of shape (n_samples,), optional
-        How often each row counts, >= 0; once by default.
+        Number of times each row is counted, >= 0; 1 by default.
 
     Returns
     -------
@@ -239,7 +239,7 @@ def pit(y, prediction) -> np.ndarray:
     ----------
     y : array-like of shape (n_samples,)
     prediction : distribution, or array-like of shape (n_samples,)
-        With ``cdf``, or the probabilities themselves.
+        A distribution with ``cdf``, or the probabilities themselves.
 
     Returns
     -------
@@ -250,21 +250,21 @@ def pit(y, prediction) -> np.ndarray:
 
 
 def calibration_error(y, prediction, *, sample_weight=None) -> float:
-    """How far PIT values are from uniform: greatest distance of their distribution function.
+    """Kolmogorov-Smirnov distance between the PIT values and the uniform distribution.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
     prediction : distribution, or array-like of shape (n_samples,)
-        With ``cdf``, or the probabilities themselves.
+        A distribution with ``cdf``, or the probabilities themselves.
     sample_weight : array-like of shape (n_samples,), optional
-        How often each row counts, >= 0; once by default.
+        Number of times each row is counted, >= 0; 1 by default.
 
     Returns
     -------
     float
-        In [0, 1], the Kolmogorov-Smirnov distance; about 0.87 / sqrt(n_samples) for
-        calibrated predictions, because n_samples is finite.
+        In [0, 1]; about 0.87 / sqrt(n_samples) even for calibrated predictions, because
+        n_samples is finite.
 
     Examples
     --------
@@ -284,10 +284,10 @@ def calibration_error(y, prediction, *, sample_weight=None) -> float:
 
 
 class Scorer:
-    """A score, or a record, of a fitted estimator: what scikit-learn takes for ``scoring=``.
+    """Scorer or recorder of a fitted estimator, for ``scoring=`` in scikit-learn.
 
-    Calls are ``scorer(estimator, X, y, sample_weight=None)``. It takes part in metadata routing,
-    and searches without it hand their weights on as they do to scikit-learn's own scorers.
+    Called as ``scorer(estimator, X, y, sample_weight=None)``. It supports metadata routing;
+    without it, searches pass their weights as they do to scikit-learn's scorers.
 
     Parameters
     ----------
@@ -295,7 +295,7 @@ class Scorer:
         ``function(estimator, X, y, sample_weight)``; greater is better.
     name : str
     weighted : bool, default=True
-        Whether weights make a difference; a record does not ask for them.
+        Whether weights have an effect; recorders do not use them.
     """
 
     def __init__(self, function: Callable[..., float], name: str, *, weighted: bool = True):
@@ -304,49 +304,49 @@ class Scorer:
         self._metadata_request = self._asking_for(None)
 
     def __call__(self, estimator, X, y, sample_weight=None) -> float:
-        """The score of a fitted estimator, or of whatever it is wrapped in."""
+        """Score a fitted estimator, alone or inside meta-estimators."""
         return self._function(estimator, X, y, sample_weight)
 
     def __repr__(self) -> str:
         return self.__name__
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> "Scorer":
-        """Ask for weights, as of every scorer of scikit-learn.
+        """Request weights, as with every scorer of scikit-learn.
 
-        It changes this scorer for all who use it; ``copy.copy(scorer)`` has requests of its own.
+        This changes the shared scorer object; ``copy.copy(scorer)`` has separate requests.
 
         Parameters
         ----------
         sample_weight : bool, str or None
-            True to get the weights, False to go without, a name to get those that are passed under
-            that name, None for an error if weights are passed.
+            True to request the weights, False to ignore them, a name to request those passed
+            under that name, None to raise an error if weights are passed.
 
         Returns
         -------
         Scorer
-            Itself.
+            The scorer itself.
 
         Raises
         ------
         RuntimeError
             If metadata routing is not enabled.
         TypeError
-            If weights would make no difference.
+            If weights have no effect.
         ValueError
             If ``sample_weight`` is none of these.
         """
         if not sklearn.get_config()["enable_metadata_routing"]:
             raise RuntimeError(
-                "set_score_request needs metadata routing. Enable it by "
+                "set_score_request needs metadata routing. Enable it with "
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
         if not self._weighted:
-            raise TypeError(f"{self!r} takes no sample_weight: it is about the fit as a whole.")
+            raise TypeError(f"{self!r} takes no sample_weight: it describes the fit as a whole.")
         self._metadata_request = self._asking_for(sample_weight)
         return self
 
     def get_metadata_routing(self) -> MetadataRequest:
-        """What scikit-learn's routers look at.
+        """Get the metadata request of this scorer.
 
         Returns
         -------
@@ -361,28 +361,28 @@ class Scorer:
         return request
 
     def _accept_sample_weight(self) -> bool:
-        """Asked by searches without metadata routing; without weights they would warn."""
+        """Called by searches without metadata routing; they would warn if this were False."""
         return True
 
 
 def _lppd(estimator, X, y, sample_weight):
-    """Average log predictive density; a scorer."""
+    """Average log predictive density, as a scorer."""
     return log_predictive_density(y, predict_dist(estimator, X), sample_weight=sample_weight)
 
 
 def _neg_crps(estimator, X, y, sample_weight):
-    """Negative continuous ranked probability score; a scorer."""
+    """Negative continuous ranked probability score, as a scorer."""
     return -crps(y, predict_dist(estimator, X), sample_weight=sample_weight)
 
 
 def _neg_interval_score(estimator, X, y, sample_weight):
-    """Negative interval score of central 95% intervals; a scorer."""
+    """Negative interval score of central 95% intervals, as a scorer."""
     ends = predict_interval(estimator, X, 0.95)
     return -interval_score(y, ends, 0.95, sample_weight=sample_weight)
 
 
 def _neg_calibration_error(estimator, X, y, sample_weight):
-    """Negative calibration error; a scorer."""
+    """Negative calibration error, as a scorer."""
     return -calibration_error(y, predict_dist(estimator, X), sample_weight=sample_weight)
 
 
@@ -392,8 +392,8 @@ neg_interval_score_scorer = Scorer(_neg_interval_score, "neg_interval_score_scor
 neg_calibration_error_scorer = Scorer(_neg_calibration_error, "neg_calibration_error_scorer")
 
 #: Scorers by name, for ``scoring=`` of ``cross_validate`` and ``GridSearchCV``: all of them, or
-#: ``scoring={"lppd": SCORERS["lppd"], "r2": "r2"}`` beside scikit-learn's own. scikit-learn knows
-#: its own names only, so ``scoring="lppd"`` is ``scoring=SCORERS["lppd"]``.
+#: ``scoring={"lppd": SCORERS["lppd"], "r2": "r2"}`` together with scikit-learn's. scikit-learn
+#: only accepts names of its own scorers, so use ``scoring=SCORERS["lppd"]``, not ``"lppd"``.
 SCORERS = {
     "lppd": lppd_scorer,
     "neg_crps": neg_crps_scorer,
@@ -407,7 +407,7 @@ def _diagnostics(estimator) -> dict:
 
 
 def _rhat(estimator, X, y, sample_weight):
-    """R-hat of the fit, the worst of label-free quantities; NaN for a single draw."""
+    """R-hat of the fit, the largest over label-free quantities; NaN for a single draw."""
     return float(_diagnostics(estimator)["rhat"])
 
 
@@ -417,12 +417,12 @@ def _divergences(estimator, X, y, sample_weight):
 
 
 def _convergence(estimator, X, y, sample_weight):
-    """1 if the fit passed the checks that ``fit`` warns of, else 0."""
+    """1 if the fit passed the convergence checks of ``fit``, else 0."""
     return float(verdicts.converged(_diagnostics(estimator)))
 
 
 def _seconds(estimator, X, y, sample_weight):
-    """Seconds of inference."""
+    """Inference time in seconds."""
     return float(sum(_diagnostics(estimator)["seconds"].values()))
 
 
@@ -431,8 +431,8 @@ recorded_divergences = Scorer(_divergences, "recorded_divergences", weighted=Fal
 recorded_convergence = Scorer(_convergence, "recorded_convergence", weighted=False)
 recorded_seconds = Scorer(_seconds, "recorded_seconds", weighted=False)
 
-#: What to write into ``cv_results_`` beside scores: ``scoring=SCORERS | RECORDERS`` with
-#: ``refit="lppd"``. Their ranks mean nothing.
+#: Diagnostics to record in ``cv_results_`` along with scores: ``scoring=SCORERS | RECORDERS`` with
+#: ``refit="lppd"``. Their ranks are meaningless.
 RECORDERS = {
     "rhat": recorded_rhat,
     "n_divergences": recorded_divergences,

@@ -1,4 +1,4 @@
-"""How many experts: fits with each number, judged by how they predict rows left out."""
+"""Selection of the number of experts by the predictive density of held-out rows."""
 
 import time
 import warnings
@@ -24,8 +24,8 @@ from skcocoafuse.predictive import prediction
 CRITERIA = ("auto", "loo", "cv")
 _DEFAULT = range(1, 7)
 _SCORING = {
-    "scoring": "Numbers of experts are judged by the log density of rows left out, which is what "
-    "metrics.SCORERS has as 'lppd'; criterion says how rows are left out. For another score give "
+    "scoring": "Numbers of experts are compared by the log density of held-out rows, which is "
+    "'lppd' in metrics.SCORERS; criterion says how rows are held out. For another score, pass "
     "one of metrics.SCORERS to GridSearchCV(estimator, {'n_experts': [...]}, scoring=...)."
 }
 
@@ -45,42 +45,43 @@ def select_n_experts(
     progress_bar=False,
     **fit_params,
 ) -> NExpertsSelection:
-    """Choose the number of experts by how well rows left out are predicted.
+    """Select the number of experts by the predictive density of held-out rows.
 
     Parameters
     ----------
     estimator : estimator
-        One of this package, or what contains one (``Pipeline``, ``TransformedTargetRegressor``);
-        it is cloned, never changed.
+        A regressor of this package, or a meta-estimator that contains one (``Pipeline``,
+        ``TransformedTargetRegressor``); it is cloned, never changed.
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
     n_experts : iterable of int, default=range(1, 7)
         The numbers to try.
     criterion : {"auto", "loo", "cv"}, default="auto"
-        How rows are left out: "loo", one by one by importance weights, without further fits; "cv",
-        in folds, by a fit for each. "auto" is "loo" for engines that sample the posterior, such
-        as "nuts", and "cv" for others, whose draws may be too far from it for "loo".
+        How rows are held out: "loo", one at a time by importance weights, without further fits;
+        "cv", in folds, with one fit per fold. "auto" is "loo" for engines that sample the
+        posterior, such as "nuts", and "cv" for others, whose draws may be too far from the
+        posterior for "loo".
     cv : int, cross-validation generator or iterable, default=5
         Folds of ``criterion="cv"``, as in scikit-learn; each row is left out once.
     rule : {"best", "one_se", "chebyshev"}, default="one_se"
-        "best": the highest elpd. "one_se": the fewest experts whose elpd is not below the best
-        by more than the standard error of that difference, paired by rows, or by more than 4,
-        below which such errors say little (Sivula et al., 2020, arXiv:2008.10296).
+        "best": the highest elpd. "one_se": the fewest experts whose elpd is within one standard
+        error of the difference (paired by rows) from the best, or within 4, below which such
+        errors are unreliable (Sivula et al., 2020, arXiv:2008.10296).
         "chebyshev": the highest lower bound elpd - se / sqrt(1 - confidence), this project's
-        reading of arXiv 2505.01105.
+        interpretation of arXiv 2505.01105.
     confidence : float, default=0.95
-        Of that bound.
+        Confidence of that bound.
     groups : array-like of shape (n_samples,), optional
-        For ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
+        Group labels for a ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
     n_jobs : int, optional
-        Candidates that are fitted at the same time, by joblib's current backend. By default one
-        after the other, the chains of each in parallel.
+        Number of candidates to fit in parallel, with joblib's current backend. By default, they
+        are fitted one after the other, with the chains of each in parallel.
     progress_bar : bool, default=False
-        Whether to show how many fits are done.
+        Whether to show the number of completed fits.
     **fit_params : dict
-        Passed to ``fit``; arrays with an entry per row are cut with the folds. Inside a
-        ``Pipeline`` with its prefix: ``moeregressor__sample_weight``. Rows count in the choice by
-        the weights they are fitted with.
+        Passed to ``fit``; arrays with an entry per row are subset along with the folds. With a
+        ``Pipeline``, use its prefix: ``moeregressor__sample_weight``. Rows have the same weights
+        in the selection as in the fits.
 
     Returns
     -------
@@ -90,20 +91,20 @@ def select_n_experts(
     Warns
     -----
     UncertainSelectionWarning
-        If the figures of the fit that was chosen, or of the one of highest elpd, cannot be
-        trusted, or if rows of bad Pareto k-hat make a difference to the choice.
+        If the estimates of the selected fit, or of the one with the highest elpd, are unreliable,
+        or if the selection depends on rows with a high Pareto k-hat.
     SelectionAtEdgeWarning
-        If the largest number that was tried was chosen, or the smallest one above 1.
+        If the largest number tried was selected, or the smallest if it is above 1.
     sklearn.exceptions.ConvergenceWarning
-        Of the kinds that ``fit`` warns of, for the fit that was chosen.
+        The warnings of ``fit``, for the selected fit.
 
     Raises
     ------
     TypeError
         If the estimator has no parameter ``n_experts``.
     ValueError
-        For bad data or parameters, folds that do not leave each row out once, or
-        ``criterion="loo"`` where draws are too far from the posterior.
+        For invalid data or parameters, folds that do not leave each row out once, or
+        ``criterion="loo"`` if draws are too far from the posterior.
 
     Examples
     --------
@@ -148,28 +149,28 @@ def select_n_experts(
 
 
 def _parameter_name(estimator) -> str:
-    """Of the number of experts, however deep inside."""
+    """Name of the parameter ``n_experts``, however deeply nested."""
     names = [name for name in estimator.get_params() if name.rpartition("__")[2] == "n_experts"]
     if len(names) != 1:
         raise TypeError(
-            "estimator must have one parameter n_experts, its own or that of a step; "
-            f"{type(estimator).__name__} has {names or 'none'}. Wanted: CoCoAFusERegressor, "
-            "MoERegressor or BoERegressor, alone or inside Pipeline or TransformedTargetRegressor."
+            "estimator must have exactly one parameter n_experts, its own or that of a step; "
+            f"{type(estimator).__name__} has {names or 'none'}. Use a CoCoAFusERegressor, "
+            "MoERegressor or BoERegressor, alone or in a Pipeline or TransformedTargetRegressor."
         )
     return names[0]
 
 
 def _checked(n_experts, criterion, rule, confidence) -> list[int]:
-    """The numbers to try, the largest first: it takes longest."""
+    """The numbers to try, the largest first, since it takes longest."""
     for name, value, known in (("criterion", criterion, CRITERIA), ("rule", rule, RULES)):
         if value not in known:
             raise ValueError(f"{name} must be one of {list(known)}; got {value!r}.")
-    elpd.lower_bound(0.0, 1.0, confidence)  # says what is wrong before the work
+    elpd.lower_bound(0.0, 1.0, confidence)  # validates before the work starts
     numbers = list(n_experts) if isinstance(n_experts, Iterable) else []
     integers = all(isinstance(m, Integral) and not isinstance(m, bool) for m in numbers)
     if not (numbers and integers and min(numbers) >= 1 and len(set(numbers)) == len(numbers)):
         raise ValueError(
-            "n_experts must hold distinct positive integers, at least one, such as range(1, 7); "
+            "n_experts must contain distinct positive integers, at least one, such as range(1, 7); "
             f"got {n_experts!r}."
         )
     return sorted((int(m) for m in numbers), reverse=True)
@@ -177,7 +178,7 @@ def _checked(n_experts, criterion, rule, confidence) -> list[int]:
 
 def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
     begun = time.perf_counter()
-    with fit_warnings.without_warnings():  # what fit warns of is in the table
+    with fit_warnings.without_warnings():  # the table shows what fit would warn about
         estimator = estimator.fit(X, y, **fit_params)
     inside = regressor_inside(estimator)
     if criterion == "loo":
@@ -209,7 +210,7 @@ def _fit_fold(estimator, X, y, fit_params, train, test) -> tuple[np.ndarray, boo
 
 
 def _left_out_by(folds, whole: Candidate, found: list) -> Candidate:
-    """A candidate judged by its folds."""
+    """A candidate with the log densities of its folds."""
     densities, fine, seconds = zip(*found, strict=True)
     pointwise = np.empty_like(whole.in_sample)
     for (_, test), density in zip(folds, densities, strict=True):
@@ -235,15 +236,15 @@ def _warn(selection: NExpertsSelection) -> None:
     said = []
     for m in sorted({chosen, best} & set(selection.untrusted)):
         candidate = selection.candidates[m]
-        reason = f"has bad Pareto k-hat in {candidate.bad.sum()} of {len(candidate.bad)} rows"
+        reason = f"has a high Pareto k-hat in {candidate.bad.sum()} of {len(candidate.bad)} rows"
         said.append(f"n_experts={m} {reason if candidate.converged else 'did not converge'}")
     other = selection.n_experts_without_bad_rows
     if other != chosen:
-        said.append(f"without rows of bad Pareto k-hat it would be {other}")
+        said.append(f"without rows of high Pareto k-hat it would be {other}")
     edge = selection.edge
     if edge:
         warnings.warn(
-            f"{chosen} experts were chosen, the {edge} number that was tried, so "
+            f"{chosen} experts were selected, the {edge} number tried, so "
             f"{'more' if edge == 'largest' else 'fewer'} may predict better. Try numbers on both "
             f"sides: n_experts={_around(chosen)}.",
             SelectionAtEdgeWarning,
@@ -252,8 +253,8 @@ def _warn(selection: NExpertsSelection) -> None:
     if not said:
         return
     warnings.warn(
-        f"The choice of {chosen} experts (highest elpd: {best}) depends on figures that cannot be "
-        f"trusted: {'; '.join(said)}. See `table`; criterion='cv' needs no importance weights, "
+        f"The selection of {chosen} experts (highest elpd: {best}) depends on unreliable "
+        f"estimates: {'; '.join(said)}. See `table`; criterion='cv' needs no importance weights, "
         "and more draws and tune help chains to agree.",
         UncertainSelectionWarning,
         stacklevel=3,

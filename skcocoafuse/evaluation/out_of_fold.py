@@ -1,4 +1,4 @@
-"""Predictive distributions of rows by fits that have not seen them."""
+"""Out-of-fold predictive distributions."""
 
 import sklearn
 from sklearn.base import clone
@@ -15,47 +15,48 @@ from skcocoafuse.predictive.prediction import predict_dist
 def cross_val_predict_dist(
     estimator, X, y, *, groups=None, cv=None, n_jobs=None, params=None
 ) -> JoinedDistribution:
-    """Predictive distribution of every row by the fit of a fold that has not seen it.
+    """Out-of-fold predictive distribution of each row.
 
-    What ``cross_val_predict`` of scikit-learn is to ``predict``: intervals, quantiles, densities
-    and scores of all rows, each out of its fold.
+    The counterpart of scikit-learn's ``cross_val_predict`` for distributions: intervals, quantiles,
+    densities and scores of all rows, each from the fit to the folds without the row.
 
     Parameters
     ----------
     estimator : estimator
-        One of this package, or whatever :func:`predict_dist` sees through: ``Pipeline``, searches,
-        ``TransformedTargetRegressor``, :class:`NExpertsSelector`. It is cloned, never changed.
+        A regressor of this package, or a meta-estimator that :func:`predict_dist` supports:
+        ``Pipeline``, searches, ``TransformedTargetRegressor``, :class:`NExpertsSelector`. It is
+        cloned, never changed.
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
     groups : array-like of shape (n_samples,), optional
-        For ``cv`` that keeps groups of rows together. With metadata routing enabled they are one
-        of ``params``.
+        Group labels for a ``cv`` that keeps groups of rows together. With metadata routing
+        enabled, pass them in ``params``.
     cv : int, cross-validation generator or iterable, optional
         As in scikit-learn; 5 folds by default. Each row must be left out exactly once.
     n_jobs : int, optional
-        Folds that are fitted at the same time, by joblib's current backend.
+        Number of folds to fit in parallel, with joblib's current backend.
     params : dict, optional
-        Passed to ``fit``; arrays with an entry per row, such as ``sample_weight``, are cut with the
-        folds. With metadata routing enabled, each goes where it is requested.
+        Passed to ``fit``; arrays with an entry per row, such as ``sample_weight``, are subset
+        along with the folds. With metadata routing enabled, each is passed where it is requested.
 
     Returns
     -------
     JoinedDistribution
         Rows in the order of ``X``. It has ``interval``, ``ppf``, ``mean``, ``logpdf``, ``cdf``,
-        ``pit``, ``crps`` and the other methods of :class:`PredictiveDistribution`, in the target's
-        own units, and the functions of :mod:`skcocoafuse.metrics` take it.
+        ``pit``, ``crps`` and the other methods of :class:`PredictiveDistribution`, in units of
+        the original target, and the functions of :mod:`skcocoafuse.metrics` accept it.
 
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        Of the kinds that ``fit`` warns of, for each fold.
+        The warnings of ``fit``, for each fold.
 
     Raises
     ------
     TypeError
-        If there is no predictive distribution inside, or for parameters that nobody takes.
+        If no estimator inside has predictive distributions, or for unexpected parameters.
     ValueError
-        For bad data, or folds that do not leave each row out exactly once.
+        For invalid data, or folds that do not leave each row out exactly once.
 
     Examples
     --------
@@ -82,10 +83,10 @@ def cross_val_predict_dist(
 
 
 def _routed(estimator, cv, groups, params) -> tuple[dict, dict]:
-    """What ``fit`` and what ``split`` requested of the parameters."""
+    """The parameters requested by ``fit`` and by ``split``."""
     if groups is not None:
         raise ValueError(
-            "groups must be one of params where metadata routing is enabled, as in "
+            "groups must be one of params if metadata routing is enabled: "
             "params={'groups': groups}, with a cv that requests them."
         )
     router = MetadataRouter(owner="cross_val_predict_dist")
@@ -96,6 +97,6 @@ def _routed(estimator, cv, groups, params) -> tuple[dict, dict]:
 
 
 def _left_out(estimator, X, y, params, train, test):
-    """Distributions of the rows left out."""
+    """Distributions of the held-out rows."""
     fitted = fit_part(estimator, X, y, params, train)
     return predict_dist(fitted, rows_of(X, test))

@@ -1,9 +1,9 @@
-"""Power-scaling: priors and likelihood to a power, by importance weights, without fitting again.
+"""Power-scaling of priors and likelihood by importance weights, without refitting.
 
-The density to a power above 1 counts more, below 1 less. How far the distribution of a
-conclusion moves, per doubling of the power, is its sensitivity (Kallioinen, Paananen, Buerkner
-and Vehtari, 2024, "Detecting and diagnosing prior and likelihood sensitivity with
-power-scaling", Statistics and Computing 34).
+A power above 1 strengthens a component of the posterior, a power below 1 weakens it. How far the
+distribution of a conclusion moves, per doubling of the power, is its sensitivity (Kallioinen,
+Paananen, Buerkner and Vehtari, 2024, "Detecting and diagnosing prior and likelihood sensitivity
+with power-scaling", Statistics and Computing 34).
 """
 
 import math
@@ -29,13 +29,13 @@ CONFLICT = "potential prior-data conflict"
 STRONG = "potential strong prior / weak likelihood"
 BAD_WEIGHTS = "cannot tell: Pareto k-hat too high"
 FEW_DRAWS = "cannot tell: too few effective draws"
-N_ROWS = 50  # that conclusions are about, unless others are given
+N_ROWS = 50  # that conclusions are about by default
 _LEAST_VARIANCE = 1e-200  # between experts; where all are below it, rows are equally weighted
-_NOISES = 2.0  # a figure must be so many times its noise
+_NOISES = 2.0  # an estimate must be this many times its noise
 
 
 class Conclusion(NamedTuple):
-    """Numbers of every draw, (draws, entries), and what tells the entries apart."""
+    """Values for every draw, (draws, entries), and labels of the entries."""
 
     name: str
     values: np.ndarray
@@ -44,9 +44,9 @@ class Conclusion(NamedTuple):
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How sensitive one conclusion is to one prior, at the entry where it is most.
+    """Sensitivity of one conclusion to one prior, at its most sensitive entry.
 
-    What the numbers are is told in :attr:`PriorSensitivity.table`.
+    Fields are described in :attr:`PriorSensitivity.table`.
     """
 
     prior: str
@@ -60,11 +60,11 @@ class Sensitivity:
     diagnosis: str
 
 
-# -- conclusions: numbers that do not depend on labels ------------------------------------
+# -- conclusions: quantities that do not depend on labels ---------------------------------
 
 
 def of_rows(spec: ModelSpec, draws: Parameters, designs, names: list[str], use: Callable) -> None:
-    """Call ``use`` with the mean and standard deviation of rows, given a draw, chunk by chunk."""
+    """Call ``use`` with means and standard deviations of rows given each draw, by chunks."""
 
     def conclude(rows, part):
         mean, variance = forward.mean_and_variance(mixture_of(spec, draws, part))
@@ -75,9 +75,9 @@ def of_rows(spec: ModelSpec, draws: Parameters, designs, names: list[str], use: 
 
 
 def mean_behavior(spec: ModelSpec, draws: Parameters, designs) -> Conclusion:
-    """Beta of every draw on average over rows, weighted by the variance between experts.
+    """Beta of every draw averaged over rows, weighted by the variance between experts.
 
-    Where experts agree the data say nothing about beta, and it makes no difference.
+    Where experts agree, beta has no effect and is not identified by the data.
     """
     total, weight = np.zeros((2, len(draws.sigma)))
     inner = forward.draws_innermost(draws)
@@ -94,30 +94,30 @@ def mean_behavior(spec: ModelSpec, draws: Parameters, designs) -> Conclusion:
 
 
 def own_conclusions(given: Mapping, posterior: Posterior) -> list[Conclusion]:
-    """A user's own numbers of every draw, those of the heaviest chain cluster.
+    """User-defined conclusions, for the draws of the heaviest chain cluster.
 
     Raises
     ------
     TypeError
-        If ``given`` is no mapping.
+        If ``given`` is not a mapping.
     ValueError
-        If a name is taken, or numbers are not finite or not one for every draw.
+        If a name is taken, or values are not finite, or their number differs from that of draws.
     """
     if not isinstance(given, Mapping):
         raise TypeError(
-            f"conclusions must be a dict of names and arrays, or None; got {type(given).__name__}."
+            f"conclusions must be a dict of names to arrays, or None; got {type(given).__name__}."
         )
     own, lead = [], (posterior.n_chains, posterior.n_draws)
     for name, draws in given.items():
         values = np.asarray(draws, dtype=np.float64)
         if name in STANDARD:
             raise ValueError(
-                f"conclusions must have names of their own; {name!r} is a standard one."
+                f"conclusions must not have the names {list(STANDARD)}; {name!r} is a standard one."
             )
         if values.shape[:2] != lead or values.size == 0:
             raise ValueError(
-                f"conclusions[{name!r}] must have a value for every draw, {lead} and then any "
-                f"shape, as the groups of to_arviz() have; got shape {values.shape}."
+                f"conclusions[{name!r}] must have a value for every draw, shape {lead} and then "
+                f"any axes, as in the groups of to_arviz(); got shape {values.shape}."
             )
         if not np.isfinite(values).all():
             raise ValueError(f"conclusions[{name!r}] must be finite; got NaN or infinity.")
@@ -128,7 +128,7 @@ def own_conclusions(given: Mapping, posterior: Posterior) -> list[Conclusion]:
 
 
 def log_likelihood(problem: Problem, draws: Parameters) -> np.ndarray:
-    """Log density of all rows, by weight, (draws,)."""
+    """Log density of all rows, weighted, (draws,)."""
     total = np.zeros(len(draws.sigma))
 
     def add(rows, part):
@@ -144,17 +144,17 @@ def log_likelihood(problem: Problem, draws: Parameters) -> np.ndarray:
 
 
 def cumulative_js_distance(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Distance between equally weighted draws and the same draws by weight.
+    """Distance between equally weighted draws and the same draws with weights.
 
-    The root of the symmetric cumulative Jensen-Shannon divergence over its upper bound, the
-    larger of that of the values and that of their negatives. It does not change if values are
-    shifted or scaled.
+    The square root of the symmetric cumulative Jensen-Shannon divergence over its upper bound;
+    the larger of that of the values and that of their negatives. It is invariant to shifting and
+    scaling of the values.
 
     Parameters
     ----------
     values : ndarray of shape (draws, entries)
     weight : ndarray of shape (sets, draws)
-        Each set sums to one.
+        Weights; each set sums to one.
 
     Returns
     -------
@@ -194,7 +194,7 @@ class Moved(NamedTuple):
 
 
 class Scaled:
-    """Components of the posterior density to the powers 1 / alpha and alpha.
+    """Components of the posterior density, scaled to the powers 1 / alpha and alpha.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ class Scaled:
     Attributes
     ----------
     pareto_k : ndarray of shape (components,)
-        The worse of both powers.
+        The larger k-hat of the two powers.
     """
 
     def __init__(self, log_density: np.ndarray, alpha: float):
@@ -249,22 +249,22 @@ def measure(
     alpha: float,
     threshold: float,
 ) -> tuple[Sensitivity, ...]:
-    """Scale the likelihood, all priors, and each prior; see how far conclusions move.
+    """Scale the likelihood, all priors, and each prior, and measure how far conclusions move.
 
-    One entry for each prior and conclusion, the greatest prior sensitivity first.
+    One entry for each prior and conclusion, the largest prior sensitivity first.
 
     Parameters
     ----------
     problem : Problem
-        The rows the posterior was learned from.
+        The rows of the fit.
     posterior : Posterior
         Of one chain cluster.
     designs : dict of str to ndarray
-        Standardised design matrices of the rows that conclusions are about.
+        Standardized design matrices of the rows that conclusions are about.
     names : list of str
-        Of these rows.
+        Names of these rows.
     own : list of Conclusion
-        Further ones.
+        Further conclusions.
     alpha : float
         Above 1.
     threshold : float
@@ -285,7 +285,7 @@ def measure(
 def _moves(
     scaled: Scaled, spec, draws, designs, names, seen, own
 ) -> Iterator[tuple[str, list[str], Moved]]:
-    """How far each conclusion moves, at all of its entries together."""
+    """How far each conclusion moves, for all of its entries."""
     parts: dict[str, list[Moved]] = {}
     entries: dict[str, list[str]] = {}
 
@@ -304,9 +304,9 @@ def _moves(
 
 
 class _Judged(NamedTuple):
-    """Names of the priors, and by what figures about them are judged.
+    """Names of the priors, and the criteria for their results.
 
-    ``pareto_k`` begins with that of the likelihood, and so do all figures of a conclusion.
+    ``pareto_k`` starts with the likelihood, and so do all results of a conclusion.
     """
 
     priors: list[str]
@@ -335,7 +335,7 @@ class _Judged(NamedTuple):
 
 
 def diagnose(sensitivity, noise, threshold: float) -> str:
-    """In words, from (likelihood, prior); noise is NaN where draws are too few to tell."""
+    """Diagnosis from (likelihood, prior); noise is NaN if there are too few draws to tell."""
     if sensitivity[1] < threshold:
         return ""
     likelihood, prior = sensitivity > _NOISES * noise

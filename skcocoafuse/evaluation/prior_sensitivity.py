@@ -21,18 +21,18 @@ from skcocoafuse.predictive.wrappers import Unwrapped, unwrap
 
 @dataclass(frozen=True, eq=False)
 class PriorSensitivity:
-    """How sensitive conclusions are to priors, from :func:`skcocoafuse.prior_sensitivity`.
+    """Sensitivity of conclusions to priors, from :func:`skcocoafuse.prior_sensitivity`.
 
     Parameters
     ----------
     entries : tuple of Sensitivity
-        One for each prior and conclusion, the greatest prior sensitivity first.
+        One for each prior and conclusion, the largest prior sensitivity first.
     threshold : float
-        Sensitivity from which on a prior is reported.
+        Reporting threshold of the sensitivity.
     k_threshold : float
-        Pareto k-hat up to which weights can be trusted.
+        Pareto k-hat up to which importance weights are reliable.
     n_draws : int
-        Posterior draws that were used.
+        Number of posterior draws used.
 
     Examples
     --------
@@ -54,25 +54,25 @@ class PriorSensitivity:
 
     @property
     def sensitive_priors(self) -> list[str]:
-        """Parameters to whose priors a conclusion is sensitive, the most sensitive first."""
+        """Parameters with a prior that a conclusion is sensitive to, the most sensitive first."""
         told = [e.prior for e in self.entries if e.diagnosis in (CONFLICT, STRONG)]
         return [name for name in dict.fromkeys(told) if name != ALL]
 
     @property
     def table(self):
-        """All figures, the greatest prior sensitivity first.
+        """All results, the largest prior sensitivity first.
 
         Returns
         -------
         pandas.DataFrame
-            Index: ``prior`` (a parameter's name, or "all" priors together) and ``conclusion``.
-            ``entry``: where the conclusion has several numbers, the one that is most sensitive.
+            Index: ``prior`` (name of a parameter, or "all" for all priors together) and
+            ``conclusion``. ``entry``: the most sensitive entry of a conclusion with several.
             ``prior_sensitivity``, ``likelihood_sensitivity``: distance that its distribution moves
-            per doubling of the power. ``noise``: what the former would be, in root mean square,
-            if the two had nothing to do with each other, because draws are finite. ``shift``:
-            change of the mean per doubling of the prior's power, in posterior standard
-            deviations. ``pareto_k``: of the weights, the worse of prior and likelihood.
-            ``diagnosis``: in words, empty where there is nothing to say.
+            per doubling of the power. ``noise``: root mean square of ``prior_sensitivity`` if the
+            two were unrelated, due to the finite number of draws. ``shift``: change of the mean
+            per doubling of the prior's power, in posterior standard deviations. ``pareto_k``: of
+            the importance weights, the larger of prior and likelihood. ``diagnosis``: in words;
+            empty if there is nothing to report.
         """
         import pandas as pd
 
@@ -81,14 +81,14 @@ class PriorSensitivity:
     def _words(self) -> str:
         told = self.sensitive_priors
         unclear = [e for e in self.entries if e.diagnosis in (BAD_WEIGHTS, FEW_DRAWS)]
-        said = "No conclusion is seen to be sensitive to the prior of a single parameter"
+        said = "No conclusion is found to be sensitive to the prior of a single parameter"
         if told:
             said = f"Conclusions are sensitive to the prior of {', '.join(told)}"
-        few = f"; {len(unclear)} of {len(self.entries)} figures cannot be told" if unclear else ""
+        few = f"; {len(unclear)} of {len(self.entries)} values cannot be told" if unclear else ""
         return f"{said} (threshold {self.threshold:g}, {self.n_draws} draws{few})."
 
     def _wide(self):
-        """Prior sensitivities, a row per prior and a column per conclusion."""
+        """Prior sensitivities, one row per prior and one column per conclusion."""
         import pandas as pd
 
         wide: dict[str, dict[str, float]] = {}
@@ -106,51 +106,50 @@ class PriorSensitivity:
 def prior_sensitivity(
     estimator, X=None, *, conclusions=None, alpha=1.25, threshold=0.05
 ) -> PriorSensitivity:
-    """Which priors conclusions are sensitive to, by power-scaling and without fitting again.
+    """Which priors conclusions are sensitive to, by power-scaling, without refitting.
 
-    The density of each prior, and that of the likelihood, is taken to the powers ``1 / alpha``
-    and ``alpha``; importance weights, smoothed by a Pareto distribution, make draws of the
-    posterior those of the changed one. The sensitivity is how far a conclusion then moves: the
-    cumulative Jensen-Shannon distance of its distributions per doubling of the power.
+    The densities of each prior and of the likelihood are raised to the powers ``1 / alpha`` and
+    ``alpha``; Pareto-smoothed importance weights turn draws from the posterior into draws from the
+    perturbed one. The sensitivity is how far a conclusion then moves: the cumulative
+    Jensen-Shannon distance of its distributions per doubling of the power.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; one of this package inside any nesting of ``Pipeline``, ``GridSearchCV`` (whatever
-        has a ``best_estimator_``) and ``TransformedTargetRegressor``. Behind the latter, mean and
-        standard deviation are those of the target that the regressor saw.
+        Fitted; a regressor of this package, possibly nested in ``Pipeline``, ``GridSearchCV``
+        (anything with a ``best_estimator_``) and ``TransformedTargetRegressor``. With the latter,
+        mean and standard deviation are those of the transformed target.
     X : array-like of shape (n_rows, n_features), optional
-        The rows that conclusions are about, as the outermost estimator takes them; at most 50
-        rows of the fit, spread evenly over the sorted target, by default.
+        The rows that conclusions are about, as input of the outermost estimator; by default, at
+        most 50 rows of the fit, spread evenly over the sorted target.
     conclusions : dict of str to array-like of shape (n_chains, n_draws, ...), optional
-        Numbers of every draw that you draw conclusions from, beside the four that are always
-        there; ``to_arviz()["posterior"]["expert_coef"]``, for example.
+        Further quantities with a value for every draw, in addition to the four standard ones; for
+        example ``to_arviz()["posterior"]["expert_coef"]``.
     alpha : float, default=1.25
-        Above 1. Greater ones go farther and are harder on the weights.
+        Power, above 1. Larger values perturb more, but make importance weights less reliable.
     threshold : float, default=0.05
-        Sensitivity from which on a prior is named, positive. 0.05 is that of the literature: about
-        what moves the mean of a normal distribution by 0.3 standard deviations when the power is
-        doubled.
+        Reporting threshold of the sensitivity, positive. 0.05 is that of the literature: it
+        corresponds to a shift of the mean of a normal distribution by about 0.3 standard
+        deviations when the power is doubled.
 
     Returns
     -------
     PriorSensitivity
-        Of four conclusions that do not depend on labels: ``mean`` and ``sd``, of the predictive
-        distribution of a draw, each at the row where it is most sensitive; ``behavior``, beta on
-        average over the rows, weighted by the variance between experts (where they agree it means
-        nothing; only where beta is learned); ``log density``, of the rows of the fit. It has
-        ``sensitive_priors`` and ``table``. Where chains settled in several modes, it is about the
+        Of four conclusions that do not depend on labels: ``mean`` and ``sd`` of the predictive
+        distribution given a draw, each at the most sensitive row; ``behavior``, beta averaged
+        over the rows, weighted by the variance between experts (where they agree, it is
+        meaningless; only if beta is learned); ``log density`` of the rows of the fit. It has
+        ``sensitive_priors`` and ``table``. If chains settled in several modes, it is about the
         heaviest chain cluster.
 
     Raises
     ------
     TypeError
-        If there is no regressor of this package inside, or ``conclusions`` is no mapping.
+        If there is no regressor of this package inside, or ``conclusions`` is not a mapping.
     ValueError
-        If the draws are not those of the posterior: a single one, as after
-        ``inference="map"``, or those of ``"laplace"`` or ``"advi"`` where
-        ``diagnostics_["pareto_k"]`` is above 0.7. Or for a bad ``alpha``, ``threshold`` or
-        entry of ``conclusions``.
+        If the draws do not represent the posterior: a single draw, as with ``inference="map"``,
+        or draws of ``"laplace"`` or ``"advi"`` with ``diagnostics_["pareto_k"]`` above 0.7. Also
+        for an invalid ``alpha``, ``threshold`` or entry of ``conclusions``.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
@@ -175,7 +174,7 @@ def prior_sensitivity(
     inside = unwrap(estimator, "fitted_", "prior sensitivity")
     fit = inside.estimator.fitted_
     verdicts.check_posterior(
-        fit.diagnostics, "prior_sensitivity()", "or fit again with another prior"
+        fit.diagnostics, "prior_sensitivity()", "or refit with another prior"
     )
     rows, designs = _rows_of_interest(inside, X)
     own = power_scaling.own_conclusions({} if conclusions is None else conclusions, fit.posterior)

@@ -1,4 +1,4 @@
-"""The posterior without a row, by inferring it again."""
+"""Exact leave-one-out results by refitting."""
 
 from dataclasses import replace
 
@@ -18,27 +18,27 @@ from skcocoafuse.predictive import PredictiveDistribution
 def refit_bad_rows(
     result: LooResult, fit: Fit, inference: str, settings: Settings, cores: int
 ) -> LooResult:
-    """Leave out by a fit each the rows that importance weights fail for.
+    """Refit without each row for which importance weights are unreliable.
 
-    Standardisation and priors stay those of the whole problem: it is the posterior as posed
-    that loses a row.
+    Standardization and priors remain those of the whole problem, so that the posterior differs by
+    the row only.
 
     Parameters
     ----------
     result : LooResult
-        Of the fit.
+        The result of the fit.
     fit : Fit
     inference : str
         Name of the engine.
     settings : Settings
         All fits share its seed.
     cores : int
-        Fits that run at the same time, each in a process of its own, times chains of each.
+        Number of fits to run in parallel, each in a separate process, times chains of each.
 
     Returns
     -------
     LooResult
-        With exact figures of those rows, and 0 for their k-hats.
+        With exact results for those rows, and 0 for their k-hats.
     """
     rows = result.bad_rows
     workers = max(1, min(cores, len(rows)))
@@ -56,7 +56,7 @@ def refit_bad_rows(
 
 
 def _left_out(problem: Problem, row, inference: str, settings: Settings):
-    """Log density and PIT of a row by a fit without it, and whether that has converged."""
+    """Log density and PIT of a row given a fit without it, and whether that fit converged."""
     rest = problem.without(row, one_copy(problem.weight)[row])
     posterior, found = infer(rest, inference, settings, labeled=False)
     designs = {part: X[[row]] for part, X in problem.designs.items()}

@@ -1,4 +1,4 @@
-"""Many fits, several at the same time."""
+"""Several fits in parallel."""
 
 import warnings
 from contextlib import nullcontext
@@ -12,7 +12,7 @@ from skcocoafuse.inference import several_threads
 
 
 class Runs:
-    """Fits in parallel, with a step of the progress bar after each; results in their order."""
+    """Runs fits in parallel, with a step of the progress bar after each; results are in order."""
 
     def __init__(self, estimator, n_jobs: int | None, step):
         self.n_jobs, self.step = n_jobs, step
@@ -25,7 +25,7 @@ class Runs:
         self.prefer = "threads" if all(map(several_threads, engines)) else "processes"
 
     def __call__(self, function, tasks: list[tuple]) -> list:
-        """What ``function`` returns for the arguments of each task, in their order."""
+        """Results of ``function`` for the arguments of each task, in order."""
         # joblib's own: each task of scikit-learn's changes the warning filters of the whole process
         done, config = [], get_config()
         parallel = Parallel(n_jobs=self.n_jobs, prefer=self.prefer, return_as="generator")

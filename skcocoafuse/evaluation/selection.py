@@ -1,4 +1,4 @@
-"""Candidates with different numbers of experts, and the rules that choose among them."""
+"""Candidates with different numbers of experts, and the rules that select among them."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,8 +10,8 @@ from skcocoafuse.evaluation import elpd, verdicts
 from skcocoafuse.evaluation.comparison import regressor_inside
 from skcocoafuse.evaluation.elpd import Difference
 
-_MAX_BAD_ROWS = 0.05  # part of the rows
-# Of elpd, too little for its standard error to mean much: Sivula, Magnusson, Matamoros and Vehtari
+_MAX_BAD_ROWS = 0.05  # share of the rows
+# Of elpd, too small for its standard error to be reliable: Sivula, Magnusson, Matamoros and Vehtari
 # (2020), "Uncertainty in Bayesian leave-one-out cross-validation based model comparison",
 # arXiv:2008.10296.
 SMALL_DIFFERENCE = 4.0
@@ -20,24 +20,24 @@ RULES = ("best", "one_se", "chebyshev")
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A fit with some number of experts, and how it predicts rows left out.
+    """A fit with some number of experts, and its predictions of held-out rows.
 
     Parameters
     ----------
     estimator : estimator
         Fitted to all rows.
     pointwise : ndarray of shape (n_samples,)
-        Log density of each row, in the target's units, by leave-one-out or K-fold
+        Log density of each row, in units of the target, by leave-one-out or K-fold
         cross-validation.
     in_sample : ndarray of shape (n_samples,)
-        Log density of each row by the fit that has seen it.
+        Log density of each row given the fit to all rows.
     weight : ndarray of shape (n_samples,)
     bad : ndarray of bool, shape (n_samples,)
-        Rows whose leave-one-out density cannot be trusted; none for K-fold cross-validation.
+        Rows whose leave-one-out density is unreliable; none for K-fold cross-validation.
     converged : bool
-        Whether the fit, and those of all folds, passed the checks that ``fit`` warns of.
+        Whether the fit, and those of all folds, passed the convergence checks of ``fit``.
     seconds : float
-        Of all its fits.
+        Run time of all its fits.
     """
 
     estimator: Any
@@ -55,12 +55,12 @@ class Candidate:
 
     @cached_property
     def elpd(self) -> Difference:
-        """Sum of ``pointwise`` by weight, and its standard error."""
+        """Weighted sum of ``pointwise``, and its standard error."""
         counts = self.weight > 0
         return Difference(*elpd.sum_and_error(self.pointwise[counts], self.weight[counts]))
 
     def elpd_difference(self, other: "Candidate") -> Difference:
-        """By how much its elpd exceeds another's, with the paired standard error."""
+        """Its elpd minus that of another candidate, with the paired standard error."""
         counts = self.weight > 0
         gap = self.pointwise[counts] - other.pointwise[counts]
         return Difference(*elpd.sum_and_error(gap, self.weight[counts]))
@@ -68,19 +68,19 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class NExpertsSelection:
-    """Fits with several numbers of experts and the choice among them.
+    """Fits with several numbers of experts and the selected one.
 
-    Objects come from :func:`select_n_experts`.
+    Returned by :func:`select_n_experts`.
 
     Parameters
     ----------
     candidates : dict of int to Candidate
-        By number of experts, rising.
+        By number of experts, in ascending order.
     criterion : {"loo", "cv"}
-        The one that was used.
+        The criterion used.
     rule : {"best", "one_se", "chebyshev"}
     confidence : float
-        Of the lower bounds in the table and of the rule "chebyshev".
+        Confidence of the lower bounds in the table and of the rule "chebyshev".
     """
 
     candidates: dict[int, Candidate]
@@ -90,12 +90,12 @@ class NExpertsSelection:
 
     @property
     def best(self) -> int:
-        """The number of experts with the highest elpd, the smallest of these."""
+        """The number of experts with the highest elpd; the smallest one in case of ties."""
         return max(self.candidates, key=lambda m: self.candidates[m].elpd.elpd)
 
     @property
     def n_experts(self) -> int:
-        """The number of experts chosen by the rule."""
+        """The number of experts selected by the rule."""
         if self.rule == "one_se":
             best = self.candidates[self.best]
             behind = {m: best.elpd_difference(each) for m, each in self.candidates.items()}
@@ -106,9 +106,9 @@ class NExpertsSelection:
 
     @property
     def edge(self) -> Literal["smallest", "largest"] | None:
-        """At which edge of the numbers that were tried the choice is, None if at neither.
+        """Whether the selected number is the smallest or largest tried; None if neither.
 
-        One expert is no edge, since there are no fewer, and a single number is no choice.
+        One expert does not count as an edge, since there cannot be fewer, nor does a single number.
         """
         tried = list(self.candidates)
         if len(tried) > 1 and self.n_experts == max(tried):
@@ -119,16 +119,16 @@ class NExpertsSelection:
 
     @property
     def estimator(self):
-        """The estimator with the chosen number of experts, fitted to all rows."""
+        """The estimator with the selected number of experts, fitted to all rows."""
         return self.candidates[self.n_experts].estimator
 
     @property
     def untrusted(self) -> list[int]:
-        """Numbers of experts whose leave-one-out figures cannot be trusted.
+        """Numbers of experts whose leave-one-out estimates are unreliable.
 
-        The fit did not converge, or more than 5% of the rows have a bad Pareto k-hat. Folds are
-        predicted by fits that have not seen them, so their figures can be trusted whatever the
-        fits are like.
+        The fit did not converge, or more than 5% of the rows have a high Pareto k-hat. Folds are
+        predicted by fits to the other folds, so their estimates are reliable whether or not the
+        fits converged.
         """
         if self.criterion == "cv":
             return []
@@ -138,7 +138,7 @@ class NExpertsSelection:
 
     @property
     def n_experts_without_bad_rows(self) -> int:
-        """What the rule chooses by the rows that can be trusted with every number of experts."""
+        """The number selected from only the rows that are reliable for every number of experts."""
         bad = np.any([c.bad for c in self.candidates.values()], axis=0)
         candidates = {
             m: replace(c, weight=np.where(bad, 0.0, c.weight)) for m, c in self.candidates.items()
@@ -147,17 +147,18 @@ class NExpertsSelection:
 
     @property
     def table(self):
-        """All figures, a row per number of experts.
+        """All results, one row per number of experts.
 
         Returns
         -------
         pandas.DataFrame
-            ``elpd``, ``se``: log density of all rows when left out, and its standard error.
-            ``elpd_diff``, ``diff_se``: the best elpd less this one, and the paired standard
-            error. ``elpd_lower``: the lower bound by Chebyshev's inequality. ``p``: effective
-            number of parameters. ``n_bad_k``: rows that cannot be trusted. ``rhat``,
-            ``converged``: of the fit (and all folds). ``collapsed``: experts that account for
-            less than 1% of the data. ``seconds``: of all fits. ``chosen``: by the rule.
+            ``elpd``, ``se``: log density of all rows when held out, and its standard error.
+            ``elpd_diff``, ``diff_se``: the best elpd minus this one, and the paired standard
+            error. ``elpd_lower``: lower bound by Chebyshev's inequality. ``p``: effective number
+            of parameters. ``n_bad_k``: number of rows with a high Pareto k-hat. ``rhat``,
+            ``converged``: of the fit (and all folds). ``collapsed``: number of experts that
+            account for less than 1% of the data. ``seconds``: run time of all fits. ``chosen``:
+            whether selected by the rule.
         """
         import pandas as pd
 
@@ -184,12 +185,12 @@ class NExpertsSelection:
         return pd.DataFrame(rows, index=pd.Index(self.candidates, name="n_experts"))
 
     def plot(self, ax=None):
-        """Draw the elpd of all numbers of experts less the best.
+        """Plot the elpd of each number of experts relative to the best.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to; a new figure by default.
+            Axes to plot on; those of a new figure by default.
 
         Returns
         -------
@@ -198,7 +199,7 @@ class NExpertsSelection:
         Raises
         ------
         ImportError
-            Without matplotlib, which the extra ``plot`` installs.
+            If matplotlib is not installed; the extra ``plot`` installs it.
         """
         from skcocoafuse.plotting import draw_selection
 
@@ -211,9 +212,9 @@ class NExpertsSelection:
         head = f"{self.n_experts} experts, by {self.criterion} and the rule {self.rule!r}"
         lines = [head, self.table.to_string(float_format=lambda value: f"{value:.2f}")]
         if self.edge:
-            lines.append(f"the {self.edge} number that was tried was chosen")
+            lines.append(f"the {self.edge} number tried was selected")
         if self.untrusted:
-            lines.append(f"figures not to be trusted: n_experts={self.untrusted}")
+            lines.append(f"unreliable estimates: n_experts={self.untrusted}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,7 @@
-"""How much to trust each chain cluster, and each of several models: stacking.
+"""Stacking weights of chain clusters and of models.
 
 The heights of modes say little about how well they predict, so chain clusters are weighted by
-stacking their leave-one-out densities.
+stacking of their leave-one-out densities.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import disagree, find_clusters
 from skcocoafuse.posterior.draws import Posterior
 
-_MAX_DRAWS, _MAX_ROWS = 2000, 1000  # that stacking looks at, of all clusters together
+_MAX_DRAWS, _MAX_ROWS = 2000, 1000  # that stacking uses, over all clusters
 _ROUNDS = 1000  # at most; each increases a concave objective
 
 
@@ -29,7 +29,7 @@ def weigh_clusters(
     quantities : ndarray of shape (chains, draws, quantities)
         From :func:`invariants`.
     overall_rhat : ndarray of shape (quantities,)
-        R-hat of all chains together; where none is above ``MAX_RHAT`` there is one cluster.
+        R-hat over all chains; if none is above ``MAX_RHAT``, there is one cluster.
     """
     if not disagree(overall_rhat):
         return posterior
@@ -59,10 +59,11 @@ def weigh_clusters(
 def stacking_weights(
     log_density: np.ndarray, row_weight: np.ndarray, prior_rows: float = 0.0
 ) -> np.ndarray:
-    """Weights of predictive densities that maximise the log score of their mixture.
+    """Weights of predictive densities that maximize the log score of their mixture.
 
-    With ``prior_rows`` above 0 they maximise the posterior under a Dirichlet prior worth so many
-    observations of each density: a score that is flat near its maximum then leaves none at zero.
+    With ``prior_rows`` above 0, they maximize the posterior under a Dirichlet prior worth that
+    many observations of each density, so that no weight is zero if the score is flat near its
+    maximum.
 
     Parameters
     ----------
@@ -75,14 +76,14 @@ def stacking_weights(
     Returns
     -------
     ndarray of shape (densities,)
-        Not negative, sum to one.
+        Non-negative, summing to one.
 
     References
     ----------
     Yao, Vehtari, Simpson and Gelman (2018), "Using stacking to average Bayesian predictive
-    distributions", Bayesian Analysis 13(3), eq. 5; for chains in different modes Yao,
+    distributions", Bayesian Analysis 13(3), eq. 5; for chains in different modes, Yao,
     Vehtari and Gelman (2022), JMLR 23, who put a Dirichlet prior on them (here its exponents are
-    ``prior_rows``). The objective is concave, and each round of the expectation-maximisation
+    ``prior_rows``). The objective is concave, and each round of the expectation-maximization
     algorithm increases it.
     """
     density = np.exp(log_density - log_density.max(axis=1, keepdims=True))

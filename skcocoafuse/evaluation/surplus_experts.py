@@ -1,9 +1,9 @@
-"""Surplus experts: which of them the posterior does not separate, and what came of merging them.
+"""Surplus experts: those that the posterior does not separate, and the result of merging them.
 
-Two experts that agree in intercept, slopes, residual standard deviation and slopes of the gate
-have gates in a constant ratio, and one expert with the sum of both gates gives the same density,
-at every beta. Experts on one line with different gates may both be needed (left and right of a
-third), so the gate's slopes count; its intercept does not.
+Two experts that agree in intercept, slopes, residual standard deviation and gate slopes have
+gates in a constant ratio, and one expert with the sum of both gates gives the same density, for
+every beta. Experts on the same line with different gates may both be needed (left and right of a
+third), so gate slopes are compared; gate intercepts are not.
 """
 
 import warnings
@@ -24,26 +24,26 @@ from skcocoafuse.posterior.fit import Fit
 from skcocoafuse.posterior.relabel import anchor_responsibilities
 
 _DRAWS_PER_NUMBER = 10  # of a covariance matrix
-_ROUNDING = 1e-12  # parts of a number, or of the largest eigenvalue, that are none
+_ROUNDING = 1e-12  # relative to a number, or to the largest eigenvalue: negligible
 
 Groups = tuple[tuple[int, ...], ...]
 
 
 def separation(draws: Parameters) -> np.ndarray:
-    """How surely the posterior separates every two experts, between 0 and 1.
+    """How clearly the posterior separates each pair of experts, between 0 and 1.
 
-    The probability inside the smallest region of posterior differences in which the two are
-    copies, regions being ellipsoids around the mean with the covariance of the draws.
+    The probability of the smallest region of their posterior differences that contains zero, where
+    regions are ellipsoids around the mean with the covariance of the draws.
 
     Parameters
     ----------
     draws : Parameters
-        With one leading draw axis, experts consistently labelled.
+        With one leading draw axis and consistently labeled experts.
 
     Returns
     -------
     ndarray of shape (n_experts, n_experts)
-        Symmetric, 0 on the diagonal; the same in all units of inputs and target.
+        Symmetric, 0 on the diagonal; invariant to the units of inputs and target.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def separation(draws: Parameters) -> np.ndarray:
     ----------
     Box and Tiao (1973), "Bayesian Inference in Statistical Analysis", on regions of highest
     posterior density: a value is judged by the content of the region that just reaches it. That
-    regions are ellipsoids, which is so for Normal posteriors, is an approximation.
+    regions are ellipsoids, as for Normal posteriors, is an approximation.
     """
     numbers = np.concatenate(
         [
@@ -70,8 +70,8 @@ def separation(draws: Parameters) -> np.ndarray:
     if n_draws < needed:
         raise ValueError(
             f"merge_experts() needs draws from the posterior, at least {needed}: ten for each of "
-            f"the {n_numbers} numbers in which two experts may differ; got {n_draws} (all that "
-            "inference='map' keeps is 1). Fit with inference='nuts', or with more draws."
+            f"the {n_numbers} numbers in which two experts may differ; got {n_draws} "
+            "(inference='map' keeps only 1). Fit with inference='nuts', or with more draws."
         )
     found = np.zeros((n_experts, n_experts))
     for j, k in combinations(range(n_experts), 2):
@@ -82,7 +82,7 @@ def separation(draws: Parameters) -> np.ndarray:
 
 
 def _nearer_than_zero(x: np.ndarray) -> float:
-    """Part of the draws x (draws, numbers) nearer to their mean m, by Mahalanobis, than 0 is.
+    """Share of draws x (draws, numbers) closer to their mean m, by Mahalanobis distance, than 0.
 
     With A the mean of x x^T, c = m^T A^-1 x and t = m^T A^-1 m, the Sherman-Morrison formula
     for A - m m^T makes that (1 - t) x^T A^-1 x + (1 - c)^2 < 1. Unlike the covariance, A also
@@ -100,20 +100,20 @@ def _nearer_than_zero(x: np.ndarray) -> float:
 def groups_of(
     separated: np.ndarray, share: np.ndarray, coverage: float, min_share: float
 ) -> Groups:
-    """Experts to merge, in tuples; those that are not used are in none.
+    """Groups of experts to merge, as tuples; unused experts are in no group.
 
-    Complete linkage: inside a group no two experts are separated.
+    By complete linkage: within a group, no two experts are separated.
 
     Parameters
     ----------
     separated : ndarray of shape (n_experts, n_experts)
         From :func:`separation`.
     share : ndarray of shape (n_experts,)
-        Part of the data each accounts for.
+        Share of the data each accounts for.
     coverage : float
-        Experts are separated above it.
+        Experts with a larger separation are separated.
     min_share : float
-        Experts below it are not used; the one with the largest share is.
+        Experts with a smaller share are unused, except the one with the largest share.
     """
     used = np.flatnonzero(share >= min(min_share, share.max()))
     if len(used) == 1:
@@ -125,7 +125,7 @@ def groups_of(
 
 
 def in_order_of(groups: Groups, before: np.ndarray, after: np.ndarray) -> Groups:
-    """The groups in the order of the experts that account for most of the same rows now.
+    """The groups in the order of the new experts that account for most of the same rows.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def in_order_of(groups: Groups, before: np.ndarray, after: np.ndarray) -> Groups
     before : ndarray of shape (rows, experts)
         Responsibilities of the experts that are in groups.
     after : ndarray of shape (rows, groups)
-        Of as many experts as there are groups.
+        Responsibilities of the new experts, one per group.
     """
     joined = np.stack([before[:, list(group)].sum(axis=1) for group in groups], axis=1)
     _, order = linear_sum_assignment(after.T @ joined, maximize=True)
@@ -142,20 +142,20 @@ def in_order_of(groups: Groups, before: np.ndarray, after: np.ndarray) -> Groups
 
 @dataclass(frozen=True, eq=False)
 class MergeResult:
-    """What became of surplus experts, from ``merge_experts()`` of a fitted regressor.
+    """Result of ``merge_experts()`` of a fitted regressor.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted to the same rows with one expert per group; the one that was asked, itself, if
-        every expert is needed.
+        Fitted to the same rows with one expert per group; the original estimator itself if every
+        expert is needed.
     groups : tuple of tuple of int
-        For each expert of ``estimator`` those it took the place of.
+        For each expert of ``estimator``, the former experts it replaces.
     separation : ndarray of shape (n_experts, n_experts)
-        How surely the posterior separates every two of the former experts, from 0 (copies)
-        to 1; those of a group not above the ``coverage`` asked for.
+        How clearly the posterior separates each pair of former experts, from 0 (copies) to 1;
+        within a group at most the requested ``coverage``.
     share : ndarray of shape (n_experts,)
-        Part of the data that each of the former experts accounts for.
+        Share of the data that each former expert accounts for.
     loo_before, loo_after : LooResult
         Leave-one-out cross-validation with all experts, and of ``estimator``.
 
@@ -181,7 +181,7 @@ class MergeResult:
     def told_apart(self) -> np.ndarray:
         """Former name of ``separation``."""
         warnings.warn(
-            "MergeResult.told_apart is now separation, and this name will go.",
+            "MergeResult.told_apart is now separation; the old name will be removed.",
             FutureWarning,
             stacklevel=2,
         )
@@ -194,12 +194,12 @@ class MergeResult:
 
     @property
     def pruned(self) -> tuple[int, ...]:
-        """Former experts in no group: they accounted for next to none of the data."""
+        """Former experts in no group: they accounted for almost none of the data."""
         return tuple(sorted(set(range(len(self.share))) - {k for g in self.groups for k in g}))
 
     @property
     def difference(self) -> Difference:
-        """By how much ``loo_after`` exceeds ``loo_before``, with the paired standard error."""
+        """elpd of ``loo_after`` minus that of ``loo_before``, with the paired standard error."""
         return difference(self.loo_after, self.loo_before)
 
     def __repr__(self) -> str:
@@ -222,18 +222,18 @@ class MergeResult:
 def merge(
     estimator, refit: Callable[[int], Any], coverage: float, min_share: float, stacklevel: int
 ) -> MergeResult:
-    """Fit again with as many experts as the posterior needs, and compare.
+    """Refit with only as many experts as the posterior needs, and compare.
 
     Parameters
     ----------
     estimator : estimator
         Fitted.
     refit : callable
-        ``refit(n_experts)`` gives an estimator fitted to the same rows.
+        ``refit(n_experts)`` returns an estimator fitted to the same rows.
     coverage, min_share : float
         As in :func:`groups_of`.
     stacklevel : int
-        Of warnings about both fits, 1 being this function.
+        Of warnings about both fits; 1 is this function.
     """
     fit = estimator.fitted_
     separated = separation(fit.posterior.main_cluster().flat())

@@ -1,4 +1,4 @@
-"""What follows from the numbers of a fit: whether it can be relied on, and for what."""
+"""What the diagnostics of a fit imply: whether it is reliable, and for what."""
 
 import numpy as np
 
@@ -20,15 +20,15 @@ def collapsed_experts(diagnostics: dict) -> list[int]:
 
 
 def converged(diagnostics: dict) -> bool:
-    """Whether :func:`warn` has nothing to say, but for experts without data.
+    """Whether ``fit`` gives no warning, except about unused or out-of-range experts.
 
-    True for the single draw of ``inference="map"``, of which nothing can be seen.
+    True for the single draw of ``inference="map"``, which cannot be diagnosed.
     """
     return settled(diagnostics) and not diagnostics["n_divergences"]
 
 
 def settled(diagnostics: dict) -> bool:
-    """Whether chains agree and draws are those of the posterior, but for parts that diverge."""
+    """Whether chains agree and draws represent the posterior, regardless of divergences."""
     return not (
         len(diagnostics["chain_clusters"]) > 1
         or mixes_badly(diagnostics)
@@ -48,15 +48,15 @@ def mixes_badly(diagnostics: dict) -> bool:
 
 
 def stands_still(diagnostics: dict) -> bool:
-    """Whether some chain never moved."""
-    return bool(diagnostics.get("still_chains"))  # older files do not say
+    """Whether a chain never moved."""
+    return bool(diagnostics.get("still_chains"))  # missing in older files
 
 
 def agrees_by_construction(diagnostics: dict) -> bool:
     """Whether chains that were not restarted from another one are too few, or disagree.
 
     A relocated chain agrees with its donor because it started there, so R-hat of all chains does
-    not say that chains from different starts found the same region.
+    not show that chains from different starts found the same region.
     """
     relocated, independent = starts_left(diagnostics)
     if not relocated:
@@ -65,14 +65,14 @@ def agrees_by_construction(diagnostics: dict) -> bool:
 
 
 def independent_rhat(diagnostics: dict) -> float:
-    """R-hat of one chain for each independent start."""
+    """R-hat over one chain per independent start."""
     return diagnostics.get("rhat_independent_starts", diagnostics["rhat"])  # as in older files
 
 
 def starts_left(diagnostics: dict) -> tuple[int, int]:
-    """How often chains were relocated, and how many independent starts that leaves.
+    """How often chains were relocated, and how many independent starts remain.
 
-    Older files have the former only, as ``n_moved``; each time at most one start is lost.
+    Older files have only the former, as ``n_moved``; each relocation loses at most one start.
     """
     n_chains = diagnostics["n_chains"]
     relocated = diagnostics.get("n_relocated", diagnostics.get("n_moved", 0))
@@ -80,7 +80,7 @@ def starts_left(diagnostics: dict) -> tuple[int, int]:
 
 
 def cannot_tell(diagnostics: dict) -> bool:
-    """Whether draws are too few for R-hat; the single draw of "map" is not meant."""
+    """Whether there are too few draws for R-hat, other than the single draw of "map"."""
     n_chains, n_draws = diagnostics["n_chains"], diagnostics["n_draws"]
     if n_chains * n_draws == 1:  # others than "map" count their draws, or their steps
         return not np.isnan([diagnostics["ess"], diagnostics["mean_n_steps"]]).all()
@@ -88,27 +88,27 @@ def cannot_tell(diagnostics: dict) -> bool:
 
 
 def approximates_badly(diagnostics: dict) -> bool:
-    """Whether draws are those of an approximation that is too far from the posterior."""
+    """Whether draws come from an approximation that is too far from the posterior."""
     return diagnostics.get("pareto_k", np.nan) > MAX_PARETO_K
 
 
 def check_posterior(diagnostics: dict, what: str, otherwise: str) -> None:
-    """Whether importance weights can start from these draws: they are many, and the posterior's.
+    """Check that there are several draws and that they represent the posterior.
 
     Raises
     ------
     ValueError
-        If not; ``what`` names who asks, ``otherwise`` what else one could do.
+        If not; ``what`` names the caller, ``otherwise`` an alternative remedy.
     """
     if diagnostics["n_chains"] * diagnostics["n_draws"] == 1:
         raise ValueError(
-            f"{what} needs draws from the posterior, more than one; got 1, all that "
-            "inference='map' keeps. Fit with inference='nuts', or 'laplace' for a fast look."
+            f"{what} needs draws from the posterior, more than one; got 1, as with "
+            "inference='map'. Fit with inference='nuts', or with 'laplace' for a quick look."
         )
     if len(diagnostics.get("still_chains", [])) == diagnostics["n_chains"]:
         raise ValueError(
-            f"{what} needs draws from the posterior; none of the chains of this fit has moved. Fit "
-            "again with more tune (500 by default)."
+            f"{what} needs draws from the posterior; none of the chains of this fit moved. Refit "
+            "with more tune (500 by default)."
         )
     if approximates_badly(diagnostics):
         raise ValueError(

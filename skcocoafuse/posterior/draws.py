@@ -11,7 +11,7 @@ from skcocoafuse.model.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Posterior:
-    """Draws on the standardised scale, experts consistently labelled.
+    """Draws on the standardized scale, experts consistently labelled.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Posterior:
     cluster_weight : ndarray of shape (clusters,)
         Part of each cluster in predictions; sums to one.
     cluster_elpd : ndarray of shape (clusters,)
-        Leave-one-out log density of the standardised target by each cluster; NaN for a single one.
+        Leave-one-out log density of the standardized target by each cluster; NaN for a single one.
     """
 
     spec: ModelSpec

@@ -70,6 +70,6 @@ def checked_inputs(estimator, X) -> Inputs:
 
 
 def checked_designs(estimator, X) -> dict[str, np.ndarray]:
-    """Standardised design matrices of rows; arguments and errors as :func:`checked_inputs`."""
+    """Standardized design matrices of rows; arguments and errors as :func:`checked_inputs`."""
     inputs = checked_inputs(estimator, X)
     return estimator.fitted_.posed.matrices(inputs)

@@ -28,11 +28,11 @@ class PredictiveDistribution:
     ----------
     spec : ModelSpec
     parameters : Parameters
-        Arrays with one leading draw axis, on the standardised scale.
+        Arrays with one leading draw axis, on the standardized scale.
     designs : dict of str to ndarray
-        Standardised design matrices of the rows.
+        Standardized design matrices of the rows.
     loc, scale : float
-        Target = loc + scale * standardised target.
+        Target = loc + scale * standardized target.
     draw_weight : ndarray of shape (draws,), optional
         Part of each draw, summing to one; equal by default.
     n_jobs : int, optional

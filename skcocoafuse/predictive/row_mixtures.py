@@ -44,11 +44,11 @@ class RowMixtures:
     ----------
     spec : ModelSpec
     parameters : Parameters
-        Arrays with one leading draw axis, on the standardised scale.
+        Arrays with one leading draw axis, on the standardized scale.
     draw_weight : ndarray of shape (draws,)
         Part of each draw, summing to one.
     loc, scale : float
-        Target = loc + scale * standardised target.
+        Target = loc + scale * standardized target.
     n_jobs : int or None
         Threads; as everywhere in scikit-learn.
     max_memory : int, optional
@@ -116,7 +116,7 @@ class RowMixtures:
     def over_draws(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
         """Call ``function(rows, mixture, weight)`` for chunks of rows.
 
-        The mixture is that of single draws, (draws, rows, experts), standardised; ``weight`` is
+        The mixture is that of single draws, (draws, rows, experts), standardized; ``weight`` is
         that of the draws, (draws, 1).
         """
 

@@ -87,7 +87,7 @@ def test_differences_are_paired():
     assert compared.difference("two", "one").elpd == pytest.approx(-2.5)
     assert compared.table.loc["two", "diff_lower"] == pytest.approx(difference.lower_bound(0.75))
     assert compared.weights["one"] == pytest.approx(1.0)
-    with pytest.raises(ValueError, match=r"No model is named 'three'; there are \['one', 'two'\]"):
+    with pytest.raises(ValueError, match=r"No model is named 'three'; known: \['one', 'two'\]"):
         compared.difference("one", "three")
 
 
@@ -161,7 +161,7 @@ A = result_of([-1.0, -2.0, -3.0])
         (([A, A],), TypeError, "must be a dictionary.*got list"),
         (({"a": A},), ValueError, r"at least two.*got \['a'\]"),
         (({"a": A, "b": LinearRegression()},), TypeError, "LinearRegression has no leave-one-out"),
-        (({"a": A, "b": result_of([1.0])},), ValueError, "'a' has 3 that count, 'b' 1.*same order"),
+        (({"a": A, "b": result_of([1.0])},), ValueError, "'a' has 3 of positive weight, 'b' 1.*same order"),
         (
             ({"a": A, "b": replace(A, y=np.array([0.0, 2.0, 1.0]))},),
             ValueError,
@@ -210,5 +210,5 @@ def test_the_warning_names_the_model(monkeypatch, switch):
         compared = compare({"a": replace(bad, pareto_k=np.zeros(40)), "b": model})
     assert seen[0].filename == __file__
     assert compared.table["n_bad_k"].to_dict() == {"a": 0, "b": 40}
-    with pytest.warns(InfluentialRowsWarning, match="40 of 40 rows cannot"):
+    with pytest.warns(InfluentialRowsWarning, match="40 of 40 rows are unreliable"):
         loo(model)

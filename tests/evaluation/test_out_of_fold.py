@@ -139,7 +139,7 @@ def test_lists_masks_and_single_rows(data):
         (TimeSeriesSplit(3), "30 of 120 rows are left out never or more than once"),
         (RepeatedKFold(n_splits=2, n_repeats=2), "120 of 120 rows"),
         (ShuffleSplit(2, random_state=0), "cv must leave each row out once"),
-        ([([0, 1, 2], np.arange(121))], "1 indices are those of no row"),
+        ([([0, 1, 2], np.arange(121))], "1 indices are out of bounds"),
     ],
     ids=["time", "repeated", "shuffled", "too many"],
 )

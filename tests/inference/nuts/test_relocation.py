@@ -73,7 +73,7 @@ def test_agreement_by_construction_is_not_convergence(change, served):
 def test_the_warning_says_why_and_what_to_do():
     (message,) = said(n_relocated=3, n_independent_starts=1, rhat_independent_starts=np.nan)
     assert message.startswith("R-hat 1.010 does not show that chains found the same region")
-    assert "3 time(s) a chain was restarted from a draw of another one" in message
+    assert "3 time(s), a chain was restarted from a draw of another chain" in message
     assert "1 independent start(s) (wanted: at least 2)" in message
     assert "chains=8, or with another random_state" in message
     (message,) = said(n_relocated=2, n_independent_starts=2, rhat_independent_starts=1.3)
