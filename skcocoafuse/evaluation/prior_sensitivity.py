@@ -84,7 +84,11 @@ class PriorSensitivity:
         said = "No conclusion is found to be sensitive to the prior of a single parameter"
         if told:
             said = f"Conclusions are sensitive to the prior of {', '.join(told)}"
-        few = f"; {len(unclear)} of {len(self.entries)} values cannot be told" if unclear else ""
+        few = (
+            f"; {len(unclear)} of {len(self.entries)} values cannot be determined"
+            if unclear
+            else ""
+        )
         return f"{said} (threshold {self.threshold:g}, {self.n_draws} draws{few})."
 
     def _wide(self):
@@ -173,9 +177,7 @@ def prior_sensitivity(
             raise ValueError(f"{name} must be a finite number above {least:g}; got {value!r}.")
     inside = unwrap(estimator, "fitted_", "prior sensitivity")
     fit = inside.estimator.fitted_
-    verdicts.check_posterior(
-        fit.diagnostics, "prior_sensitivity()", "or refit with another prior"
-    )
+    verdicts.check_posterior(fit.diagnostics, "prior_sensitivity()", "or refit with another prior")
     rows, designs = _rows_of_interest(inside, X)
     own = power_scaling.own_conclusions({} if conclusions is None else conclusions, fit.posterior)
     alpha, threshold = float(alpha), float(threshold)

@@ -199,7 +199,7 @@ class MergeResult:
 
     @property
     def difference(self) -> Difference:
-        """elpd of ``loo_after`` minus that of ``loo_before``, with the paired standard error."""
+        """The elpd of ``loo_after`` minus that of ``loo_before``, with paired standard error."""
         return difference(self.loo_after, self.loo_before)
 
     def __repr__(self) -> str:

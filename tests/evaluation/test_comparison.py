@@ -161,7 +161,11 @@ A = result_of([-1.0, -2.0, -3.0])
         (([A, A],), TypeError, "must be a dictionary.*got list"),
         (({"a": A},), ValueError, r"at least two.*got \['a'\]"),
         (({"a": A, "b": LinearRegression()},), TypeError, "LinearRegression has no leave-one-out"),
-        (({"a": A, "b": result_of([1.0])},), ValueError, "'a' has 3 of positive weight, 'b' 1.*same order"),
+        (
+            ({"a": A, "b": result_of([1.0])},),
+            ValueError,
+            "'a' has 3 of positive weight, 'b' 1.*same order",
+        ),
         (
             ({"a": A, "b": replace(A, y=np.array([0.0, 2.0, 1.0]))},),
             ValueError,

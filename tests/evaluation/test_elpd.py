@@ -216,9 +216,7 @@ def test_bad_rows_are_named_once():
     assert repr(result) == (
         "LooResult(elpd=0.0, se=0.0, p_loo=0.5; 5 rows, 1000 draws, 3 bad Pareto k, 0 refitted)"
     )
-    message = (
-        r"3 of 5 rows are unreliable.*above 0.66 \(largest: inf; rows 3, 1, 2\).*reloo=True"
-    )
+    message = r"3 of 5 rows are unreliable.*above 0.66 \(largest: inf; rows 3, 1, 2\).*reloo=True"
     with pytest.warns(InfluentialRowsWarning, match=message) as seen:
         elpd.warn(result, stacklevel=2)
     assert len(seen) == 1

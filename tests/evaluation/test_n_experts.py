@@ -212,7 +212,9 @@ def test_fits_that_cannot_be_trusted_are_named(sampled):
     quiet(fine)
     bad = np.arange(len(base)) < 9
     shaky = changed(fine, 2, bad=bad)
-    with pytest.warns(UncertainSelectionWarning, match="n_experts=2 has a high .* in 9 of 120 rows"):
+    with pytest.warns(
+        UncertainSelectionWarning, match="n_experts=2 has a high .* in 9 of 120 rows"
+    ):
         _warn(shaky)
     assert "unreliable estimates: n_experts=[2]" in repr(shaky)
     few = changed(fine, 2, bad=np.arange(len(base)) < 2)

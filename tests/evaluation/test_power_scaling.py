@@ -247,4 +247,4 @@ def test_weights_that_cannot_be_trusted_are_told(some):
     bad = [e for e in result.entries if e.pareto_k > result.k_threshold]
     assert bad
     assert {e.diagnosis for e in bad} == {BAD_WEIGHTS}
-    assert "cannot be told" in repr(result)
+    assert "cannot be determined" in repr(result)
