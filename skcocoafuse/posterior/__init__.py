@@ -1,1 +1,1 @@
-"""What was learned: draws as plain arrays, with consistent expert labels."""
+"""Posterior draws as plain arrays, with consistent expert labels."""

@@ -15,8 +15,8 @@ from skcocoafuse.posterior.monte_carlo import rhat
 
 N_ANCHORS = 10  # rows; chains in other modes differ in predictions at most rows, not at one
 MAX_RHAT = 1.05  # of all chains together; below it there is one cluster
-# Of two chains alone, whose R-hat scatters more than that of all; a link too many leaves R-hat of
-# all chains to warn, one too few splits a cluster.
+# Of pairs of chains, whose R-hat varies more than that of all chains; after a spurious link, R-hat
+# of all chains still warns, whereas a missing link splits a cluster.
 _MAX_PAIR_RHAT = 1.2
 MIN_DRAWS = 100  # per chain; shorter chains disagree because they are short
 _MAX_PAIR_DRAWS = 250  # of each chain of a pair
@@ -37,12 +37,12 @@ def invariants(problem: Problem, posterior: Posterior) -> np.ndarray:
 
 
 def disagree(rhats: np.ndarray) -> bool:
-    """Whether any R-hat of several quantities, NaN left aside, is above ``MAX_RHAT``."""
+    """Whether any R-hat of several quantities, ignoring NaN, is above ``MAX_RHAT``."""
     return bool(np.nanmax(rhats, initial=0.0) > MAX_RHAT)
 
 
 def find_clusters(quantities: np.ndarray) -> list[list[int]]:
-    """Chains that agree, as lists of their numbers; all of them if they are too short to tell."""
+    """Lists of chains that agree; a single one if chains are too short to tell."""
     n_chains, n_draws = quantities.shape[:2]
     if n_chains == 1 or n_draws < MIN_DRAWS:
         return [list(range(n_chains))]

@@ -11,23 +11,23 @@ from skcocoafuse.model.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Posterior:
-    """Draws on the standardized scale, experts consistently labelled.
+    """Draws on the standardized scale, with consistently labeled experts.
 
     Parameters
     ----------
     spec : ModelSpec
-        What was assumed.
+        Specification of the model.
     parameters : Parameters
         Arrays with the leading axes (chains, draws).
     log_posterior : ndarray of shape (chains, draws)
     stats : dict of str to ndarray of shape (chains, draws)
-        Sampler statistics (``diverging``, ``tree_depth``, ``n_steps``), where there are any.
+        Sampler statistics (``diverging``, ``tree_depth``, ``n_steps``), if there are any.
     clusters : tuple of tuple of int
-        Chains that agree with each other, the heaviest cluster first; all of them at first.
+        Chains that agree with each other, the heaviest cluster first; by default one of all chains.
     cluster_weight : ndarray of shape (clusters,)
-        Part of each cluster in predictions; sums to one.
+        Weight of each cluster in predictions; sums to one.
     cluster_elpd : ndarray of shape (clusters,)
-        Leave-one-out log density of the standardized target by each cluster; NaN for a single one.
+        Leave-one-out log density of the standardized target for each cluster; NaN for a single one.
     """
 
     spec: ModelSpec
@@ -53,11 +53,11 @@ class Posterior:
         return self.log_posterior.shape[1]
 
     def flat(self) -> Parameters:
-        """Parameters with one draw axis, chains after one another."""
+        """Parameters with one draw axis, chains concatenated."""
         return self.parameters.flatten_draws()
 
     def draw_weight(self) -> np.ndarray:
-        """Part of every draw of :meth:`flat` in predictions; sums to one."""
+        """Weight of every draw of :meth:`flat` in predictions; sums to one."""
         chain_weight = np.empty(self.n_chains)
         for chains, weight in zip(self.clusters, self.cluster_weight, strict=True):
             chain_weight[list(chains)] = weight / len(chains)
@@ -74,7 +74,7 @@ class Posterior:
         )
 
     def shortened(self, max_draws: int) -> "Posterior":
-        """At most so many draws of each chain, spread evenly over it, as one cluster."""
+        """At most ``max_draws`` evenly spaced draws of each chain, as one cluster."""
         chosen = evenly_spaced(self.n_draws, max_draws)
         return Posterior(
             self.spec,
@@ -84,11 +84,11 @@ class Posterior:
         )
 
     def main_cluster(self) -> "Posterior":
-        """The chains of the heaviest cluster: parameters of others mean something else."""
+        """The chains of the heaviest cluster; parameters of others have a different meaning."""
         return self if len(self.clusters) == 1 else self.chains(self.clusters[0])
 
     def thinned(self, max_draws: int) -> Parameters:
-        """At most ``max_draws`` draws, spread evenly over :meth:`flat`."""
+        """At most ``max_draws`` evenly spaced draws of :meth:`flat`."""
         flat = self.flat()
         chosen = evenly_spaced(len(flat.sigma), max_draws)
         return flat.map(lambda a: a[chosen])

@@ -27,16 +27,16 @@ Variables = dict[str, tuple[tuple[str, ...], Any]]
 
 @dataclass(frozen=True)
 class RowGroups:
-    """What is wanted of the groups that have a number for every draw and row.
+    """Options of the groups that have a number for every draw and row.
 
     Parameters
     ----------
     log_likelihood, posterior_predictive : bool
-        Whether to make them.
+        Whether to include these groups.
     thin : "auto" or int
-        One draw out of so many is kept.
+        Every ``thin``-th draw is kept.
     seed : int
-        Of the predictive draws.
+        Seed of the predictive draws.
     """
 
     log_likelihood: bool
@@ -45,7 +45,7 @@ class RowGroups:
     seed: int
 
     def every(self, n_chains: int, n_draws: int, n_rows: int) -> int:
-        """``thin``, or for "auto" the smallest that keeps a group within bounds."""
+        """``thin``, or for "auto" the smallest value that keeps a group within the size limit."""
         thin = self.thin
         if isinstance(thin, str) and thin == "auto":
             return min(n_draws, -(-n_chains * n_draws * n_rows // _MAX_NUMBERS))
@@ -58,7 +58,7 @@ NO_ROW_GROUPS = RowGroups(log_likelihood=False, posterior_predictive=False, thin
 
 
 def arviz_groups(fit: Fit, wanted: RowGroups) -> dict[str, Any]:
-    """All groups that are wanted.
+    """All requested groups.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def arviz_groups(fit: Fit, wanted: RowGroups) -> dict[str, Any]:
         If ``wanted.thin`` is neither "auto" nor a positive integer.
     """
     posterior, parts, target = fit.posterior, fit.posed.designs, fit.target
-    counting = np.flatnonzero(fit.problem.weight > 0)  # rows of weight 0 are as good as not there
+    counting = np.flatnonzero(fit.problem.weight > 0)  # rows of weight 0 are excluded
     problem = fit.problem.take(counting)
     coords = {"row": counting, **_coords(posterior, parts)}
     every = wanted.every(posterior.n_chains, posterior.n_draws, len(problem.y))
@@ -95,10 +95,10 @@ def arviz_groups(fit: Fit, wanted: RowGroups) -> dict[str, Any]:
 
 
 def _dataset(variables: Variables, coords: dict[str, Any]):
-    """Variables with the coordinates along their dims, and no others.
+    """Dataset of variables with only the coordinates of their dims.
 
-    All coordinates are those of a dim of their own name: ``InferenceData.to_dataframe`` would write
-    others once per variable, and fail where columns are there twice.
+    All are dimension coordinates: ``InferenceData.to_dataframe`` would write others once per
+    variable, and fail on duplicate columns.
     """
     import xarray
 
@@ -120,13 +120,13 @@ def _coords(posterior: Posterior, parts: dict[str, DesignPart]) -> dict[str, Any
 
 
 def _original(problem: Problem, original: Parameters) -> Variables:
-    """Parameters that the model has, in original units."""
+    """Parameters of the model, in original units."""
     blocks = [block for block in problem.spec.blocks if block.size]
     return {b.name: ((*_DRAWS, *b.row.axes), getattr(original, b.name)) for b in blocks}
 
 
 def _standardized(posterior: Posterior) -> Variables:
-    """The PyMC model's variables: free ones, then gates as they sum to zero."""
+    """Variables of the PyMC model: free ones, then gates in their sum-to-zero form."""
     spec, parameters = posterior.spec, posterior.parameters
     free = free_variables(spec, spec.pack(parameters))
     blocks = [block for block in spec.blocks if block.size]
@@ -140,7 +140,7 @@ def _standardized(posterior: Posterior) -> Variables:
 
 
 def _sample_stats(posterior: Posterior) -> Variables:
-    """Those of the sampler, and of each chain its cluster and its part in predictions."""
+    """Sampler statistics, and for each chain its cluster and its weight in predictions."""
     cluster = np.empty(posterior.n_chains, dtype=int)
     for number, chains in enumerate(posterior.clusters):
         cluster[list(chains)] = number
@@ -189,7 +189,7 @@ def _by_rows(
 
 
 def _constant(problem: Problem, parts: dict[str, DesignPart]) -> Variables:
-    """Design matrices in original units, as far as they have columns, and row weights."""
+    """Design matrices in original units, if they have columns, and row weights."""
     variables: Variables = {
         f"X_{part}": (("row", f"{part}_feature"), parts[part].scale.undo(X))
         for part, X in problem.designs.items()

@@ -1,4 +1,4 @@
-"""What ``fit`` found, as one record that functions take and files keep."""
+"""The result of ``fit``, as one record that functions accept and files store."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,15 +17,15 @@ from skcocoafuse.posterior.draws import Posterior
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A problem, its posterior, and how far that can be trusted.
+    """A problem, its posterior, and its diagnostics.
 
     Parameters
     ----------
     posed : Posed
-        The problem, with the way from and to the data's own units.
+        The problem, with the conversion from and to original units.
     posterior : Posterior
     diagnostics : dict
-        From :func:`skcocoafuse.evaluation.diagnostics.diagnose`, and what the engine adds.
+        From :func:`skcocoafuse.evaluation.diagnostics.diagnose`, with additions by the engine.
     """
 
     posed: Posed
@@ -34,7 +34,7 @@ class Fit:
 
     @property
     def problem(self) -> Problem:
-        """The rows and what is assumed."""
+        """The rows and the assumptions."""
         return self.posed.problem
 
     @property
@@ -43,12 +43,12 @@ class Fit:
         return self.posed.target
 
     def in_original_units(self) -> Parameters:
-        """Draws of all chains in the data's own units, axes (chains, draws) first."""
+        """Draws of all chains in original units, with leading axes (chains, draws)."""
         return self.posed.units.undo(self.posterior.parameters)
 
 
 def checked_inputs(estimator, X) -> Inputs:
-    """Rows for a fitted estimator, with the features that it saw in ``fit``.
+    """Validate rows for a fitted estimator, with the features seen in ``fit``.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def checked_inputs(estimator, X) -> Inputs:
     sklearn.exceptions.NotFittedError
         Before ``fit``.
     ValueError, TypeError
-        As scikit-learn does, for other features than those of ``fit``.
+        As in scikit-learn, for other features than those seen in ``fit``.
     """
     check_is_fitted(estimator)
     posed = estimator.fitted_.posed
@@ -70,6 +70,6 @@ def checked_inputs(estimator, X) -> Inputs:
 
 
 def checked_designs(estimator, X) -> dict[str, np.ndarray]:
-    """Standardized design matrices of rows; arguments and errors as :func:`checked_inputs`."""
+    """Standardized design matrices of rows; arguments and errors as in :func:`checked_inputs`."""
     inputs = checked_inputs(estimator, X)
     return estimator.fitted_.posed.matrices(inputs)

@@ -1,9 +1,8 @@
-"""Checks of Monte Carlo draws for many quantities at once: R-hat, ESS, Pareto smoothing.
+"""Monte Carlo diagnostics for many quantities at once: R-hat, ESS, Pareto smoothing.
 
-ArviZ has them, one quantity at a time: a millisecond or two each, which adds up over pairs
+ArviZ computes them one quantity at a time: a millisecond or two each, which adds up over pairs
 of chains and over rows. It is the oracle of the tests. Its functions also need docstrings, which
-``python -OO`` takes away, and change global state (numba, warning filters), which is not for
-threads.
+``python -OO`` removes, and change global state (numba, warning filters), which is not thread-safe.
 """
 
 from collections.abc import Callable
@@ -13,14 +12,14 @@ from scipy import fft, special, stats
 
 from skcocoafuse._threads import raise_if_cancelled
 
-MAX_PARETO_K = 0.7  # above it importance weights cannot be trusted, however many draws
+MAX_PARETO_K = 0.7  # above it importance weights are unreliable, however many draws
 _LEAST_TAIL = 5  # draws that a Pareto tail can be fitted to
 LEAST_DRAWS = 5 * _LEAST_TAIL  # of which a fifth is such a tail
-_LEAST_WEIGHT = 1e-290  # beside a greatest of 1; below it the fit would overflow
+_LEAST_WEIGHT = 1e-290  # relative to a largest weight of 1; below it the fit would overflow
 
 
 def rhat(draws: np.ndarray) -> np.ndarray:
-    """Rank-normalised split R-hat, the larger of that of location and that of scale.
+    """Rank-normalized split R-hat, the larger of the bulk and the folded one.
 
     Parameters
     ----------
@@ -29,7 +28,7 @@ def rhat(draws: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (quantities,)
-        NaN where a quantity does not vary, or there are fewer than 4 draws per chain or 8 in all.
+        NaN if a quantity does not vary, or there are fewer than 4 draws per chain or 8 in total.
 
     References
     ----------
@@ -52,7 +51,7 @@ def ess(draws: np.ndarray) -> np.ndarray:
 
 
 def of_each(draws: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """A figure of every quantity that varies, (quantities,); NaN for others and few draws."""
+    """A diagnostic of every quantity, (quantities,); NaN if constant or if draws are too few."""
     values = np.full(draws.shape[2], np.nan)
     varies = np.ptp(draws, axis=(0, 1)) > 0
     if enough_draws(*draws.shape[:2]) and varies.any():
@@ -61,20 +60,20 @@ def of_each(draws: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> np
 
 
 def enough_draws(n_chains: int, n_draws: int) -> bool:
-    """Whether there are 4 draws per chain and 8 in all, so that halves of chains have a spread."""
+    """Whether there are 4 draws per chain and 8 in total, so that half chains have a variance."""
     return n_draws >= 4 and n_chains * n_draws >= 8
 
 
 def ess_of_resampled(draws: np.ndarray) -> float:
-    """Effective size of independent draws, some of which may be there several times.
+    """Effective sample size of independent draws that may contain duplicates.
 
-    Their number if all differ; in general 1 over the sum of squares of each distinct draw's part
-    (Kish, 1965, Survey Sampling), which resampling by importance weights makes smaller.
+    Their number if all differ; in general 1 over the sum of the squared shares of distinct draws
+    (Kish, 1965, Survey Sampling), which is smaller after resampling with importance weights.
 
     Parameters
     ----------
     draws : ndarray of shape (...)
-        A quantity that differs between different draws, such as the log posterior.
+        A quantity that differs between distinct draws, such as the log posterior.
     """
     _, counts = np.unique(draws, return_counts=True)
     return float(counts.sum() ** 2 / (counts.astype(float) ** 2).sum())
@@ -100,7 +99,7 @@ def _bulk_ess(draws: np.ndarray) -> np.ndarray:
 
 
 def _autocorrelation(chains: np.ndarray) -> np.ndarray:
-    """Of all chains together at every lag, (lags, quantities): 1 at lag 0, lower if they differ."""
+    """Autocorrelation over all chains, (lags, quantities): 1 at lag 0, lower if chains differ."""
     n = chains.shape[1]
     length = fft.next_fast_len(2 * n, real=True)
     spectrum = fft.rfft(chains - chains.mean(axis=1, keepdims=True), length, axis=1)
@@ -113,7 +112,7 @@ def _autocorrelation(chains: np.ndarray) -> np.ndarray:
 
 
 def _halves(draws: np.ndarray) -> np.ndarray:
-    """First and second halves of chains as chains of their own, without the middle of odd ones."""
+    """First and second halves of chains as separate chains, without the middle of odd ones."""
     half = draws.shape[1] // 2
     return np.concatenate([draws[:, :half], draws[:, -half:]])
 
@@ -142,22 +141,22 @@ def _plain_rhat(draws: np.ndarray) -> np.ndarray:
 
 
 def log_shares(log_weight: np.ndarray) -> np.ndarray:
-    """Logs of shares that sum to one, in proportion to weights known by their logs.
+    """Normalize log weights, so that their exponentials sum to one.
 
-    The one place where shares are made: a difference from the log of the sum instead, where logs
-    are as large as log posteriors of heavy rows, rounds shares so that they do not sum to one.
+    Use this instead of subtracting the log of the sum, which rounds the shares so that they do not
+    sum to one if logs are as large as log posteriors of rows with large weights.
 
     Parameters
     ----------
     log_weight : ndarray of shape (..., n)
-        At least one of each n is finite; -inf is a share of 0.
+        At least one of each n must be finite; -inf is a share of 0.
     """
     shifted = log_weight - log_weight.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pareto-smoothed importance weights, and how much they can be trusted.
+    """Pareto-smoothed importance weights, and their Pareto k-hat.
 
     Parameters
     ----------
@@ -169,8 +168,8 @@ def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.nd
     log_weights : ndarray of shape (..., draws)
         Their exponentials sum to one.
     pareto_k : ndarray of shape (...)
-        Shape of the weights' tail; above 0.7 they cannot be trusted. -inf where the largest
-        weights are equal, inf where there are too few draws or positive weights to tell.
+        Tail shape of the weights; above 0.7 they are unreliable. -inf if the largest weights are
+        equal, inf if there are too few draws or positive weights to tell.
 
     References
     ----------
@@ -203,7 +202,7 @@ def smooth_importance_weights(log_ratios: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def trusted_pareto_k(n_draws: int) -> float:
-    """Largest k-hat at which weights of so many draws can be trusted: min(1 - 1/log10 S, 0.7).
+    """Largest k-hat at which weights of S draws are reliable: min(1 - 1/log10 S, 0.7).
 
     References
     ----------
@@ -219,7 +218,7 @@ def _quartile(n: int) -> int:
 
 
 def _fit_pareto(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shape and scale of generalised Pareto distributions, each (sets,).
+    """Shape and scale of generalized Pareto distributions, each (sets,).
 
     Parameters
     ----------
@@ -229,7 +228,7 @@ def _fit_pareto(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     References
     ----------
     Zhang and Stephens (2009), "A new and efficient estimation method for the generalized
-    Pareto distribution", Technometrics 51(3); the shape is drawn towards 0.5 with the weight
+    Pareto distribution", Technometrics 51(3); the shape is shrunk toward 0.5 with the weight
     of 10 values, as in the appendix of Vehtari et al. (2024).
     """
     n = x.shape[1]
@@ -245,7 +244,7 @@ def _fit_pareto(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quantiles(k: np.ndarray, scale: np.ndarray, n: int) -> np.ndarray:
-    """Quantiles at (i - 1/2) / n of generalised Pareto distributions, maybe infinite, (sets, n)."""
+    """Quantiles at (i - 1/2) / n of generalized Pareto distributions, maybe infinite, (sets, n)."""
     minus_log_tail = -np.log1p(-(np.arange(n) + 0.5) / n)
     k = np.where(k == 0.0, 1e-15, k)[:, None]
     with np.errstate(over="ignore"):  # k-hat is above 100 where one row outweighs all others

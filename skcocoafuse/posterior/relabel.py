@@ -1,8 +1,8 @@
 """Consistent expert labels, after sampling.
 
-The posterior does not change when experts are permuted (their priors and the gate's are
-exchangeable), so a draw may be permuted freely; permutations are chosen so that an
-expert means the same in every draw.
+The posterior is invariant to permutations of the experts (their priors and those of the gate are
+exchangeable), so draws may be permuted freely; permutations are chosen so that each expert has
+the same meaning in every draw.
 """
 
 import itertools
@@ -17,8 +17,8 @@ from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
 
 N_ANCHORS = 100  # rows: experts differ at many, and draws times rows take time
-_MAX_ROUNDS = 20  # each lowers the cost, and it ends where no draw changes
-_MAX_DRAWS = 1000  # that the average is taken over
+_MAX_ROUNDS = 20  # each lowers the cost; iteration stops when no draw changes
+_MAX_DRAWS = 1000  # that are averaged over
 _MAX_ENUMERATED = 5  # experts; one assignment problem per draw takes longer than 120 sums
 
 
@@ -36,8 +36,8 @@ def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray)
 
     Returns
     -------
-    relabelled : Parameters
-        Experts are in the order of the average target they account for, lowest first.
+    relabeled : Parameters
+        Experts are ordered by the average target they account for, lowest first.
 
     References
     ----------
@@ -66,14 +66,14 @@ def anchor_responsibilities(problem: Problem, flat: Parameters) -> tuple[np.ndar
 
 
 def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:
-    """Permutations that bring every draw nearest, in Kullback-Leibler, to their average.
+    """Permutations that minimize the Kullback-Leibler divergence of draws from their average.
 
     Parameters
     ----------
     responsibility : ndarray of shape (draws, anchors, M)
         Rows sum to one over the last axis.
     reference : int
-        The draw to begin from.
+        The draw to start from.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def stephens(responsibility: np.ndarray, reference: int) -> np.ndarray:
 
 
 def _nearest(by_expert: np.ndarray, average: np.ndarray) -> np.ndarray:
-    """The permutation of every draw (draws, M, anchors) that is nearest to an average."""
+    """The permutation of every draw (draws, M, anchors) that is closest to an average."""
     raise_if_cancelled()
     n_draws, M, n_anchors = by_expert.shape
     # gain[s, k, j]: cross term of giving label k to expert j of draw s
@@ -105,7 +105,7 @@ def _nearest(by_expert: np.ndarray, average: np.ndarray) -> np.ndarray:
 
 
 def _best_permutations(gain: np.ndarray) -> np.ndarray:
-    """For every draw the permutation of greatest total gain: (draws, M, M) to (draws, M)."""
+    """The permutation of largest total gain for every draw: (draws, M, M) to (draws, M)."""
     M = gain.shape[-1]
     if M > _MAX_ENUMERATED:
         return np.array([linear_sum_assignment(-g)[1] for g in gain])

@@ -26,7 +26,7 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
         Column names of the ``"expert"``, ``"gate"`` and ``"behavior"`` designs.
     coverage : float
     share : ndarray of shape (n_experts,)
-        Part of the rows that each expert explains.
+        Share of the data that each expert accounts for.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
 
 
 def _rows(parameters: Parameters, names: dict[str, list[str]], share) -> Iterator[_Row]:
-    """Of all parameters, part by part, those of an expert together."""
+    """Rows for all parameters, part by part, with those of an expert together."""
     there = {n: row for n, row in PARAMETERS.items() if getattr(parameters, n) is not None}
     for part in PARTS:
         own = {name: row for name, row in there.items() if row.part == part}
