@@ -463,7 +463,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If y has NaN, or another length than X.
+            If y contains NaN, or its length differs from that of X.
         """
         return self.predict_dist(X).logpdf(validate_observed(y, X))
 
@@ -506,7 +506,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If y has NaN, or another length than X.
+            If y contains NaN, or its length differs from that of X.
         """
         designs, main = checked_designs(self, X), self.posterior_.main_cluster()
         dist = predictions.of_posterior(self._posed, main, designs, self.n_jobs)

@@ -1,4 +1,4 @@
-"""What is predicted: the predictive distribution as a value object over array functions."""
+"""Predictive distributions: immutable objects on top of array functions."""
 
 from skcocoafuse.predictive.distribution import PredictiveDistribution
 from skcocoafuse.predictive.joined import JoinedDistribution

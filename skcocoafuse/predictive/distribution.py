@@ -17,12 +17,12 @@ from skcocoafuse.predictive.row_mixtures import RowMixtures, VarianceParts
 
 
 class PredictiveDistribution:
-    r"""Distribution of the target at each row: one Normal mixture per row.
+    r"""Predictive distribution of the target: one Normal mixture per row.
 
     The density is the average over posterior draws of
-    :math:`\sum_i a_i N(y; m_i, v_i)`, nothing is sampled or fitted again. Words are
-    scipy's; every method works on all rows at once, in chunks of bounded memory. Objects come from
-    ``predict_dist``, cannot be changed, and are sliced by row (``dist[:10]``).
+    :math:`\sum_i a_i N(y; m_i, v_i)`, without further sampling or approximation. Methods have the
+    names of ``scipy.stats`` and work on all rows at once, in chunks of bounded memory. Objects are
+    returned by ``predict_dist``, are immutable, and can be indexed by row (``dist[:10]``).
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ class PredictiveDistribution:
     loc, scale : float
         Target = loc + scale * standardized target.
     draw_weight : ndarray of shape (draws,), optional
-        Part of each draw, summing to one; equal by default.
+        Weight of each draw, summing to one; equal by default.
     n_jobs : int, optional
-        Threads that work on chunks of rows; None means 1, -1 all cores.
+        Number of threads that work on chunks of rows; None means 1, -1 all cores.
     max_memory : int, optional
-        Bytes that chunks may take together, results not counted; 256 MB by default. One row is
-        always taken.
+        Memory limit in bytes of all chunks together, results not included; 256 MB by default. A
+        chunk has at least one row.
 
     Examples
     --------
@@ -75,15 +75,15 @@ class PredictiveDistribution:
 
     def __setattr__(self, name, value):
         raise AttributeError(
-            f"A PredictiveDistribution cannot be changed; {name!r} was to be set. Slices of rows, "
-            "thinned() and using() give new ones."
+            f"A PredictiveDistribution is immutable; cannot set {name!r}. Slice its rows, or call "
+            "thinned() or using(), for a new one."
         )
 
     def __len__(self) -> int:
         return len(self._designs["expert"])
 
     def __getitem__(self, rows) -> "PredictiveDistribution":
-        """The distributions of some rows: a slice, a mask, indices, or one index."""
+        """The distributions of some rows, given a slice, a mask, indices, or one index."""
         if isinstance(rows, int | np.integer):
             rows = [rows]
         return self._like(designs={part: X[rows] for part, X in self._designs.items()})
@@ -97,20 +97,20 @@ class PredictiveDistribution:
         return other
 
     def using(self, *, n_jobs=None, max_memory=None) -> "PredictiveDistribution":
-        """The same distributions with other ``n_jobs`` and ``max_memory``, as in the class."""
+        """The same distributions with other ``n_jobs`` and ``max_memory``, see the class."""
         return self._like(n_jobs=n_jobs, max_memory=max_memory)
 
     def thinned(self, n_draws: int, random_state=None) -> "PredictiveDistribution":
-        """The average over fewer posterior draws: faster, with a known error.
+        """Average over fewer posterior draws, which is faster and has a known error.
 
-        Draws are chosen at random, with replacement, in proportion to their weights; one chosen
-        twice counts twice. The root mean square error of a probability is then that of
-        :meth:`thinning_error`, and never more than 0.5 / sqrt(n_draws).
+        Draws are sampled with replacement, in proportion to their weights; a draw sampled twice
+        counts twice. The root mean square error of a probability is then given by
+        :meth:`thinning_error`, and is at most 0.5 / sqrt(n_draws).
 
         Parameters
         ----------
         n_draws : int
-            Draws to choose.
+            Number of draws to sample.
         random_state : int, numpy.random.RandomState or None
 
         Returns
@@ -123,7 +123,7 @@ class PredictiveDistribution:
             If ``n_draws`` is less than 1.
         """
         if n_draws < 1:
-            raise ValueError(f"n_draws must be 1 or more; got {n_draws!r}.")
+            raise ValueError(f"n_draws must be at least 1; got {n_draws!r}.")
         weight = self._mixtures.draw_weight
         rng = np.random.default_rng(seed_from(random_state))
         count = rng.multinomial(n_draws, weight / weight.sum())
@@ -134,9 +134,9 @@ class PredictiveDistribution:
     def thinning_error(self, n_draws: int, y) -> np.ndarray:
         """Root mean square error of ``cdf(y)`` if only ``n_draws`` draws are averaged.
 
-        It is the standard deviation of each draw's own probability, over sqrt(n_draws): small where
-        noise is great beside the uncertainty of the parameters. Divided by the density it is, to
-        first order, the error of a quantile.
+        It is the standard deviation over draws of the probability given the draw, divided by
+        sqrt(n_draws): small if the noise is large compared to the uncertainty of the parameters.
+        Divided by the density it is, to first order, the error of a quantile.
 
         Parameters
         ----------
@@ -176,8 +176,8 @@ class PredictiveDistribution:
         x = np.asarray(x, dtype=np.float64)
         if x.ndim > 2 or (x.ndim > 0 and x.shape[0] not in (1, len(self))):
             raise ValueError(
-                f"Points must be a number, one per row ({len(self)},) or a row each "
-                f"({len(self)}, k); got shape {x.shape}."
+                f"Points must be a scalar, or have shape ({len(self)},), one per row, or "
+                f"({len(self)}, k), k per row; got shape {x.shape}."
             )
         columns = x if x.ndim == 2 else x.reshape(-1, 1)
         points = np.broadcast_to(columns, (len(self), columns.shape[1]))
@@ -190,7 +190,7 @@ class PredictiveDistribution:
         return out if x.ndim == 2 else out[:, 0]
 
     def over_components(self, function) -> None:
-        """Call ``function(rows, weight, mean, sd)`` for chunks of rows, as ``RowMixtures``."""
+        """Call ``function(rows, weight, mean, sd)`` for chunks of rows, see ``RowMixtures``."""
         self._mixtures.over_components(function, self._designs)
 
     # -- moments -----------------------------------------------------------------------
@@ -205,15 +205,15 @@ class PredictiveDistribution:
         return mean, np.sqrt(parts.total())
 
     def mean(self) -> np.ndarray:
-        """Mean of each row, shape (rows,), in the target's units."""
+        """Mean of each row, shape (rows,), in units of the target."""
         return self._moments()[0]
 
     def var(self) -> np.ndarray:
-        """Variance of each row, shape (rows,): noise, experts and parameters together."""
+        """Variance of each row, shape (rows,), from noise, experts and parameters together."""
         return self._moments()[1].total()
 
     def variance_parts(self) -> VarianceParts:
-        """The variance split by its source: noise, differences between experts, parameters.
+        """Variance decomposed by source: noise, differences between experts, parameters.
 
         Returns
         -------
@@ -250,11 +250,11 @@ class PredictiveDistribution:
         return np.exp(self.logpdf(y))
 
     def cdf(self, y) -> np.ndarray:
-        """Probability of a value up to ``y``; shapes as in :meth:`logpdf`."""
+        """Cumulative distribution function at ``y``; shapes as in :meth:`logpdf`."""
         return self._per_point(mixture.cdf, y)
 
     def sf(self, y) -> np.ndarray:
-        """Probability of a value above ``y``; shapes as in :meth:`logpdf`."""
+        """Survival function, 1 - cdf, at ``y``; shapes as in :meth:`logpdf`."""
         return self._per_point(mixture.sf, y)
 
     def ppf(self, q) -> np.ndarray:
@@ -272,12 +272,12 @@ class PredictiveDistribution:
         Raises
         ------
         ValueError
-            If a probability is not between 0 and 1.
+            If a probability is not strictly between 0 and 1.
         """
         return self._at_probabilities(mixture.ppf, q)
 
     def isf(self, q) -> np.ndarray:
-        """Values exceeded with probability ``q``; as :meth:`ppf`, exact for small ``q``."""
+        """Values exceeded with probability ``q``; as :meth:`ppf`, but accurate for small ``q``."""
         return self._at_probabilities(mixture.isf, q)
 
     def _at_probabilities(self, function, q) -> np.ndarray:
@@ -287,7 +287,7 @@ class PredictiveDistribution:
 
     @hints(COVERAGE)
     def interval(self, coverage=0.95) -> np.ndarray:
-        """Central intervals, with equal probability left out on both sides.
+        """Central intervals, with equal probability outside on both sides.
 
         Parameters
         ----------
@@ -296,12 +296,12 @@ class PredictiveDistribution:
         Returns
         -------
         ndarray of shape (rows, 2), or (rows, 2, len(coverage)) for a list
-            Lower and upper ends, in the target's units.
+            Lower and upper bounds, in units of the target.
 
         Raises
         ------
         ValueError
-            If a coverage is not between 0 and 1.
+            If a coverage is not strictly between 0 and 1.
         """
         coverage = check_probability(coverage, "coverage")
         tails = 0.5 * (1.0 - np.atleast_1d(coverage))
@@ -325,7 +325,7 @@ class PredictiveDistribution:
         Returns
         -------
         ndarray of shape (rows,) or (rows, points)
-            In the target's units.
+            In units of the target.
 
         References
         ----------
@@ -342,12 +342,12 @@ class PredictiveDistribution:
         Parameters
         ----------
         min_depth : float, default=0.05
-            Modes less deep are left out: ripples. From 0, which leaves out none, to 1.
+            Modes of a smaller depth (ripples) are omitted. From 0, which omits none, to 1.
 
         Returns
         -------
         Modes
-            Of the exact density, looked for around every component in steps of its own sd.
+            Of the exact density, searched around each component in steps relative to its sd.
 
         Raises
         ------
@@ -361,7 +361,7 @@ class PredictiveDistribution:
 
     @hints(PROB)
     def hdi(self, prob: float = 0.95) -> HighestDensity:
-        """The smallest region that holds a probability: one interval, or several.
+        """Highest-density region: the smallest one with a given probability.
 
         Parameters
         ----------
@@ -370,7 +370,8 @@ class PredictiveDistribution:
         Returns
         -------
         HighestDensity
-            Intervals, and what they hold exactly: ``prob`` up to 1e-6 of it.
+            One or more intervals per row, and their exact probability, which is ``prob`` up to a
+            relative error of 1e-6.
 
         Raises
         ------
@@ -382,7 +383,7 @@ class PredictiveDistribution:
         return HighestDensity(intervals, modality.mass_of(intervals, self.cdf))
 
     def _tables(self, function, argument, columns: int) -> np.ndarray:
-        """A function's table (k, columns) of every row as one array, NaN after the last entry."""
+        """Join a function's tables (k, columns) of all rows, padded with NaN."""
         tables: list[np.ndarray] = [np.empty((0, columns))] * len(self)
 
         def fill(rows, *parts):
@@ -394,11 +395,11 @@ class PredictiveDistribution:
     def prob_multimodal(self) -> np.ndarray:
         """Posterior probability that a row's density has several modes, shape (rows,).
 
-        Of one posterior draw at a time, so it is about the model, not about the uncertainty
-        of its parameters: :meth:`modes` looks at the average. Draws whose fused means are within
-        two of their smallest standard deviations certainly have one mode, which is the case
-        wherever beta is at most 2 vbar / (d + sqrt(d^2 + D^2 vbar)), with D the range of the
-        experts' means and d = vbar - min s^2; modes of the others are counted.
+        The density is that given one posterior draw at a time, so this is about the model, not
+        about the uncertainty of its parameters; :meth:`modes` is about the average. A draw whose
+        fused means differ by at most two of their smallest standard deviations has one mode, which
+        is the case if beta is at most 2 vbar / (d + sqrt(d^2 + D^2 vbar)), with D the range of the
+        experts' means and d = vbar - min s^2; for other draws, modes are counted.
         """
         out = np.empty(len(self))
 
@@ -425,10 +426,10 @@ class PredictiveDistribution:
     # -- sampling ----------------------------------------------------------------------
 
     def rvs(self, size: int = 1, random_state=None) -> np.ndarray:
-        """Random values.
+        """Draw random values.
 
-        A column uses the same posterior draw in all rows, so it is one possible data set
-        (as ``sample_y`` of a Gaussian process); noise is independent between rows.
+        Each column uses the same posterior draw in all rows, so it is one possible data set
+        (like ``sample_y`` of a Gaussian process); noise is independent between rows.
 
         Parameters
         ----------
@@ -445,20 +446,20 @@ class PredictiveDistribution:
         chosen = own.parameters.map(lambda a: a[draws])
         return own.loc + own.scale * random_targets(rng, own.spec, chosen, self._designs).T
 
-    # -- ways out ------------------------------------------------------------------------
+    # -- conversion ----------------------------------------------------------------------
 
     def to_skpro(self, index=None, columns=None):
-        """The same distributions as a distribution object of skpro.
+        """Convert to a distribution object of skpro.
 
         Parameters
         ----------
         index, columns : pandas.Index or list, optional
-            Labels of the rows, such as ``X.index``, and one for the target; numbers by default.
+            Labels of the rows, such as ``X.index``, and one for the target; integers by default.
 
         Returns
         -------
         skpro.distributions.base.BaseDistribution
-            Of shape (rows, 1); nothing is approximated anew, and skpro's metrics take it.
+            Of shape (rows, 1), without further approximation, for skpro's metrics etc.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Intervals and quantiles as pandas frames with the rows' own index."""
+"""Intervals and quantiles as pandas DataFrames with the index of the input."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ OUTPUTS = ("default", "pandas")
 
 
 def check_output(output) -> bool:
-    """Whether pandas frames are wanted.
+    """Whether pandas output is requested.
 
     Raises
     ------
@@ -21,20 +21,20 @@ def check_output(output) -> bool:
 
 
 def interval_output(ends: np.ndarray, coverage, X, output):
-    """Intervals as they are, or as a frame with the index of ``X``.
+    """Intervals as an array, or as a DataFrame with the index of ``X``.
 
     Parameters
     ----------
     ends : ndarray of shape (rows, 2) or (rows, 2, k)
     coverage : float or list of float
     X : array-like
-        What the rows were predicted from.
+        Input of the prediction.
     output : {"default", "pandas"}
 
     Returns
     -------
     ndarray or pandas.DataFrame
-        Columns "lower" and "upper"; for a list of coverages both under each of them.
+        Columns "lower" and "upper"; for a list of coverages, both for each of them.
     """
     if not check_output(output):
         return ends
@@ -50,7 +50,7 @@ def interval_output(ends: np.ndarray, coverage, X, output):
 
 
 def quantile_output(values: np.ndarray, quantiles: np.ndarray, X, output):
-    """Quantiles (rows, q) as they are, or as a frame with a column for each."""
+    """Quantiles (rows, q) as an array, or as a DataFrame with a column for each."""
     if not check_output(output):
         return values
     import pandas as pd
@@ -59,7 +59,7 @@ def quantile_output(values: np.ndarray, quantiles: np.ndarray, X, output):
 
 
 def _index(X):
-    """The index of a frame or series; None, which numbers rows, for anything else."""
+    """The index of a DataFrame or Series; None (a default index) for anything else."""
     import pandas as pd
 
     return X.index if isinstance(X, pd.DataFrame | pd.Series) else None

@@ -1,4 +1,4 @@
-"""Distributions of rows that different fits predict, as one object in the rows' order."""
+"""Predictive distributions of several fits, joined in the order of the rows."""
 
 import numpy as np
 
@@ -11,20 +11,20 @@ from skcocoafuse.predictive.modality import HighestDensity, Modes
 class JoinedDistribution:
     """Predictive distributions of several fits, each for some of the rows.
 
-    Objects come from :func:`skcocoafuse.cross_val_predict_dist`: every row has the distribution by
-    the fit that has not seen it. Methods are those of the distributions inside, for all rows at
-    once; objects can be sliced by row.
+    Returned by :func:`skcocoafuse.cross_val_predict_dist`: each row has the distribution of the
+    fit that did not see it. Methods are those of the inner distributions, for all rows at once;
+    objects can be indexed by row.
 
     Parameters
     ----------
     parts : list of (ndarray of int, distribution)
-        Rows of the whole, and their distribution: a :class:`PredictiveDistribution`, a
-        :class:`TransformedDistribution`, or another with the methods that are asked for.
+        Row indices, and the distribution of these rows: a :class:`PredictiveDistribution`, a
+        :class:`TransformedDistribution`, or another object with the required methods.
 
     Raises
     ------
     ValueError
-        If a row of the whole has no distribution, or several.
+        If a row has no distribution, or several.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class JoinedDistribution:
         if any(rows != own for rows, own in lengths):
             raise ValueError(
                 "Each part must have a row for each of its distributions; got (rows, "
-                f"distributions) {lengths}."
+                f"distributions) = {lengths}."
             )
         rows = np.concatenate([rows for rows, _ in self._parts])
         if not np.array_equal(np.sort(rows), np.arange(len(rows))):
@@ -54,14 +54,14 @@ class JoinedDistribution:
 
     @property
     def parts(self) -> list:
-        """Rows of the whole and their distribution, for every fit."""
+        """Row indices and their distribution, for each fit."""
         return list(self._parts)
 
     def __len__(self) -> int:
         return self._n_rows
 
     def __getitem__(self, rows) -> "JoinedDistribution":
-        """The distributions of some rows: a slice, a mask, indices, or one index."""
+        """The distributions of some rows, given a slice, a mask, indices, or one index."""
         wanted = np.atleast_1d(np.arange(len(self))[rows])
         part_of = np.empty(len(self), dtype=np.intp)
         place = np.empty(len(self), dtype=np.intp)
@@ -79,16 +79,16 @@ class JoinedDistribution:
     # -- from parts to the whole ---------------------------------------------------------
 
     def _each(self, method: str, *arguments):
-        """A method that takes nothing that belongs to a row."""
+        """Call a method without arguments that depend on the row."""
         return self._joined([getattr(dist, method)(*arguments) for _, dist in self._parts])
 
     def _at(self, method: str, y):
-        """A method that takes a point for all rows, one for each, or several."""
+        """Call a method that takes a point for all rows, one per row, or several."""
         y = np.asarray(y, dtype=np.float64)
         if y.ndim > 2 or (y.ndim and len(y) not in (1, len(self))):
             raise ValueError(
-                f"Points must be a number, one per row ({len(self)},) or a row each "
-                f"({len(self)}, k); got shape {y.shape}."
+                f"Points must be a scalar, or have shape ({len(self)},), one per row, or "
+                f"({len(self)}, k), k per row; got shape {y.shape}."
             )
         own = y.ndim and len(y) == len(self)
         return self._joined(
@@ -96,7 +96,7 @@ class JoinedDistribution:
         )
 
     def _joined(self, results: list):
-        """Results of all parts, arrays (rows, ...) or tuples of such, in the rows' order."""
+        """Results of all parts, arrays (rows, ...) or tuples of these, in the order of the rows."""
         first = results[0]
         if not isinstance(first, tuple):
             return self._in_order(results)
@@ -104,7 +104,7 @@ class JoinedDistribution:
         return type(first)(*fields) if hasattr(first, "_fields") else tuple(fields)
 
     def _in_order(self, arrays) -> np.ndarray:
-        """One array of the rows; NaN after what other rows have more of (modes, intervals)."""
+        """One array of all rows, padded with NaN if some have fewer entries (modes, intervals)."""
         most = np.max([array.shape[1:] for array in arrays], axis=0).astype(int)
         out = np.empty((len(self), *most), dtype=np.result_type(*arrays))
         for (rows, _), array in zip(self._parts, arrays, strict=True):
@@ -114,10 +114,10 @@ class JoinedDistribution:
             out[rows] = array
         return out
 
-    # -- what there is to know of a row, as in PredictiveDistribution ----------------------
+    # -- properties of each row, as in PredictiveDistribution ------------------------------
 
     def mean(self) -> np.ndarray:
-        """Mean of each row, shape (rows,), in the target's units."""
+        """Mean of each row, shape (rows,), in units of the target."""
         return self._each("mean")
 
     def var(self) -> np.ndarray:
@@ -133,7 +133,7 @@ class JoinedDistribution:
         return self._each("mean_and_std")
 
     def variance_parts(self):
-        """The variance by its source; as :meth:`PredictiveDistribution.variance_parts`."""
+        """Variance decomposed by source; as :meth:`PredictiveDistribution.variance_parts`."""
         return self._each("variance_parts")
 
     def median(self) -> np.ndarray:
@@ -155,7 +155,7 @@ class JoinedDistribution:
 
     @hints(PROB)
     def hdi(self, prob: float = 0.95) -> HighestDensity:
-        """The smallest region that holds a probability; as :meth:`PredictiveDistribution.hdi`."""
+        """Highest-density region; as :meth:`PredictiveDistribution.hdi`."""
         return self._each("hdi", prob)
 
     def modes(self, min_depth: float = 0.05) -> Modes:
@@ -166,7 +166,7 @@ class JoinedDistribution:
         """Posterior probability of several modes, shape (rows,)."""
         return self._each("prob_multimodal")
 
-    # -- at points: a number, one per row, or (rows, points) -------------------------------
+    # -- at points: a scalar, one per row, or (rows, points) -------------------------------
 
     def logpdf(self, y) -> np.ndarray:
         """Log density at ``y``; shapes as in :meth:`PredictiveDistribution.logpdf`."""
@@ -177,11 +177,11 @@ class JoinedDistribution:
         return self._at("pdf", y)
 
     def cdf(self, y) -> np.ndarray:
-        """Probability of a value up to ``y``; shapes as in :meth:`logpdf`."""
+        """Cumulative distribution function at ``y``; shapes as in :meth:`logpdf`."""
         return self._at("cdf", y)
 
     def sf(self, y) -> np.ndarray:
-        """Probability of a value above ``y``; shapes as in :meth:`logpdf`."""
+        """Survival function, 1 - cdf, at ``y``; shapes as in :meth:`logpdf`."""
         return self._at("sf", y)
 
     def pit(self, y) -> np.ndarray:
@@ -192,12 +192,12 @@ class JoinedDistribution:
         """Continuous ranked probability score of observations; smaller is better."""
         return self._at("crps", y)
 
-    # -- random values and ways out --------------------------------------------------------
+    # -- random values and conversion ------------------------------------------------------
 
     def rvs(self, size: int = 1, random_state=None) -> np.ndarray:
-        """Random values (rows, size).
+        """Draw random values, shape (rows, size).
 
-        A column uses one posterior draw of each fit, in all rows of that fit; fits are
+        Each column uses one posterior draw of each fit in all rows of that fit; fits are
         independent of one another.
         """
         rng = np.random.default_rng(seed_from(random_state))
@@ -207,5 +207,5 @@ class JoinedDistribution:
         )
 
     def to_skpro(self, index=None, columns=None):
-        """As a distribution object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""
+        """Convert to an object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""
         return to_skpro(self, index, columns)

@@ -1,9 +1,9 @@
-"""Modes of densities, and the regions where they exceed a level, of many rows at once.
+"""Modes of densities, and the regions where they exceed a level, for many rows at once.
 
-A density is known by its values at points between which it is nearly monotone. Maxima and minima
-are refined and join these points; then it is monotone between neighbors, a level is crossed once
-or not at all there, and a root finder with ends is safe. All rows take each step together.
-Points of all rows are in one vector, ``row`` beside ``x``, ascending inside a row.
+A density is evaluated at points between which it is nearly monotone. Maxima and minima are refined
+and added to these points; then it is monotone between neighbors, a level is crossed there at most
+once, and a bracketing root finder is safe. All rows take each step together. Points of all rows
+are in one vector, with ``row`` parallel to ``x``, in ascending order within a row.
 """
 
 from itertools import pairwise
@@ -15,10 +15,10 @@ _GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
 _NARROWINGS = 36  # 3e-8 of the first width is left, where a maximum is flat to rounding
 _MAX_STEPS = 100  # more halvings of a bracket than a number has bits
 _HALVINGS = 50  # of a level, on interpolated values
-_STEEP = 1e3  # height over a level that stands for infinity
-_LOPSIDED = 100.0  # ratio of the heights at two ends from which halving is quicker
+_STEEP = 1e3  # height over a level that represents infinity
+_LOPSIDED = 100.0  # ratio of the heights at two ends from which bisection is faster
 _LEVEL_TOLERANCE = 1e-11  # of a log density
-_CLOSE = 1e-13  # width of a crossing's ends beside their size
+_CLOSE = 1e-13  # width of the bracket of a crossing relative to its location
 _MASS_TOLERANCE = 1e-9  # relative to the probability wanted
 
 
@@ -26,9 +26,9 @@ class Curves(Protocol):
     """Densities of several rows on one axis.
 
     ``row``, ``x`` : ndarray of shape (points,)
-        Points to begin with, at least two in every row.
+        Initial points, at least two in every row.
     ``atoms`` : ndarray of shape (rows, 2)
-        Probability that sits on the first and on the last point of every row.
+        Point masses at the first and last point of every row.
     """
 
     row: np.ndarray
@@ -71,7 +71,7 @@ def landscape(curves: Curves) -> Landscape:
 
 
 def _turning_points(curves: Curves, row, low, high, sign) -> np.ndarray:
-    """Where the log density times ``sign`` is greatest between ends, by golden sections."""
+    """Where the log density times ``sign`` is largest within brackets, by golden-section search."""
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left = sign * curves.log_density(row, left)
     at_right = sign * curves.log_density(row, right)
@@ -91,14 +91,14 @@ def _turning_points(curves: Curves, row, low, high, sign) -> np.ndarray:
 
 
 def modes(curves: Curves, n_rows: int) -> list[np.ndarray]:
-    """Per row an array (modes, 3): location, log density and depth, highest first."""
+    """For each row an array (modes, 3): location, log density and depth, highest first."""
     land = landscape(curves)
     start = np.searchsorted(land.row, np.arange(n_rows + 1))
     return [_peaks(land.x[begin:end], land.height[begin:end]) for begin, end in pairwise(start)]
 
 
 def _peaks(x, height) -> np.ndarray:
-    """Maxima of one row and, for each, the part of its height down to the way to a higher one."""
+    """Maxima of one row and their depth: the relative descent on the way to a higher one."""
     walled = np.concatenate([[-np.inf], height, [-np.inf]])
     peaks = np.flatnonzero((height > walled[:-2]) & (height >= walled[2:]))
     top = height[peaks]
@@ -134,9 +134,9 @@ class _Ends(NamedTuple):
 
 
 def highest_density(curves: Curves, n_rows: int, prob: float) -> list[np.ndarray]:
-    """Per row an array (intervals, 2), ascending: the smallest region that holds ``prob``.
+    """For each row an array (intervals, 2), ascending: the smallest region of probability ``prob``.
 
-    Single points that have a probability come first: no region is smaller.
+    Points that have a point mass are included first: no region is smaller.
     """
     land = landscape(curves)
     start = np.searchsorted(land.row, np.arange(n_rows + 1))
@@ -156,7 +156,7 @@ def highest_density(curves: Curves, n_rows: int, prob: float) -> list[np.ndarray
 
 
 def _with_atoms(intervals, outermost, atoms, prob: float) -> np.ndarray:
-    """The intervals and, where they are not inside yet, the end points that are needed."""
+    """The intervals, and the end points that are needed but not inside yet."""
     needed = atoms > 0
     if atoms.max() >= prob:  # one point alone holds it
         needed = np.arange(2) == atoms.argmax()
@@ -170,9 +170,9 @@ def _with_atoms(intervals, outermost, atoms, prob: float) -> np.ndarray:
 
 
 def _interpolated_levels(curves: Curves, land: Landscape, wanted: np.ndarray) -> np.ndarray:
-    """Levels (rows,) at which regions hold about what is wanted, by halving.
+    """Levels (rows,) at which regions have about the wanted probability, by bisection.
 
-    Between neighbors, the probability is shared out as the log density changes.
+    Between neighbors, the probability is interpolated linearly in the log density.
     """
     below = curves.below(land.row, land.x)
     inside = np.flatnonzero(land.row[:-1] == land.row[1:])
@@ -194,9 +194,9 @@ def _interpolated_levels(curves: Curves, land: Landscape, wanted: np.ndarray) ->
 
 
 def _levels(curves: Curves, land: Landscape, level, wanted) -> tuple[np.ndarray, _Ends]:
-    """Levels at which regions hold what is wanted, and the ends of the regions.
+    """Levels at which regions have the wanted probability, and the ends of the regions.
 
-    By secants, kept between levels that hold too much and too little.
+    By the secant method, safeguarded by levels with too much and too little probability.
     """
     low, high = np.full(len(level), -_STEEP), np.full(len(level), _STEEP)
     before, excess_before = np.full(len(level), np.nan), np.full(len(level), np.nan)
@@ -221,7 +221,7 @@ def _levels(curves: Curves, land: Landscape, level, wanted) -> tuple[np.ndarray,
 
 
 def _replaced(ends: _Ends, moved: _Ends, rows: np.ndarray) -> _Ends:
-    """The ends with those of some rows changed."""
+    """The ends, with those of some rows replaced."""
     kept = ~rows[ends.row]
     joined = [np.concatenate([a[kept], b]) for a, b in zip(ends, moved, strict=True)]
     order = np.lexsort((joined[1], joined[0]))
@@ -235,7 +235,7 @@ def _mass(curves: Curves, ends: _Ends, n_rows: int) -> np.ndarray:
 
 
 def _ends(curves: Curves, land: Landscape, level, rows: np.ndarray) -> _Ends:
-    """Where the densities of some rows cross their levels, or begin and end above them."""
+    """Where the densities of some rows cross their levels, or start and end above them."""
     part = rows[land.row]
     row, x, height = (a[part] for a in land)
     above = height >= level[row]
@@ -255,7 +255,7 @@ def _ends(curves: Curves, land: Landscape, level, rows: np.ndarray) -> _Ends:
 
 
 def _crossings(curves: Curves, row, low, high, level, height, cell) -> np.ndarray:
-    """Where the log density equals the level between ends on its two sides: the Illinois rule."""
+    """Where the log density equals the level within brackets, by the Illinois algorithm."""
     at_low = np.clip(height[cell] - level, -_STEEP, _STEEP)
     at_high = np.clip(height[cell + 1] - level, -_STEEP, _STEEP)
     x = 0.5 * (low + high)

@@ -1,4 +1,4 @@
-"""What moves a prediction: slopes of the predictive mean at single rows."""
+"""Slopes of the predictive mean at individual rows."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def local_slopes(
     n_features: int,
     quantiles: list[float],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior mean and quantiles of the slope of every row's mean by every input.
+    """Posterior mean and quantiles of the slopes of each row's mean with respect to each input.
 
     Parameters
     ----------
@@ -26,9 +26,10 @@ def local_slopes(
     designs : dict of str to ndarray
     draw_weight : ndarray of shape (draws,)
     pull_back : callable
-        ``pull_back(part, slopes, rows)``: slopes by inputs from slopes by columns of a design.
+        ``pull_back(part, slopes, rows)``: slopes with respect to inputs from those with respect to
+        columns of a design matrix.
     n_features : int
-        Inputs.
+        Number of inputs.
     quantiles : list of float
 
     Returns

@@ -1,22 +1,22 @@
-"""Mixtures of thousands of Normals as mixtures of some hundreds, and the points to look at."""
+"""Reduce mixtures of thousands of Normals to some hundreds, and choose evaluation points."""
 
 import numpy as np
 
 _WIDTH = 0.05  # of cells whose components become one: probabilities are wrong by some 1e-8
 _MANY = 200  # components from which this pays
-_WORTH = 0.5  # part of the components that may be left; if there are more, none is merged
-_LEAST_WEIGHT = 1e-9  # of components whose own neighborhood is looked at
+_WORTH = 0.5  # share of the components that may be left; if there are more, none are merged
+_LEAST_WEIGHT = 1e-9  # of components around which points are placed
 _STEP, _REACH = 0.35, 3.0  # distance of points in sds of a component, and how far around its mean
 _PANEL_STEP = 1.5  # the same for panels of integrals, on which ten nodes are exact to rounding
-_TAIL_STEP, _GONE = 2.0, 38.0  # the same in tails, which end where densities are no numbers
-_OUTSIDE = np.array([5.0, 8.0, 13.0, 21.0, 38.0])  # sds beyond all means, where tails are looked at
+_TAIL_STEP, _GONE = 2.0, 38.0  # the same in tails, which end where densities underflow
+_OUTSIDE = np.array([5.0, 8.0, 13.0, 21.0, 38.0])  # sds beyond all means, where tails are evaluated
 _NODES = 512  # points of a row to reserve memory for at first
 
 Components = tuple[np.ndarray, np.ndarray, np.ndarray]  # weights, means, sds of one mixture
 
 
 def merged(weight, mean, sd, width: float = _WIDTH) -> Components:
-    """Weight, mean and sd of one mixture (components,) with near copies made one."""
+    """Weight, mean and sd of one mixture (components,), with near copies merged."""
     from skcocoafuse.compiled import merged_sums
 
     if len(mean) < _MANY or not width:
@@ -35,7 +35,7 @@ class MergedMixtures:
     ----------
     weight, mean, sd : ndarray of shape (rows, components)
     width : float
-        Of the cells whose components become one, in their sds; 0 keeps all components.
+        Width of the cells whose components are merged, in their sds; 0 keeps all components.
     """
 
     def __init__(self, weight, mean, sd, width: float = _WIDTH):
@@ -68,7 +68,7 @@ class MergedMixtures:
         return out
 
     def panels(self, row: int) -> np.ndarray:
-        """Edges of panels (edges,) on which one row is smooth, out to where nothing is left."""
+        """Edges of panels (edges,) on which one row is smooth, out to where densities underflow."""
         mean, sd = self._rows[row][1:]
         low, high = (mean - _GONE * sd).min(), (mean + _GONE * sd).max()
         inside = _walk(*self._rows[row], _PANEL_STEP)
@@ -87,7 +87,7 @@ def _ascending(weight, mean, sd) -> Components:
 
 
 def _points(weight, mean, sd) -> np.ndarray:
-    """Where to look at one mixture: around every component, and outside of all."""
+    """Evaluation points of one mixture: around every component, and outside all of them."""
     inside = _walk(weight, mean, sd, _STEP)
     low = np.array([(mean - z * sd).min() for z in _OUTSIDE[::-1]])
     high = np.array([(mean + z * sd).max() for z in _OUTSIDE])

@@ -1,8 +1,8 @@
 """Array functions of Normal mixtures: a row per distribution, a column per component.
 
-Everywhere: ``weight``, ``mean`` and ``sd`` have shape (rows, components), weights sum to
-one in each row, and points ``x`` or probabilities ``q`` have shape (rows, points). The sums are
-compiled, in ``_sums``, which is loaded at the first use: a third of a second.
+Throughout, ``weight``, ``mean`` and ``sd`` have shape (rows, components), weights sum to one in
+each row, and points ``x`` or probabilities ``q`` have shape (rows, points). The sums are compiled,
+in ``compiled.mixture_sums``, which is loaded at the first use: a third of a second.
 """
 
 import numpy as np
@@ -14,9 +14,9 @@ _MAX_STEPS = 200  # more halvings of a bracket than a number has bits, from far 
 _TOLERANCE = 1e-10  # of a quantile's probability, relative to the nearer tail
 _COARSE = 256  # components of the thinned mixture that gives the first guess
 _OUTERMOST = np.array([[1e-8, 1.0 - 1e-8]])  # probabilities at the ends of the panels
-_PAIRS = 1500  # components up to which pairs are quicker than panels
-# Of cells whose components become one, tried until few are left. Of 12000 components of a rough
-# approximation, all of them different, the widest leave 1400, and err by 2e-8.
+_PAIRS = 1500  # components up to which pairs are faster than panels
+# Of cells whose components are merged, tried until few are left. Of 12000 components of a rough
+# approximation, all of them different, the widest leave 1400, with an error of 2e-8.
 _WIDTHS = (0.05, 0.1, 0.2, 0.3)
 _GAUSS = np.polynomial.legendre.leggauss(10)
 _SPREAD_TOLERANCE = 1e-10  # between a panel and its halves, relative to all
@@ -39,7 +39,7 @@ def logpdf(weight, mean, sd, x):
 
 
 def log_density_of_draws(weight, mean, sd, y):
-    """Log density at ``y`` (rows,) by each draw alone, (rows, draws).
+    """Log density at ``y`` (rows,) given each draw, (rows, draws).
 
     Components are (rows, experts, draws), and weights sum to one over the experts of a draw.
     """
@@ -61,7 +61,7 @@ def sf(weight, mean, sd, x):
 
 
 def _with_limits(probability, x):
-    """Exactly 0 and 1 at the infinite points, where loops stop short of them."""
+    """Exactly 0 and 1 at infinite points, where the loops do not reach them."""
     probability[x == -np.inf] = 0.0
     probability[x == np.inf] = 1.0
     return probability
@@ -90,9 +90,10 @@ def expected_distance(weight, mean, sd, x):
 def spread(weight, mean, sd) -> np.ndarray:
     """E|X - X'| of two independent values, (rows,): twice the integral of F (1 - F).
 
-    Near copies among the components are merged first, the more of them the more there are, which
-    costs some 1e-8 of the result. Few are summed over pairs, in closed form. Many are integrated by
-    Gauss's rule on panels around every component, halved where needed, with tails in closed form.
+    Near copies among the components are merged first, in wider cells the more there are, with a
+    relative error of about 1e-8. Few components are summed over pairs, in closed form. Many are
+    integrated by Gaussian quadrature on panels around every component, halved where needed, with
+    tails in closed form.
     """
     from skcocoafuse.compiled import mixture_sums
 
@@ -109,7 +110,7 @@ def spread(weight, mean, sd) -> np.ndarray:
 
 
 def _few(weight, mean, sd) -> list[np.ndarray]:
-    """One mixture's components, merged in cells that are as narrow as leaves few of them."""
+    """One mixture's components, merged in the narrowest cells that leave few of them."""
     for width in _WIDTHS:
         components = merged(weight, mean, sd, width)
         if len(components[0]) <= _PAIRS:

@@ -1,4 +1,4 @@
-"""Modes and regions of highest density of Normal mixtures; shapes as in ``mixture``."""
+"""Modes and highest-density regions of Normal mixtures; shapes as in ``mixture``."""
 
 from functools import partial
 from typing import NamedTuple
@@ -16,9 +16,9 @@ _TOLERANCE = 1e-6  # of a region's probability, relative; merged components are 
 class Modes(NamedTuple):
     """Local maxima of each row's density, highest first.
 
-    Arrays (rows, most modes), NaN after a row's last: ``location``, ``density``, and
-    ``depth`` in (0, 1], the part of its height that one must climb down from a mode to reach
-    a higher one, 1 for the highest. ``n_modes`` (rows,) counts them.
+    Arrays (rows, largest number of modes), padded with NaN: ``location``, ``density``, and
+    ``depth`` in (0, 1], the fraction of its height that one must descend from a mode to reach
+    a higher one, 1 for the highest. ``n_modes`` (rows,) is their number.
     """
 
     location: np.ndarray
@@ -28,10 +28,10 @@ class Modes(NamedTuple):
 
 
 class HighestDensity(NamedTuple):
-    """Each row's region of highest density.
+    """Highest-density region of each row.
 
-    ``intervals`` (rows, most intervals, 2), in ascending order and NaN after a row's last, and
-    the probability they hold, ``mass`` (rows,).
+    ``intervals`` (rows, largest number of intervals, 2), in ascending order and padded with NaN,
+    and their total probability, ``mass`` (rows,).
     """
 
     intervals: np.ndarray
@@ -42,17 +42,17 @@ def check_depth(min_depth: float) -> None:
     """Raise a ValueError unless a depth is between 0 and 1."""
     if not 0.0 <= min_depth <= 1.0:
         raise ValueError(
-            f"min_depth must be between 0, every mode, and 1, the highest alone; got {min_depth!r}."
+            f"min_depth must be between 0 (all modes) and 1 (only the highest); got {min_depth!r}."
         )
 
 
 def check_prob(prob) -> float:
-    """The probability of a region.
+    """Validate the probability of a region.
 
     Raises
     ------
     ValueError
-        If it is not one number strictly between 0 and 1.
+        If it is not a single number strictly between 0 and 1.
     """
     if np.ndim(prob) != 0:
         raise ValueError(f"prob must be a single number strictly between 0 and 1; got {prob!r}.")
@@ -60,14 +60,14 @@ def check_prob(prob) -> float:
 
 
 def mass_of(intervals: np.ndarray, cdf) -> np.ndarray:
-    """Probability (rows,) inside intervals (rows, k, 2), NaN where a row has fewer."""
+    """Probability (rows,) inside intervals (rows, k, 2), padded with NaN."""
     ends = intervals.reshape(len(intervals), 2 * intervals.shape[1])
     below = np.where(np.isnan(ends), 0.0, cdf(np.where(np.isnan(ends), 0.0, ends)))
     return np.diff(below.reshape(intervals.shape), axis=2).sum(axis=(1, 2))
 
 
 def modes(weight, mean, sd, min_depth: float) -> list[np.ndarray]:
-    """Per row an array (modes, 3): location, density and depth, highest first."""
+    """For each row an array (modes, 3): location, density and depth, highest first."""
     tables = level_sets.modes(MergedMixtures(weight, mean, sd), len(mean))
     for row, table in enumerate(tables):
         one = slice(row, row + 1)
@@ -76,7 +76,7 @@ def modes(weight, mean, sd, min_depth: float) -> list[np.ndarray]:
 
 
 def highest_density(weight, mean, sd, prob: float) -> list[np.ndarray]:
-    """Per row an array (intervals, 2): where the density is above a level, which holds ``prob``."""
+    """For each row an array (intervals, 2): the highest-density region of probability ``prob``."""
     regions = level_sets.highest_density(MergedMixtures(weight, mean, sd), len(mean), prob)
     for row, region in enumerate(regions):
         one = weight[row : row + 1], mean[row : row + 1], sd[row : row + 1]
@@ -88,11 +88,11 @@ def highest_density(weight, mean, sd, prob: float) -> list[np.ndarray]:
 
 
 def multimodal_share(weight, mean, sd) -> np.ndarray:
-    """Part (rows,) of the draws whose own mixture has several modes.
+    """Share (rows,) of the draws whose mixture has several modes.
 
     Arrays (rows, experts, draws); ``weight`` sums to one over both. A mixture of Normals
-    whose means are within two of its smallest standard deviations has one mode; of the others the
-    slope is looked at between their means, where all modes are.
+    whose means are within two of its smallest standard deviations has one mode; for others, the
+    slope is examined between their means, where all modes are.
     """
     from skcocoafuse.compiled import merged_sums
 
@@ -102,7 +102,7 @@ def multimodal_share(weight, mean, sd) -> np.ndarray:
 
 
 def padded(tables: list[np.ndarray], columns: int) -> np.ndarray:
-    """Tables (k, columns) with different k as one array, NaN after the last entry."""
+    """Tables (k, columns) with different k as one array, padded with NaN."""
     longest = max((len(table) for table in tables), default=0)
     out = np.full((len(tables), longest, columns), np.nan)
     for row, table in zip(out, tables, strict=True):

@@ -1,7 +1,7 @@
 """Predictive distributions through pipelines, searches and transformed targets.
 
-scikit-learn's meta-estimators pass on ``predict`` and ``score``, but no methods they do not
-know. These functions go down to the regressor inside, and its distribution up again.
+scikit-learn's meta-estimators delegate ``predict`` and ``score``, but no other methods. These
+functions find the regressor inside and transform its distribution back to the original target.
 """
 
 import numpy as np
@@ -16,26 +16,26 @@ __all__ = ["log_prob", "predict_dist", "predict_interval", "predict_quantiles"]
 
 
 def predict_dist(estimator, X) -> PredictiveDistribution | TransformedDistribution:
-    """Predictive distribution of every row, by an estimator or whatever it is wrapped in.
+    """Predictive distribution of each row, by an estimator alone or inside meta-estimators.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; one of this package, or with a ``predict_dist`` of its own, inside any nesting of
-        ``Pipeline``, ``GridSearchCV``, ``RandomizedSearchCV``, ``HalvingGridSearchCV`` (whatever
-        has a ``best_estimator_``) and ``TransformedTargetRegressor``.
+        Fitted; a regressor of this package, or any with ``predict_dist``, possibly nested in
+        ``Pipeline``, ``GridSearchCV``, ``RandomizedSearchCV``, ``HalvingGridSearchCV`` (anything
+        with a ``best_estimator_``) and ``TransformedTargetRegressor``.
     X : array-like of shape (n_samples, n_features)
-        What the outermost estimator takes.
+        Input of the outermost estimator.
 
     Returns
     -------
     PredictiveDistribution or TransformedDistribution
-        The latter behind a ``TransformedTargetRegressor``: in the target's own units.
+        The latter with a ``TransformedTargetRegressor``, in units of the original target.
 
     Raises
     ------
     TypeError
-        If there is no predictive distribution inside.
+        If no estimator inside has predictive distributions.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
@@ -59,7 +59,7 @@ def predict_dist(estimator, X) -> PredictiveDistribution | TransformedDistributi
 
 @hints(COVERAGE)
 def predict_interval(estimator, X, coverage=0.95, output="default"):
-    """Central predictive intervals, by an estimator or whatever it is wrapped in.
+    """Central predictive intervals, by an estimator alone or inside meta-estimators.
 
     Parameters
     ----------
@@ -72,15 +72,15 @@ def predict_interval(estimator, X, coverage=0.95, output="default"):
     Returns
     -------
     ndarray of shape (n_samples, 2), or (n_samples, 2, k) for k coverages
-        Lower and upper ends, in the target's units.
+        Lower and upper bounds, in units of the target.
     DataFrame of shape (n_samples, 2), or (n_samples, 2 k) for k coverages
-        If ``output="pandas"``: columns ``"lower"`` and ``"upper"``; for a list of coverages
-        both under each coverage.
+        If ``output="pandas"``: columns ``"lower"`` and ``"upper"``; for a list of coverages,
+        both for each coverage.
 
     Raises
     ------
     TypeError
-        If there is no predictive distribution inside.
+        If no estimator inside has predictive distributions.
     ValueError
         If a coverage is not strictly between 0 and 1, or ``output`` is unknown.
 
@@ -100,7 +100,7 @@ def predict_interval(estimator, X, coverage=0.95, output="default"):
 
 @hints(QUANTILES)
 def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95), output="default"):
-    """Quantiles of the predictive distribution, by an estimator or whatever it is wrapped in.
+    """Quantiles of the predictive distribution, by an estimator alone or inside meta-estimators.
 
     Parameters
     ----------
@@ -113,12 +113,12 @@ def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95), output="default
     Returns
     -------
     ndarray or DataFrame of shape (n_samples, n_quantiles)
-        In the target's units.
+        In units of the target.
 
     Raises
     ------
     TypeError
-        If there is no predictive distribution inside.
+        If no estimator inside has predictive distributions.
     ValueError
         If a quantile is not strictly between 0 and 1, or ``output`` is unknown.
 
@@ -137,7 +137,7 @@ def predict_quantiles(estimator, X, quantiles=(0.05, 0.5, 0.95), output="default
 
 
 def log_prob(estimator, X, y):
-    """Log predictive density of observed targets, by an estimator or whatever it is wrapped in.
+    """Log predictive density of observed targets, by an estimator alone or inside meta-estimators.
 
     Parameters
     ----------
@@ -148,15 +148,15 @@ def log_prob(estimator, X, y):
     Returns
     -------
     ndarray of shape (n_samples,)
-        In the target's units: behind a transformation its slope is included.
+        In units of the target: the derivative of a target transformation is included.
 
     Raises
     ------
     TypeError
-        If there is no predictive distribution inside, or the slope of a
-        target's transformer is not known.
+        If no estimator inside has predictive distributions, or the derivative of a target
+        transformer is unknown.
     ValueError
-        If y has NaN, or another length than X.
+        If y contains NaN, or its length differs from that of X.
 
     Examples
     --------

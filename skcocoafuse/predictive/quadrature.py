@@ -1,4 +1,4 @@
-"""Integrals over mixtures of many rows, by Gauss's rule on panels around their components."""
+"""Integrals over mixtures of many rows, by Gaussian quadrature on panels around components."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from skcocoafuse.predictive.merging import MergedMixtures
 
 _GAUSS = np.polynomial.legendre.leggauss(10)  # nodes and weights on each panel
-_LEAST_LOG_DENSITY = -700.0  # below it a density is not told from nothing
+_LEAST_LOG_DENSITY = -700.0  # below it a density is indistinguishable from 0
 
 
 class Nodes(NamedTuple):
@@ -34,7 +34,7 @@ def nodes_on(
     edges: list[np.ndarray],
     backward: Callable[[np.ndarray], np.ndarray],
 ) -> Nodes:
-    """Nodes on the panels of every row; ``backward`` makes targets of them."""
+    """Nodes on the panels of every row; ``backward`` maps them to targets."""
     half = np.concatenate([0.5 * np.diff(own) for own in edges])
     middle = np.concatenate([0.5 * (own[1:] + own[:-1]) for own in edges])
     panels = np.array([len(own) - 1 for own in edges])

@@ -1,4 +1,4 @@
-"""The mixtures that draws make of many rows, a chunk of rows at a time."""
+"""Mixtures of many rows given posterior draws, computed in chunks of rows."""
 
 import threading
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from skcocoafuse.model.parameters import PARTS, Parameters
 from skcocoafuse.model.rows import TILE_ROWS, in_tiles
 from skcocoafuse.model.spec import ModelSpec
 
-# Rows in a chunk that numpy works on, at most: of some thousand rows every thread gets some, and
-# what numpy does once a chunk is nothing beside 1024 rows.
+# Maximum number of rows in a chunk for numpy: with a few thousand rows every thread gets some, and
+# the overhead of numpy per chunk is negligible for 1024 rows.
 _ROWS = 1024
 # Arrays of (rows, draws * experts) that compiled sums have alive at once: weights, means and sds,
 # and what a function makes of them.
@@ -22,10 +22,10 @@ _ARRAYS = 6
 
 
 class VarianceParts(NamedTuple):
-    """Where the variance of each row comes from; the three add up to it. Arrays (rows,).
+    """Variance of each row decomposed by source; the three sum to it. Arrays (rows,).
 
-    ``noise``: around the fused experts. ``between_experts``: of the fused experts' means, in a
-    draw. ``parameters``: of the predictive mean, from draw to draw.
+    ``noise``: around the fused experts. ``between_experts``: of the fused experts' means, within a
+    draw. ``parameters``: of the predictive mean, between draws.
     """
 
     noise: np.ndarray
@@ -33,12 +33,12 @@ class VarianceParts(NamedTuple):
     parameters: np.ndarray
 
     def total(self) -> np.ndarray:
-        """The variance itself."""
+        """The total variance."""
         return self.noise + self.between_experts + self.parameters
 
 
 class RowMixtures:
-    """The Normal mixtures that posterior draws make of rows, in original units.
+    """The Normal mixtures of rows given posterior draws, in original units.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ class RowMixtures:
     parameters : Parameters
         Arrays with one leading draw axis, on the standardized scale.
     draw_weight : ndarray of shape (draws,)
-        Part of each draw, summing to one.
+        Weight of each draw, summing to one.
     loc, scale : float
         Target = loc + scale * standardized target.
     n_jobs : int or None
-        Threads; as everywhere in scikit-learn.
+        Number of threads, as in scikit-learn.
     max_memory : int, optional
-        Bytes that all threads together may use for chunks, as in :func:`map_chunks`.
+        Memory limit in bytes for the chunks of all threads, as in :func:`map_chunks`.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RowMixtures:
         self._layout = layout_of(spec)
 
     def changed(self, **changes) -> "RowMixtures":
-        """The same but for some arguments."""
+        """A copy with some arguments changed."""
         names = ("spec", "parameters", "draw_weight", "loc", "scale", "n_jobs", "max_memory")
         arguments: dict[str, Any] = {name: getattr(self, name) for name in names}
         return RowMixtures(**(arguments | changes))
@@ -87,8 +87,8 @@ class RowMixtures:
     def over_components(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
         """Call ``function(rows, weight, mean, sd)`` for chunks of rows.
 
-        The arrays are (rows, draws * experts), and are used again for the next chunk; weights of a
-        row sum to one.
+        The arrays are (rows, draws * experts), and are reused for the next chunk; weights of a row
+        sum to one.
         """
         from skcocoafuse.compiled import fused_mixture
 
@@ -116,8 +116,8 @@ class RowMixtures:
     def over_draws(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
         """Call ``function(rows, mixture, weight)`` for chunks of rows.
 
-        The mixture is that of single draws, (draws, rows, experts), standardized; ``weight`` is
-        that of the draws, (draws, 1).
+        The mixture is that of individual draws, (draws, rows, experts), standardized; ``weight``
+        is that of the draws, (draws, 1).
         """
 
         def chunk(rows, part):
@@ -127,7 +127,7 @@ class RowMixtures:
         self.run(chunk, designs, _ROWS)
 
     def moments(self, designs: dict[str, np.ndarray]) -> np.ndarray:
-        """Mean, noise, between-expert and parameter variance of every row, (4, rows)."""
+        """Mean, and noise, between-expert and parameter variance of each row, (4, rows)."""
         from skcocoafuse.compiled import fused_mixture
 
         out = np.empty((4, len(designs["expert"])))
@@ -145,5 +145,5 @@ class RowMixtures:
 
 
 def _one_tile(designs: dict[str, np.ndarray]) -> np.ndarray:
-    """Designs of at most TILE_ROWS rows, as compiled loops take them."""
+    """Design matrices of at most TILE_ROWS rows, in the layout of compiled loops."""
     return in_tiles(*(designs[part] for part in PARTS))[0]

@@ -1,4 +1,4 @@
-"""Predictive distributions as skpro's distribution objects; imports skpro, so import it late."""
+"""Predictive distributions as skpro objects; imports skpro, so import this module lazily."""
 
 from functools import cached_property
 from typing import ClassVar
@@ -11,22 +11,22 @@ _FAR = 1e-9  # probability below the point from which self-distances are measure
 
 
 class SkproDistribution(BaseDistribution):
-    """A predictive distribution under skpro's names.
+    """A predictive distribution with skpro's interface.
 
-    Nothing is approximated anew: every method asks ``dist``. Random values come from numpy's
-    global generator, as in skpro, and a sample uses one posterior draw in all rows.
+    Every method delegates to ``dist``, without further approximation. Random values come from
+    NumPy's global generator, as in skpro, and a sample uses one posterior draw in all rows.
 
     Parameters
     ----------
     dist : PredictiveDistribution or TransformedDistribution
     index : pandas.Index of length ``len(dist)``, optional
     columns : pandas.Index of length 1, optional
-        Without index and columns ``dist`` must have one row, and methods return numbers.
+        Without index and columns, ``dist`` must have one row, and methods return scalars.
 
     Raises
     ------
     ValueError
-        If index and columns do not fit ``dist``.
+        If index and columns do not match ``dist``.
 
     Examples
     --------
@@ -118,13 +118,13 @@ class SkproDistribution(BaseDistribution):
 
     def _iat(self, rowidx=None, colidx=None):
         if rowidx is None or colidx is None:
-            raise ValueError("iat takes a row and a column; got one of them only.")
-        _positions(colidx, 1)  # an IndexError for all columns but the one there is
+            raise ValueError("iat takes a row and a column; got only one of them.")
+        _positions(colidx, 1)  # an IndexError for all columns but the only one
         return SkproDistribution(self.dist[int(rowidx)])
 
 
 def _positions(selected, length: int) -> np.ndarray:
-    """Positions of what ``iloc`` takes: None for all, a number, a slice, a mask, a list."""
+    """Positions from an argument of ``iloc``: None for all, a number, a slice, a mask, a list."""
     everything = np.arange(length)
     if selected is None:
         return everything
@@ -135,7 +135,7 @@ def _positions(selected, length: int) -> np.ndarray:
 
 
 def _repeated(index: pd.Index, times: int) -> pd.MultiIndex:
-    """``index`` so many times, under the number of the repetition."""
+    """Repeat ``index``, with the number of the repetition as the first level."""
     tiled = index.take(np.tile(np.arange(len(index)), times))
     levels = [tiled.get_level_values(level) for level in range(index.nlevels)]
     number = np.repeat(np.arange(times), len(index))

@@ -1,7 +1,6 @@
 """Monotone transformations of the target, as scikit-learn's transformers define them.
 
-``forward`` goes from the user's target y to the model's
-scale t, ``backward`` returns.
+``forward`` maps the original target y to the scale t of the model, ``backward`` maps it back.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,26 +42,26 @@ _LOG_SLOPES: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
 }
 _AFFINE = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 ROUNDING = 1e-12  # of a target at an end, beside the size of targets
-_PROBES = 400  # points at which a map is looked at on each side
+_PROBES = 400  # points at which a map is evaluated on each side
 _BISECTIONS = 100  # of an end of the range, to the last digit
-# How near a value must return, of its own size (logarithms near their pole lose digits) and of
-# the reach of the distributions.
+# Tolerance of a round trip, relative to the value (logarithms near their pole lose digits) and to
+# the spread of the distributions.
 _RETURN, _RETURN_OF_SPREAD = 1e-6, 1e-10
 _ROUNDING = 1e-13  # relative change of a target that says nothing
-_SHRINKS = 0.7  # steps towards a finite limit shrink by more, a hundred times nearer each
+_SHRINKS = 0.7  # steps toward a finite limit shrink by more, each a hundred times nearer
 _NOT_MONOTONE = (
-    "{0} is not strictly monotone where the predictive distributions lie, so their quantiles and "
-    "probabilities cannot be mapped. Take a monotone transformer, or predict on the transformed "
-    "scale with the inner regressor."
+    "{0} is not strictly monotone in the region of the predictive distributions, so their "
+    "quantiles and probabilities cannot be mapped. Use a monotone transformer, or predict on the "
+    "transformed scale with the inner regressor."
 )
 
 
 class Range(NamedTuple):
-    """The targets that a transformation and its inverse share, and what they become.
+    """The range on which a transformation and its inverse undo each other.
 
-    ``low`` < ``high`` are the ends on the scale of the model, infinite where there is none within
-    reach. ``at_low``, ``at_high`` are the targets there, which may be infinite, and NaN where there
-    is no end. ``center`` is a target inside.
+    ``low`` < ``high`` are its bounds on the scale of the model, infinite if there is none within
+    reach. ``at_low``, ``at_high`` are the targets there, which may be infinite; NaN if there is no
+    bound. ``center`` is a target inside.
     """
 
     low: float
@@ -79,8 +78,8 @@ class TargetMap:
     Parameters
     ----------
     *transformers : object
-        With ``transform`` and ``inverse_transform`` on one column; strictly monotone. The target
-        goes through them, and through the steps of pipelines among them, in their order.
+        With ``transform`` and ``inverse_transform`` on one column; strictly monotone. They, and
+        the steps of pipelines among them, are applied to the target in order.
     """
 
     def __init__(self, *transformers):
@@ -90,19 +89,19 @@ class TargetMap:
         return " > ".join(repr(transformer) for transformer in self.transformers)
 
     def forward(self, y: np.ndarray) -> np.ndarray:
-        """From targets to the scale of the model; NaN for what the transformers refuse."""
+        """From targets to the scale of the model; NaN for values that transformers reject."""
         for transformer in self.transformers:
             y = _apply(transformer.transform, y)
         return y
 
     def backward(self, t: np.ndarray) -> np.ndarray:
-        """From the scale of the model to targets; NaN for what the transformers refuse."""
+        """From the scale of the model to targets; NaN for values that transformers reject."""
         for transformer in reversed(self.transformers):
             t = _apply(transformer.inverse_transform, t)
         return t
 
     def line(self) -> tuple[float, float] | None:
-        """``a`` and ``b`` if targets are a + b t; None if the map is no line."""
+        """``a`` and ``b`` if targets are a + b t; None if the map is not linear."""
         if not all(_is_affine(transformer) for transformer in self.transformers):
             return None
         zero, one = self.backward(np.array([0.0, 1.0]))
@@ -123,7 +122,7 @@ class TargetMap:
         Raises
         ------
         TypeError
-            If a transformer's derivative is not known.
+            If the derivative of a transformer is unknown.
         """
         y = np.asarray(y, dtype=np.float64)
         total = np.zeros_like(y)
@@ -138,14 +137,14 @@ class TargetMap:
         Parameters
         ----------
         centers : ndarray of shape (rows,)
-            Where distributions lie, on the scale of the model.
+            Centers of the distributions, on the scale of the model.
         low, high : float
-            How far they reach.
+            Bounds of the distributions.
 
         Raises
         ------
         ValueError
-            If there is no such range.
+            If no such range exists.
         """
         spread = max(high - low, np.finfo(float).tiny)
         near = np.concatenate([centers, np.linspace(low, high, _PROBES)])
@@ -166,14 +165,14 @@ class TargetMap:
         return Range(first, last, at_first, at_last, center, bool(sides[1] < sides[0]))
 
     def _returns(self, t, spread: float) -> np.ndarray:
-        """Whether going to the target and back ends where it began."""
+        """Whether a round trip to the target and back returns to ``t``."""
         with np.errstate(all="ignore"):
             there = self.backward(t)
             apart = np.abs(self.forward(there) - t)
         return np.isfinite(there) & (apart <= _RETURN * np.abs(t) + _RETURN_OF_SPREAD * spread)
 
     def _end(self, start: float, far: float, spread: float) -> tuple[float, float]:
-        """An end of the range and the target there; infinite and NaN if it is beyond ``far``."""
+        """A bound of the range and the target there; infinite and NaN if it is beyond ``far``."""
         steps = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, _PROBES)])
         t = start + steps * (far - start)
         with np.errstate(all="ignore"):
@@ -198,7 +197,7 @@ class TargetMap:
         return float(inside), self._limit(inside, outside, direction)
 
     def _limit(self, inside: float, outside: float, direction: float) -> float:
-        """The target at an end: infinite if it keeps growing where the inverse is not defined."""
+        """The target at a bound: infinite if it diverges toward where the inverse is undefined."""
         with np.errstate(all="ignore"):
             at, beyond = self.backward(np.array([inside, outside]))
             if abs(beyond - at) <= _RETURN * abs(at):  # clipped or folded, and no pole
@@ -212,12 +211,12 @@ class TargetMap:
 
 
 def _apply(function, values) -> np.ndarray:
-    """A transformer's method on an array of any shape; infinite and refused values are NaN."""
+    """A transformer's method on an array of any shape; NaN for infinite and rejected values."""
     values = np.asarray(values, dtype=np.float64)
     column = np.where(np.isfinite(values), values, np.nan).reshape(-1, 1)
     if not column.size:
         return values
-    with no_warnings(), np.errstate(all="ignore"):  # some warn of values they do not invert
+    with no_warnings(), np.errstate(all="ignore"):  # some warn about values they cannot invert
         try:
             column = function(column)
         except ValueError:  # such as values that are not positive, for the Box-Cox transformation
@@ -242,7 +241,7 @@ def _is_affine(transformer) -> bool:
 
 
 def _steps(transformers) -> Iterator[Any]:
-    """The transformers, with the steps of pipelines in the place of these."""
+    """The transformers, with pipelines replaced by their steps."""
     for transformer in transformers:
         if isinstance(transformer, Pipeline):
             yield from _steps(step for _, step in transformer.steps)
@@ -274,12 +273,12 @@ def _log_slope(transformer, y):
     if isinstance(transformer, PowerTransformer):
         return _log_power_slope(transformer, y)
     raise TypeError(
-        f"The derivative of {transformer!r} is not known, so densities cannot be given in the "
-        "target's own units. Known are FunctionTransformer with "
+        f"The derivative of {transformer!r} is not known, so densities cannot be computed in units "
+        "of the original target. Supported are FunctionTransformer with "
         f"{sorted(f.__name__ for f in _LOG_SLOPES if f is not None)} (also as func of a "
         "TransformedTargetRegressor), StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, "
-        "PowerTransformer and pipelines of them. Quantiles, intervals and probabilities "
-        "work with every monotone transformer."
+        "PowerTransformer and pipelines of these. Quantiles, intervals and probabilities "
+        "work with any monotone transformer."
     )
 
 

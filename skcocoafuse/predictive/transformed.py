@@ -1,4 +1,4 @@
-"""The predictive distribution of a target that the model saw through a transformation."""
+"""Predictive distribution of the original target of a model for a transformed one."""
 
 import copy
 import warnings
@@ -18,26 +18,28 @@ from skcocoafuse.predictive.row_mixtures import VarianceParts
 from skcocoafuse.predictive.target import ROUNDING, Range, TargetMap
 
 _WIDTH = 0.02  # of cells whose components become one: moments are wrong by some 1e-9
-_REACH = 39.0  # sds of the inner distribution beyond which densities are no numbers
-# Behind bounded transformations (Yeo-Johnson with a negative power) every Normal puts something at
-# infinity, so strictly no moment exists. Of ordinary rows it is 1e-7 to 5e-5, which no data show.
+_REACH = 39.0  # sds of the inner distribution beyond which densities underflow
+# With bounded transformations (Yeo-Johnson with a negative power) every Normal has some mass at
+# infinity, so strictly no moment exists. For ordinary rows it is 1e-7 to 5e-5, too little for data
+# to show.
 _NEGLIGIBLE = 1e-4
-_SEEN = 1e-9  # a probability at an end that shapes of densities take notice of
-_LEFT_OUT = 10.0 ** np.arange(-15, -3)  # parts that integrals leave out beside such an end
+_SEEN = 1e-9  # a probability at an end from which shapes of densities take it into account
+_LEFT_OUT = 10.0 ** np.arange(-15, -3)  # probabilities that integrals omit next to such an end
 
 
 class TransformedDistribution:
-    r"""A :class:`PredictiveDistribution` behind a monotone transformation of the target.
+    r"""Predictive distribution of a target that was transformed monotonically for the model.
 
-    Quantiles and intervals are mapped, probabilities looked up, densities multiplied by the
-    slope of the transformation. What the inner distribution puts where the transformation has no
-    values (below 0, behind a square root) belongs to the end of its range: that target
-    has a probability of its own, and where the end is infinite, so are moments.
+    Quantiles and intervals are mapped, probabilities evaluated on the scale of the model, and
+    densities multiplied by the derivative of the transformation. Probability of the inner
+    distribution where the transformation has no values (below 0, for a square root) is assigned
+    to the bound of its range: that target has a point mass, and if the bound is infinite, so are
+    moments.
 
-    Moments and CRPS are closed forms behind a linear transformation. Behind others they are
-    integrals over the inner density by Gauss's rule on panels around its components, accurate to
-    1e-6 of a moment that exists and 1e-4 of a CRPS. Where a finite value of the model is an
-    infinite target, moments do not exist; a probability of at most 1e-4 is then left out.
+    Moments and CRPS have closed forms for a linear transformation. For others, they are integrals
+    over the inner density by Gaussian quadrature on panels around its components, with relative
+    errors of 1e-6 for a moment that exists and 1e-4 for a CRPS. If a finite value of the model is
+    an infinite target, moments do not exist; a probability of at most 1e-4 is then ignored.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ class TransformedDistribution:
     Raises
     ------
     ValueError
-        If the transformation is not strictly monotone where the distributions lie.
+        If the transformation is not strictly monotone in the region of the distributions.
     """
 
     _inner: PredictiveDistribution
@@ -74,7 +76,7 @@ class TransformedDistribution:
         return len(self._inner)
 
     def __getitem__(self, rows) -> "TransformedDistribution":
-        """The distributions of some rows: a slice, a mask, indices, or one index."""
+        """The distributions of some rows, given a slice, a mask, indices, or one index."""
         part = copy.copy(self)  # knows its range already
         part._inner = self._inner[rows]
         return part
@@ -92,7 +94,7 @@ class TransformedDistribution:
         return np.where(t >= own.high, own.at_high, y)
 
     def _from_targets(self, y: np.ndarray) -> np.ndarray:
-        """Where probabilities of targets are to be looked up, infinite for the impossible ones."""
+        """Values on the model's scale of targets; infinite for targets outside the range."""
         own = self._range
         t = self._map.forward(y)
         lowest, highest = self._ends()[:: -1 if own.is_decreasing else 1]
@@ -105,11 +107,11 @@ class TransformedDistribution:
         return np.where(np.isnan(y), np.nan, t)
 
     def _ends(self) -> np.ndarray:
-        """Targets at the low and the high end on the model's scale; NaN where there is none."""
+        """Targets at the low and high ends on the model's scale; NaN if there is none."""
         return np.array([self._range.at_low, self._range.at_high])
 
     def _margin(self, end: float) -> float:
-        """How far from an end a target still counts as there: its rounding."""
+        """Distance from an end up to which a target counts as the end: rounding."""
         return ROUNDING * (abs(self._range.center) + abs(end)) if np.isfinite(end) else 0.0
 
     def _atoms(self) -> np.ndarray:
@@ -146,12 +148,12 @@ class TransformedDistribution:
         return self._to_targets(self._inner.median())
 
     def cdf(self, y) -> np.ndarray:
-        """Probability of a value up to ``y``; shapes as in :meth:`logpdf`."""
+        """Cumulative distribution function at ``y``; shapes as in :meth:`logpdf`."""
         t = self._from_targets(np.asarray(y, dtype=np.float64))
         return self._inner.sf(t) if self._range.is_decreasing else self._inner.cdf(t)
 
     def sf(self, y) -> np.ndarray:
-        """Probability of a value above ``y``; shapes as in :meth:`logpdf`."""
+        """Survival function, 1 - cdf, at ``y``; shapes as in :meth:`logpdf`."""
         t = self._from_targets(np.asarray(y, dtype=np.float64))
         return self._inner.cdf(t) if self._range.is_decreasing else self._inner.sf(t)
 
@@ -162,7 +164,7 @@ class TransformedDistribution:
     # -- densities -----------------------------------------------------------------------
 
     def logpdf(self, y) -> np.ndarray:
-        """Log density at ``y``, in the target's own units.
+        """Log density at ``y``, in units of the original target.
 
         Parameters
         ----------
@@ -171,13 +173,13 @@ class TransformedDistribution:
         Returns
         -------
         ndarray of shape (rows,) or (rows, points)
-            -inf outside of the transformation's range. At a finite end of it, which has a
-            probability of its own, the log of that probability.
+            -inf outside the range of the transformation. At a finite bound of it, which has a
+            point mass, the log of that probability.
 
         Raises
         ------
         TypeError
-            If the derivative of the transformer is not known.
+            If the derivative of the transformer is unknown.
         """
         y = np.asarray(y, dtype=np.float64)
         t = self._from_targets(y)
@@ -211,14 +213,14 @@ class TransformedDistribution:
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each row.
 
-        Infinite where the transformation sends more than 1e-4 of a distribution to infinity. Where
-        it sends less, that part is left out, and some ten times as much beside it, since targets
-        grow without bound there.
+        Infinite if the transformation maps a probability of more than 1e-4 to infinity. If less,
+        that part is ignored, along with about ten times as much next to it, since targets grow
+        without bound there.
 
         Warns
         -----
         RuntimeWarning
-            If a moment is infinite; names the bound on the scale of the model.
+            If a moment is infinite; it names the bound on the scale of the model.
         """
         if self._line is not None:
             mean, sd = self._inner.mean_and_std()
@@ -244,7 +246,7 @@ class TransformedDistribution:
         return np.where(away, infinite, first), np.where(away, np.inf, np.sqrt(second))
 
     def _sent_to_infinity(self, atoms: np.ndarray) -> np.ndarray:
-        """Whether an end is infinite and holds a part of a row that counts, (rows, 2)."""
+        """Whether an end is infinite and has a non-negligible probability, (rows, 2)."""
         return (atoms > _NEGLIGIBLE) & np.isinf(self._ends())
 
     def _warn_of_infinity(self, sent: np.ndarray, atoms: np.ndarray) -> None:
@@ -254,15 +256,15 @@ class TransformedDistribution:
         warnings.warn(
             f"{self._map!r} has no values beyond {bound:.6g} on the scale of the model, where "
             f"{sent.any(axis=1).sum()} of {len(self)} rows have up to {atoms[sent].max():.2g} of "
-            "their probability. It belongs to an infinite target, so their mean, standard "
-            "deviation and CRPS are infinite. Take the median and quantiles, or a transformer "
+            "their probability. It corresponds to an infinite target, so their mean, standard "
+            "deviation and CRPS are infinite. Use the median and quantiles, or a transformer "
             "without such a bound.",
             RuntimeWarning,
             stacklevel=4,
         )
 
     def variance_parts(self) -> VarianceParts:
-        """The variance split by its source, behind a linear transformation.
+        """Variance decomposed by source, for a linear transformation.
 
         Returns
         -------
@@ -272,13 +274,13 @@ class TransformedDistribution:
         Raises
         ------
         TypeError
-            Behind other transformations: noise, experts and parameters do not add up there.
+            For other transformations, since noise, experts and parameters are not additive.
         """
         if self._line is None:
             raise TypeError(
-                f"The variance behind {self._map!r} has no parts that add up: noise, experts and "
-                "parameters are summed on the scale of the model, and the transformation is no "
-                "line. Ask the regressor inside for variance_parts() on its own scale."
+                f"The variance with {self._map!r} has no parts that add up: noise, experts and "
+                "parameters are additive on the scale of the model, and the transformation is not "
+                "linear. Call variance_parts() of the inner distribution, on its scale."
             )
         factor = self._line[1] ** 2
         return VarianceParts(*(factor * part for part in self._inner.variance_parts()))
@@ -295,7 +297,7 @@ class TransformedDistribution:
         Returns
         -------
         ndarray of shape (rows,) or (rows, points)
-            In the target's units. Infinite where moments are.
+            In units of the target. Infinite where moments are.
         """
         y = np.asarray(y, dtype=np.float64)
         if self._line is not None:
@@ -336,7 +338,7 @@ class TransformedDistribution:
         self._inner.over_components(chunk)
 
     def _cut_ends(self, atoms: np.ndarray) -> np.ndarray:
-        """From where to where to integrate, (rows, 2): short of what is sent to infinity."""
+        """Bounds of integration, (rows, 2), excluding what is mapped to infinity."""
         cut = np.tile([self._range.low, self._range.high], (len(self), 1))
         wanted = np.searchsorted(_LEFT_OUT, 10.0 * atoms).clip(max=len(_LEFT_OUT) - 1)
         rows = np.arange(len(self))
@@ -355,7 +357,7 @@ class TransformedDistribution:
         Raises
         ------
         TypeError
-            If the derivative of the transformer is not known.
+            If the derivative of the transformer is unknown.
         ValueError
             If ``min_depth`` is not between 0 and 1.
         """
@@ -375,14 +377,14 @@ class TransformedDistribution:
 
     @hints(PROB)
     def hdi(self, prob: float = 0.95) -> HighestDensity:
-        """The smallest region that holds a probability; as :meth:`PredictiveDistribution.hdi`.
+        """Highest-density region; as :meth:`PredictiveDistribution.hdi`.
 
-        An end of the transformation's range that has a probability of its own is part of it.
+        It includes bounds of the range of the transformation that have a point mass.
 
         Raises
         ------
         TypeError
-            If the derivative of the transformer is not known.
+            If the derivative of the transformer is unknown.
         ValueError
             If ``prob`` is not strictly between 0 and 1.
         """
@@ -409,14 +411,14 @@ class TransformedDistribution:
         below[..., 1] = np.where(t[..., 1] >= self._range.high, 1.0, below[..., 1])
         return np.where(np.isnan(t[..., 0]), 0.0, below[..., 1] - below[..., 0]).sum(axis=1)
 
-    # -- random values and ways out --------------------------------------------------------
+    # -- random values and conversion ------------------------------------------------------
 
     def rvs(self, size: int = 1, random_state=None) -> np.ndarray:
-        """Random values (rows, size); as :meth:`PredictiveDistribution.rvs`."""
+        """Draw random values (rows, size); as :meth:`PredictiveDistribution.rvs`."""
         return self._to_targets(self._inner.rvs(size, random_state))
 
     def to_skpro(self, index=None, columns=None):
-        """As a distribution object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""
+        """Convert to an object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""
         return to_skpro(self, index, columns)
 
 
@@ -430,7 +432,7 @@ class _Curves:
         knots = own._map.knots
         knots = knots[(knots > low) & (knots < high)]
         rows = np.arange(len(atoms))
-        # an end with next to nothing says nothing of the shape, even if slopes are infinite there
+        # an end of negligible probability does not affect the shape, even with infinite slopes
         at_low, at_high = (rows[part > _SEEN] for part in atoms.T)
         row = [mixtures.row[inside], np.repeat(rows, len(knots)), at_low, at_high]
         x = [

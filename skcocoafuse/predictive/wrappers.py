@@ -1,7 +1,7 @@
-"""Down to the regressor inside scikit-learn's meta-estimators.
+"""Find the regressor inside scikit-learn's meta-estimators.
 
-Pipelines, searches and transformed targets pass on ``predict`` and ``score``, but no method they do
-not know. Whoever needs another method asks here for the regressor, and for what lies around it.
+Pipelines, searches and transformed targets delegate ``predict`` and ``score``, but no other
+methods. :func:`unwrap` returns the regressor for these, and the transformers around it.
 """
 
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ class Unwrapped(NamedTuple):
     of_target: tuple
 
     def inputs(self, X):
-        """What the regressor sees of ``X``."""
+        """The input of the regressor, from that of the outermost estimator."""
         for transformer in self.of_inputs:
             X = transformer.transform(X)
         return X
@@ -33,9 +33,9 @@ def unwrap(estimator, name: str, wanted: str) -> Unwrapped:
     estimator : estimator
         Fitted.
     name : str
-        Of a public method, property or attribute that the regressor has.
+        Name of a public method, property or attribute of the regressor.
     wanted : str
-        What this gives a user, for messages: "predictive distribution".
+        What it provides, for messages: "predictive distribution".
 
     Returns
     -------
@@ -44,7 +44,7 @@ def unwrap(estimator, name: str, wanted: str) -> Unwrapped:
     Raises
     ------
     TypeError
-        If there is no such regressor inside, or a search that keeps none.
+        If there is no such regressor inside, or a search with ``refit=False``.
     sklearn.exceptions.NotFittedError
         If a meta-estimator is not fitted.
     """
@@ -62,13 +62,13 @@ def unwrap(estimator, name: str, wanted: str) -> Unwrapped:
     if hasattr(estimator, "refit") and hasattr(estimator, "estimator"):  # a search
         if not estimator.refit:
             raise TypeError(
-                f"{type(estimator).__name__} has no {wanted}: it was made with refit=False, so it "
-                "keeps no fitted estimator. Use refit=True, or fit the best one yourself."
+                f"{type(estimator).__name__} has no {wanted}: with refit=False, it keeps no fitted "
+                "estimator. Use refit=True, or fit the best one yourself."
             )
         check_is_fitted(estimator)
         return unwrap(estimator.best_estimator_, name, wanted)
     raise TypeError(
-        f"{type(estimator).__name__} has no {wanted}. Wanted: CoCoAFusERegressor, MoERegressor or "
-        "BoERegressor, alone or inside Pipeline, TransformedTargetRegressor or a search such as "
+        f"{type(estimator).__name__} has no {wanted}. Use a CoCoAFusERegressor, MoERegressor or "
+        "BoERegressor, alone or in a Pipeline, TransformedTargetRegressor or search such as "
         "GridSearchCV with refit=True."
     )
