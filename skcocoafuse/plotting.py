@@ -47,6 +47,6 @@ def draw_selection(table, untrusted, ax=None):
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xticks(numbers)
     ax.set_xlabel("number of experts")
-    ax.set_ylabel("elpd less the highest (nats)")
+    ax.set_ylabel("elpd minus the highest (nats)")
     ax.legend()
     return ax

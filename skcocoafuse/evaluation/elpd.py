@@ -297,7 +297,7 @@ def estimate(
 
 
 def warn(result: LooResult, stacklevel: int, model: str = "") -> None:
-    """Warn if the estimates of many rows are unreliable; ``model`` says of which model.
+    """Warn if the estimates of many rows are unreliable; ``model`` names the model.
 
     If there are fewer than one in a hundred, only ``bad_rows`` of the result lists them.
     """

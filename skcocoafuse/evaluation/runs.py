@@ -31,11 +31,11 @@ class Runs:
         parallel = Parallel(n_jobs=self.n_jobs, prefer=self.prefer, return_as="generator")
         # joblib keeps BLAS from starting more threads than there are cores in processes only
         several = effective_n_jobs(self.n_jobs) > 1
-        # scikit-learn's checks of arrays change warning filters for a moment; where these overlap
-        # in threads, what they leave behind is undone here, in the caller's
+        # scikit-learn's array checks change warning filters temporarily; if these overlap in
+        # threads, filters they leave changed are restored here, in the caller's thread
         blas = one_thread_of_blas() if several else nullcontext()
         with warnings.catch_warnings(), blas, Work() as work:
-            task = work.task(_configured)  # joblib's threads go on behind an interrupt
+            task = work.task(_configured)  # joblib's threads keep running after an interrupt
             for result in parallel(delayed(task)(config, function, *t) for t in tasks):
                 done.append(result)
                 self.step()

@@ -6,10 +6,10 @@ from skcocoafuse.exceptions import beyond
 from skcocoafuse.posterior.clusters import MAX_RHAT
 from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, enough_draws
 
-# Below it means and sds have Monte Carlo errors above a tenth of the posterior's sd, and R-hat and
-# the effective sample size are themselves rough (Vehtari et al., 2021, ask for 100 per chain).
+# Below it, means and sds have Monte Carlo errors above a tenth of the posterior sd, and R-hat and
+# the effective sample size are themselves rough (Vehtari et al., 2021, recommend 100 per chain).
 MIN_ESS = 100.0
-# Of chains, with one of which nothing can be compared; they count where others were relocated.
+# Of chains, since a single one cannot be compared; applies if other chains were relocated.
 MIN_INDEPENDENT_STARTS = 2
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_WIDTH = 0.05  # of cells whose components become one: probabilities are wrong by some 1e-8
+_WIDTH = 0.05  # of cells whose components are merged: errors of probabilities are about 1e-8
 _MANY = 200  # components from which this pays
 _WORTH = 0.5  # share of the components that may be left; if there are more, none are merged
 _LEAST_WEIGHT = 1e-9  # of components around which points are placed

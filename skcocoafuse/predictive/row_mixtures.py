@@ -17,7 +17,7 @@ from skcocoafuse.model.spec import ModelSpec
 # the overhead of numpy per chunk is negligible for 1024 rows.
 _ROWS = 1024
 # Arrays of (rows, draws * experts) that compiled sums have alive at once: weights, means and sds,
-# and what a function makes of them.
+# and the results of a function.
 _ARRAYS = 6
 
 

@@ -41,7 +41,7 @@ _LOG_SLOPES: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
     special.expit: lambda y: -y - 2.0 * np.log1p(np.exp(-y)),
 }
 _AFFINE = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
-ROUNDING = 1e-12  # of a target at an end, beside the size of targets
+ROUNDING = 1e-12  # of a target at an end, relative to the size of targets
 _PROBES = 400  # points at which a map is evaluated on each side
 _BISECTIONS = 100  # of an end of the range, to the last digit
 # Tolerance of a round trip, relative to the value (logarithms near their pole lose digits) and to

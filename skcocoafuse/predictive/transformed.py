@@ -17,7 +17,7 @@ from skcocoafuse.predictive.quadrature import cut_panels, nodes_on
 from skcocoafuse.predictive.row_mixtures import VarianceParts
 from skcocoafuse.predictive.target import ROUNDING, Range, TargetMap
 
-_WIDTH = 0.02  # of cells whose components become one: moments are wrong by some 1e-9
+_WIDTH = 0.02  # of cells whose components are merged: errors of moments are about 1e-9
 _REACH = 39.0  # sds of the inner distribution beyond which densities underflow
 # With bounded transformations (Yeo-Johnson with a negative power) every Normal has some mass at
 # infinity, so strictly no moment exists. For ordinary rows it is 1e-7 to 5e-5, too little for data

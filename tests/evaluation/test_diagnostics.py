@@ -287,7 +287,7 @@ def test_an_expert_far_outside_the_range_is_seen_and_named(behavior):
     assert len(seen) == 1
     assert issubclass(exceptions.ExpertOutOfRangeWarning, ConvergenceWarning)
     message = str(seen[0].message)
-    said = f"expert 1 at 17 row(s), with up to 20% of the weight and a mean of {20 + 7 * line:.4g}"
+    said = f"expert 1 at 17 row(s), with a weight of up to 20% and a mean of {20 + 7 * line:.4g}"
     assert said in message
     assert f"by about {loss:.2g} of R2" in message
     assert "expert 0" not in message
