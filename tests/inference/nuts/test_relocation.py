@@ -75,7 +75,7 @@ def test_the_warning_says_why_and_what_to_do():
     assert message.startswith("R-hat 1.010 does not show that chains found the same region")
     assert "3 time(s), a chain was restarted from a draw of another chain" in message
     assert "1 independent start(s) (wanted: at least 2)" in message
-    assert "chains=8, or with another random_state" in message
+    assert "chains=8 or another random_state" in message
     (message,) = said(n_relocated=2, n_independent_starts=2, rhat_independent_starts=1.3)
     assert "chains with independent starts disagree (R-hat 1.30, wanted: at most 1.05)" in message
     (message,) = said(n_moved=8)
@@ -88,7 +88,7 @@ def test_a_disagreement_is_said_once():
     assert message.startswith("Chains disagree")
     assert not said(
         **relocated,
-        clusters=[[0, 1], [2, 3]],
+        chain_clusters=[[0, 1], [2, 3]],
         cluster_weight=np.full(2, 0.5),
         cluster_elpd=np.zeros(2),
     )  # another category names the clusters
