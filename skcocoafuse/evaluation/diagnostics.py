@@ -7,7 +7,7 @@ from scipy import special
 
 from skcocoafuse.evaluation.stacking import weigh_clusters
 from skcocoafuse.model import forward
-from skcocoafuse.model.chunks import map_chunks
+from skcocoafuse.model.chunks import map_rows
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import Problem
@@ -170,7 +170,7 @@ def use_of_experts(
     low, high = seen.min(), seen.max()
     far = _FAR * (high - low)
     total = np.zeros(thinned.sigma.shape[1])
-    far_weight, far_part = np.empty((2, len(problem.y), len(total)))
+    far_weight, far_part = np.empty((2, problem.rows.n_rows, len(total)))
 
     def add(rows, designs):
         mixture = mixture_of(posterior.spec, thinned, designs)
@@ -181,7 +181,7 @@ def use_of_experts(
         far_weight[rows] = weight.mean(axis=0)
         far_part[rows] = (weight * mixture.mean).mean(axis=0)
 
-    map_chunks(add, problem.designs, thinned.sigma.size)
+    map_rows(add, problem.rows, thinned.sigma.size)
     return total / problem.weight.sum(), _out_of_range(problem, far_weight, far_part)
 
 

@@ -243,7 +243,7 @@ def of_fit(fit: Fit, max_draws: int | None = None, n_jobs: int | None = None) ->
         fit.target,
         verdicts.converged(fit.diagnostics),
         max_draws,
-        cores_for(n_jobs, len(fit.problem.y)),
+        cores_for(n_jobs, fit.problem.rows.n_rows),
     )
 
 
@@ -289,7 +289,7 @@ def estimate(
         pit=found.pit,
         y=target.undo(problem.y),
         weight=problem.weight,
-        refitted=np.zeros(len(problem.y), dtype=bool),
+        refitted=np.zeros(problem.rows.n_rows, dtype=bool),
         n_draws=n_draws,
         k_threshold=trusted_pareto_k(n_least),
         converged=converged,

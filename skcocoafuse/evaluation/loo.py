@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skcocoafuse.model.chunks import shifted
 from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
@@ -66,7 +67,7 @@ def leave_one_out(
     PIT, Gelfand, Dey and Chang (1992), "Model determination using predictive distributions
     with implementation via sampling-based methods".
     """
-    found = RowsLeftOut(*np.empty((4, len(problem.y))))
+    found = RowsLeftOut(*np.empty((4, problem.rows.n_rows)))
 
     def figures(rows, mixture, seen, log_weight, pareto_k):
         found.log_density[rows] = _log_sum(log_weight + seen)
@@ -86,7 +87,7 @@ def log_density_left_out(
     problem: Problem, spec: ModelSpec, draws: Parameters, n_jobs: int | None = 1
 ) -> np.ndarray:
     """Only the log densities of :func:`leave_one_out`, (rows,)."""
-    found = np.empty(len(problem.y))
+    found = np.empty(problem.rows.n_rows)
 
     def figures(rows, _, seen, log_weight, __):
         found[rows] = _log_sum(log_weight + seen)
@@ -117,7 +118,8 @@ def _over_chunks(function: Callable, problem: Problem, spec, draws, n_jobs) -> N
         log_weight, pareto_k = smooth_importance_weights(-taken[rows] * seen)
         function(rows, (weight, mean, sd), seen, log_weight, pareto_k)
 
-    mixtures.over_components(chunk, problem.designs)
+    for where, part in problem.rows.parts():
+        mixtures.over_components(shifted(chunk, where.start), part.designs)
 
 
 def leave_one_out_of_mixture(

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import special
 
 from skcocoafuse.model import forward
-from skcocoafuse.model.chunks import map_chunks
+from skcocoafuse.model.chunks import map_chunks, map_rows
 from skcocoafuse.model.mixtures import beta_of, mixture_of
 from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
@@ -136,7 +136,7 @@ def log_likelihood(problem: Problem, draws: Parameters) -> np.ndarray:
         seen = forward.log_density(forward.NUMPY, mixture, problem.y[rows])
         np.add(total, seen @ problem.weight[rows], out=total)
 
-    map_chunks(add, problem.designs, draws.sigma.size)
+    map_rows(add, problem.rows, draws.sigma.size)
     return total
 
 

@@ -59,7 +59,7 @@ def _left_out(problem: Problem, row, inference: str, settings: Settings):
     """Log density and PIT of a row given a fit without it, and whether that fit converged."""
     rest = problem.without(row, one_copy(problem.weight)[row])
     posterior, found = infer(rest, inference, settings, labeled=False)
-    designs = {part: X[[row]] for part, X in problem.designs.items()}
+    designs = problem.take(np.array([row])).designs
     predicted = PredictiveDistribution(
         posterior.spec, posterior.flat(), designs, draw_weight=posterior.draw_weight()
     )

@@ -6,6 +6,7 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from skcocoafuse._threads import in_threads
+from skcocoafuse.model.rows import Rows
 
 # Bytes that chunks may take together. Results for all rows, which grow with them, often take more;
 # below it chunks get so small that Python's overhead shows.
@@ -74,3 +75,23 @@ def map_chunks(
         return function(rows, {name: array[rows] for name, array in arrays.items()})
 
     return in_threads(chunk, starts, n_threads)
+
+
+def map_rows(function: Callable, rows: Rows, numbers_per_row: int, **limits) -> list:
+    """:func:`map_chunks` over the design matrices of rows, wherever they are kept."""
+    return [
+        result
+        for where, part in rows.parts()
+        for result in map_chunks(
+            shifted(function, where.start), part.designs, numbers_per_row, **limits
+        )
+    ]
+
+
+def shifted(function: Callable, start: int) -> Callable:
+    """A function of a slice of all rows as one of a slice of the rows from ``start`` on."""
+
+    def of_part(rows: slice, *arrays):
+        return function(slice(start + rows.start, start + rows.stop), *arrays)
+
+    return of_part

@@ -5,7 +5,7 @@ cluster) can add up what each part gives. Engines, diagnostics and exports reach
 protocol :class:`Rows` only, and do not know which kind they have.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -27,6 +27,8 @@ class Rows(Protocol):
     n_rows : int
         Rows of weight 0 included.
     total_weight : float
+    y, weight : ndarray of shape (n_rows,)
+        One number per row is always in memory; design matrices need not be.
     """
 
     @property
@@ -34,6 +36,15 @@ class Rows(Protocol):
 
     @property
     def total_weight(self) -> float: ...  # noqa: D102
+
+    @property
+    def y(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def weight(self) -> np.ndarray: ...  # noqa: D102
+
+    def parts(self) -> Iterator[tuple[slice, "RowsInMemory"]]:
+        """All rows in their order, part by part: which rows they are, and the rows themselves."""
 
     def sum(self, function: Callable, *arguments) -> np.ndarray:
         """Sum of ``function(part, *arguments)`` over parts that are :class:`RowsInMemory`.
@@ -129,6 +140,10 @@ class RowsInMemory:
         return replace(self, weight=weight)
 
     # -- the protocol ----------------------------------------------------------------------
+
+    def parts(self) -> Iterator[tuple[slice, "RowsInMemory"]]:
+        """See :class:`Rows`: all rows are one part."""
+        yield slice(0, self.n_rows), self
 
     def sum(self, function: Callable, *arguments) -> np.ndarray:
         """``function(self, *arguments)``: all rows are one part."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from skcocoafuse._version import __version__
 from skcocoafuse.model import forward
-from skcocoafuse.model.chunks import map_chunks
+from skcocoafuse.model.chunks import map_rows
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.parameters import CONTRAST, Parameters
@@ -184,7 +184,7 @@ def _by_rows(
         for name, function in functions.items():
             out[name][..., rows] = function(mixture, rows)
 
-    map_chunks(fill, problem.designs, parameters.sigma.size)
+    map_rows(fill, problem.rows, parameters.sigma.size)
     return {name: {"y": ((*_DRAWS, "row"), values)} for name, values in out.items()}
 
 

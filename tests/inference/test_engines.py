@@ -380,12 +380,7 @@ def test_the_mode_of_a_switch_has_the_true_lines(switch):
 
 def test_starts_do_not_depend_on_row_order_or_repetition():
     problem = make_problem(2, n=60)
-    twice = dataclasses.replace(
-        problem,
-        designs={k: np.vstack([X, X])[::-1] for k, X in problem.designs.items()},
-        y=np.concatenate([problem.y, problem.y])[::-1],
-        weight=np.full(120, 0.5),
-    )
+    twice = problem.take(np.tile(np.arange(60), 2)[::-1]).reweighted(np.full(120, 0.5))
     for kind in range(4):
         one = mode_search._propose(problem, np.random.default_rng(kind), kind)
         other = mode_search._propose(twice, np.random.default_rng(kind), kind)

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.evaluation.learning import infer
+from skcocoafuse.evaluation.loo import leave_one_out
+from skcocoafuse.evaluation.power_scaling import log_likelihood
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model.parameters import PARTS
 from skcocoafuse.model.problem import Problem
@@ -18,20 +21,34 @@ from tests.problems import BEHAVIORS, make_problem
 class RowsInParts:
     """The protocol, as whoever adds another kind of rows would begin."""
 
-    parts: list
+    parts_in_memory: list
     sums = 0
 
     @property
     def n_rows(self):
-        return sum(part.n_rows for part in self.parts)
+        return sum(part.n_rows for part in self.parts_in_memory)
 
     @property
     def total_weight(self):
-        return sum(part.total_weight for part in self.parts)
+        return sum(part.total_weight for part in self.parts_in_memory)
+
+    @property
+    def y(self):
+        return np.concatenate([part.y for part in self.parts_in_memory])
+
+    @property
+    def weight(self):
+        return np.concatenate([part.weight for part in self.parts_in_memory])
+
+    def parts(self):
+        start = 0
+        for part in self.parts_in_memory:
+            yield slice(start, start + part.n_rows), part
+            start += part.n_rows
 
     def sum(self, function, *arguments):
         self.sums += 1
-        return np.sum([function(part, *arguments) for part in self.parts], axis=0)
+        return np.sum([function(part, *arguments) for part in self.parts_in_memory], axis=0)
 
     def anchors(self, n):
         return self._gathered().anchors(n)
@@ -40,11 +57,9 @@ class RowsInParts:
         return self._gathered().random_part(n, rng)
 
     def _gathered(self):
-        designs = {p: np.concatenate([part.designs[p] for part in self.parts]) for p in PARTS}
-        y, weight = (
-            np.concatenate([getattr(part, name) for part in self.parts]) for name in ("y", "weight")
-        )
-        return RowsInMemory(designs, y, weight)
+        all_parts = self.parts_in_memory
+        designs = {p: np.concatenate([part.designs[p] for part in all_parts]) for p in PARTS}
+        return RowsInMemory(designs, self.y, self.weight)
 
 
 def in_parts(problem, *cuts):
@@ -97,6 +112,26 @@ def test_the_sampler_does_not_know():
     assert (np.abs(draws.mean(axis=0) - others.mean(axis=0)) < 4.5 * error).all()
     np.testing.assert_allclose(
         found.log_posterior, Kernel(problem).log_posterior(found.theta), rtol=1e-10
+    )
+
+
+def test_judgement_and_leave_one_out_do_not_know():
+    problem = make_problem(2, (1, 1, 1), n=80, weighted=True)
+    other = in_parts(problem, 30, 31)
+    posterior, expected = infer(problem, "laplace", settings())
+    same, found = infer(other, "laplace", settings())
+    np.testing.assert_allclose(same.log_posterior, posterior.log_posterior, rtol=1e-4)
+    for name in ("expert_share", "out_of_range_weight", "cluster_elpd", "pareto_k"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-6)
+    draws = posterior.thinned(200)
+    for one, two in zip(
+        leave_one_out(problem, problem.spec, draws),
+        leave_one_out(other, problem.spec, draws),
+        strict=True,
+    ):
+        np.testing.assert_allclose(two, one, rtol=1e-12)
+    np.testing.assert_allclose(
+        log_likelihood(other, draws), log_likelihood(problem, draws), rtol=1e-12
     )
 
 

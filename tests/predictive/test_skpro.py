@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 
-from skcocoafuse import MoERegressor, predict_dist
-from tests.predictive.test_distribution import brute_force, make
+from skcocoafuse import MoERegressor, PredictiveDistribution, predict_dist
+from tests.predictive.test_distribution import LOC, SCALE, brute_force, make
 
 pytest.importorskip("skpro", reason="skpro is an optional dependency (the extra 'skpro')")
 
@@ -36,8 +36,9 @@ def ours():
 @pytest.fixture
 def theirs():
     """Two experts and two draws, component by component; their gates are constant."""
-    problem, parameters, dist = make(n_experts=2, n_draws=2)
-    parameters.gate_coef[...] = 0.0  # skpro's mixtures weigh all rows alike
+    problem, parameters, _ = make(n_experts=2, n_draws=2)
+    parameters.gate_coef[...] = 0.0  # skpro's mixtures have the same weights at all rows
+    dist = PredictiveDistribution(problem.spec, parameters, problem.designs, LOC, SCALE)
     weight, mean, sd = brute_force(problem, parameters)
     normals = [Normal(mu=mean[:, [k]], sigma=sd[:, [k]], **WHERE) for k in range(4)]
     return dist.to_skpro(**WHERE), Mixture(normals, weights=weight[0])

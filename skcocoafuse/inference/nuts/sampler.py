@@ -43,7 +43,7 @@ def sample(problem: Problem, settings: Settings, method: Method = METHOD) -> Eng
             "sampling the PyMC model instead, which is slower and gives the same posterior. "
             "Another nutpie release may help.",
             KernelFallbackWarning,
-            stacklevel=6,  # the line that called fit
+            stacklevel=7,  # the line that called fit
         )
     options = {"max_treedepth": maxdepth}
     return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
