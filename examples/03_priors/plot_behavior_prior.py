@@ -14,7 +14,7 @@ Licence 2.0).
 # %%
 # Before the data
 # ---------------
-# The priors are on the standardised scale, so drawing from them needs the target's mean and
+# The priors are on the standardized scale, so drawing from them needs the target's mean and
 # standard deviation, and next to nothing else of it. No fit is needed.
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Coordinates in which the posterior is nearly a standard Normal.
 
 Two maps, one after the other: z to u = centre + factor z, linear; and u to the parameters,
-entry by entry. The second is there for Laplace priors, whose kink stops optimisers and
+entry by entry. The second is there for Laplace priors, whose kink stops optimizers and
 makes leapfrog steps short, and whose wide tails slow chains down: with
 
     theta = loc + scale (u + u |u| / 2)

@@ -114,7 +114,7 @@ class Kernel:
         coordinates: Coordinates | None = None,
         with_gradient: bool = True,
     ) -> "LogDensity":
-        """The density for optimisers and for Python, see :meth:`user_data` for the arguments."""
+        """The density for optimizers and for Python, see :meth:`user_data` for the arguments."""
         return LogDensity(self, smoothing, coordinates, with_gradient)
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -157,7 +157,7 @@ class _SumOverParts:
 class LogDensity:
     """A log density and its gradient, as functions of unconstrained vectors.
 
-    With ``smoothing`` > 0, |z| becomes sqrt(z^2 + smoothing^2) in Laplace priors, for optimisers.
+    With ``smoothing`` > 0, |z| becomes sqrt(z^2 + smoothing^2) in Laplace priors, for optimizers.
     With ``coordinates`` the vectors are their z, the density is that of their u, and smoothing is
     left to priors they do not transform. The interpreter lock is released while it computes;
     threads may share it.

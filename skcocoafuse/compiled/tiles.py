@@ -3,7 +3,7 @@
 Gate, behavior gate and fusion as in ``forward``, which tests compare this with. Rows are taken in
 tiles that stay in the first-level cache. Each tile has a workspace ``c`` (one line per quantity
 shared by the experts) and one ``w[k]`` per expert; two base addresses per loop are few enough for
-the compiler to vectorise.
+the compiler to vectorize.
 """
 
 from typing import NamedTuple

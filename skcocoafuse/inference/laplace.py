@@ -67,7 +67,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 
 
 def _draw(normals: list[Coordinates], counts, rng, df: float = np.inf) -> list[np.ndarray]:
-    """So many draws around each centre, of t distributions where degrees of freedom are given."""
+    """So many draws around each center, of t distributions where degrees of freedom are given."""
     draws = []
     for normal, count in zip(normals, counts, strict=True):
         z = rng.normal(size=(count, len(normal.centre)))

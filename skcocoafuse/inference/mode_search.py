@@ -1,4 +1,4 @@
-"""Where to begin: many short optimisations from diverse starts find the modes.
+"""Where to begin: many short optimizations from diverse starts find the modes.
 
 Up to ``MAX_ROWS`` rows nothing here depends on how rows are ordered or whether a row of
 weight 2 is written once or twice, so weights and repetitions lead to the same modes. Of more
@@ -27,7 +27,7 @@ N_KEPT = 16  # distinct ends that are refined: the order after short climbs may 
 N_REVISITED, N_FRESH = 8, 8  # earlier draws to climb from, and new starts beside them
 MAX_ROWS = 4000  # that the search looks at
 GAIN = 1.0  # of log mass that is worth another search
-SMOOTHING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
+SMOOTHING = 1e-3  # rounds the kink of Laplace priors, which stops optimizers
 _SHORT = StoppingRule(max_steps=60, memory=20, least_gain=1e-9)
 _LONG = StoppingRule(max_steps=600, memory=30, least_gain=1e-11)
 _RIDGE = 0.1  # of a unit prior's precision: an expert may get fewer rows than it has columns
@@ -40,7 +40,7 @@ _MAX_FALL = 2.0
 
 @dataclass(frozen=True)
 class Mode:
-    """A local maximum of the posterior density of transformed coordinates, found by optimisation.
+    """A local maximum of the posterior density of transformed coordinates, found by optimization.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def find_modes(
     kernel : Kernel
     rng : numpy.random.Generator
     cores : int, default=1
-        Optimisations that run at the same time; the modes do not depend on it.
+        Optimizations that run at the same time; the modes do not depend on it.
     show_progress : bool, default=False
         Whether to draw a progress bar.
 
@@ -166,7 +166,7 @@ def _climb_all(
     cores: int,
     after_each: Callable[[], object] = lambda: None,
 ) -> list[Mode]:
-    """Optimise from every point, in threads: the kernel computes without Python's lock."""
+    """Optimize from every point, in threads: the kernel computes without Python's lock."""
     density = _searched_density(kernel)
 
     def maximise(point):
@@ -275,7 +275,7 @@ def polish(modes: list[Mode]) -> np.ndarray:
 
 
 def hessian(density: LogDensity, at: np.ndarray) -> np.ndarray:
-    """Second derivatives by central differences of the gradient, symmetrised."""
+    """Second derivatives by central differences of the gradient, symmetrized."""
     width = 1e-5
     steps = width * np.eye(at.size)
     _, gradients = density.at_many(np.concatenate([at + steps, at - steps]))

@@ -45,7 +45,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         "initvals": free_variables(problem.spec, mode.theta),
         "progressbar": settings.progress_bar,
         "compute_convergence_checks": False,
-        "nuts_sampler": "pymc",  # the one sampler of both PyMC lines that honours initvals
+        "nuts_sampler": "pymc",  # the one sampler of both PyMC lines that honors initvals
         "init": "adapt_diag",  # the default would move the start by up to 1 in every coordinate
     }
     arguments.update(settings.options)
