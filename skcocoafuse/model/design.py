@@ -265,7 +265,8 @@ class DesignPart:
         Raises
         ------
         ValueError, TypeError
-            If a column that is used directly, or the transformer's output, is not finite numbers.
+            If a column that is used directly, or the transformer's output, has values that are not
+            finite numbers.
         """
         if self.columns is not None:
             return self.scale.apply(X.numbers(self.columns, argument))
@@ -364,10 +365,10 @@ class _Moved:
         except _REFUSALS as error:
             label = labels_of(self.X.names, self.X.shape[1])[self.feature]
             raise ValueError(
-                f"The slope by column {label!r} of X takes values close to those of the rows, but "
-                f"the transformer given as {self.argument} refuses one: {error}\nIf the column is "
-                "no quantity, give it as strings or of dtype 'category': its slopes are NaN then. "
-                "Else let the transformer take what lies between the values of fit."
+                f"The slope by column {label!r} of X needs values close to those of the rows, but "
+                f"the transformer given as {self.argument} rejects one: {error}\nIf the column is "
+                "not a quantity, pass it as strings or as dtype 'category': its slopes are then NaN. "
+                "Otherwise make the transformer accept values between those seen in fit."
             ) from error
 
 
@@ -412,7 +413,7 @@ def _matrix(transform: Callable, table, argument: str) -> np.ndarray:
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"The transformer given as {argument} must return numbers: {error}. Let it encode or "
-            "drop columns of another kind, or give those it passes on no remainder='passthrough'."
+            "drop other columns, or do not pass them on by remainder='passthrough'."
         ) from error
 
 
@@ -442,7 +443,7 @@ def _columns(selection, names, n_features: int, argument: str) -> np.ndarray:
         )
     chosen = [_column(entry, names, n_features, argument) for entry in selection]
     if len(set(chosen)) != len(chosen):
-        raise ValueError(f"{argument} names a column twice: {list(selection)!r}.")
+        raise ValueError(f"{argument} contains a column twice: {list(selection)!r}.")
     return np.array(chosen, dtype=int)
 
 
@@ -451,10 +452,10 @@ def _column(entry, names, n_features: int, argument: str) -> int:
         known = [] if names is None else list(names)
         if entry not in known:
             have = f"X has {known}" if known else "X has no column names; use indices"
-            raise ValueError(f"{argument} has {entry!r}, which is no column of X: {have}.")
+            raise ValueError(f"{argument} has {entry!r}, which is not a column of X: {have}.")
         return known.index(entry)
     if isinstance(entry, bool | np.bool_) or not isinstance(entry, int | np.integer):
-        raise TypeError(f"{argument} must hold column names or indices; got {entry!r}.")
+        raise TypeError(f"{argument} must contain column names or indices; got {entry!r}.")
     if not -n_features <= entry < n_features:
         raise ValueError(f"{argument} has column {entry}, but X has {n_features} columns.")
     return int(entry) % n_features

@@ -100,9 +100,9 @@ class Inputs:
                 f"with sklearn.impute.SimpleImputer, also in a transformer given as {argument}."
             )
         return (
-            f"This is in {where}. Give {argument} a transformer that makes numbers of it, for "
+            f"This is in {where}. Give {argument} a transformer that converts it to numbers, for "
             "example make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough'), "
-            "or a list of the columns that hold numbers."
+            "or a list of the numeric columns."
         )
 
     def _is_fine(self, column: int) -> bool:

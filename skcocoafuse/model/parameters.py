@@ -237,7 +237,7 @@ def complete_priors(
             )
         if name not in parameters:
             raise ValueError(
-                f"{model} has no parameter {name!r}, so priors cannot have it; its parameters: "
+                f"{model} has no parameter {name!r}, so priors cannot contain it; its parameters: "
                 f"{sorted(parameters)}. Leave it out, or use CoCoAFusERegressor, which has all."
             )
         if not isinstance(prior, Prior):
@@ -255,14 +255,14 @@ def _check_fit(name: str, prior: Prior) -> None:
     if prior.support != row.support:
         fitting = [f for f, known in FAMILIES.items() if known.support == row.support]
         raise ValueError(
-            f"priors[{name!r}] must be of a family on {row.support} numbers, one of "
+            f"priors[{name!r}] must be of a family for {row.support} numbers, one of "
             f"{[f for f in fitting if f != 'flat' or row.may_be_flat]}; got {prior.family!r}."
         )
     if prior.family == "flat" and not row.may_be_flat:
         can = [each for each, other in PARAMETERS.items() if other.may_be_flat]
         raise ValueError(
             f"priors[{name!r}] cannot be flat: only {', '.join(can)} can, the posterior of "
-            "others would be improper or unscaled. Take a wide one, Prior('laplace', scale=10.0)."
+            "others would be improper or unscaled. Use a wide one, Prior('laplace', scale=10.0)."
         )
     if row.constraint == CONTRAST and prior.loc != 0:
         raise ValueError(

@@ -153,7 +153,7 @@ def _recorded_step(y: np.ndarray) -> float:
     if step == 0.0:
         raise ValueError(
             f"y is constant up to rounding ({float(y.min())!r} to {float(y.max())!r} in {y.size} "
-            "rows): there is no spread to model. Check the target column, or give "
+            "rows): there is no variation to model. Check the target column, or set "
             "target_resolution if it is recorded that finely."
         )
     return step

@@ -204,7 +204,7 @@ class Prior:
             value = getattr(self, name)
             if name not in known and value != nothing:
                 raise ValueError(
-                    f"A {self.family} prior has no {name}; got {name}={value!r}, leave it out."
+                    f"A {self.family} prior has no {name}; got {name}={value!r}. Leave it out."
                 )
 
     def log_density(self, log, x):
