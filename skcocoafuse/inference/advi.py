@@ -17,7 +17,7 @@ from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K
 _METHODS = ("fullrank_advi", "advi")
 _BROKEN_REWRITE = "fuse_indexed_into_elemwise"  # PyTensor 3.2 cannot compile one expert with it
 _POOL = 4  # proposals per kept draw
-_STEP = 5e-3  # of PyMC's Adam; its default leaves the scales of sharp posteriors unsettled
+_STEP = 5e-3  # of PyMC's Adam; with its default, scales of sharp posteriors do not converge
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:

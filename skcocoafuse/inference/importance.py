@@ -61,7 +61,8 @@ def uncorrected(log_posterior: np.ndarray, n: int) -> np.ndarray:
     finite = np.flatnonzero(np.isfinite(log_posterior))
     if not finite.size:
         raise ValueError(
-            f"None of {log_posterior.size} draws of the approximation has a finite posterior density: "
-            "it did not converge. Use inference='nuts' or 'laplace', or another random_state."
+            f"None of {log_posterior.size} draws of the approximation has finite posterior "
+            "density: it did not converge. Use inference='nuts' or 'laplace', or another "
+            "random_state."
         )
     return np.resize(finite, n)

@@ -367,7 +367,7 @@ class _Moved:
             raise ValueError(
                 f"The slope by column {label!r} of X needs values close to those of the rows, but "
                 f"the transformer given as {self.argument} rejects one: {error}\nIf the column is "
-                "not a quantity, pass it as strings or as dtype 'category': its slopes are then NaN. "
+                "not a quantity, pass strings or dtype 'category', for which slopes are NaN. "
                 "Otherwise make the transformer accept values between those seen in fit."
             ) from error
 
