@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 COMPILED = not config.DISABLE_JIT
-_NOT_RECOVERABLE = -1  # what samplers take as a reason to stop
+_NOT_RECOVERABLE = -1  # tells samplers to stop
 
 
 def plain(function):

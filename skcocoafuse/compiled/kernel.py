@@ -142,7 +142,7 @@ class _SumOverParts:
             found = self._rows.sum(value_and_gradient, at, self._layout, wanted)
         except BaseException as error:  # there is no caller in Python to raise it to
             self._error = error
-            return -1  # what samplers take as a reason to stop
+            return -1  # tells samplers to stop
         carray(value, (1,))[0] = found[0]
         carray(gradient, (n,))[:] = found[1:]
         return 0

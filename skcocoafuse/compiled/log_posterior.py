@@ -115,7 +115,7 @@ def log_posterior(theta, data, gradient):
 
 @njit(**OPTIONS)
 def _in_coordinates(z, data, gradient):
-    """The same as a function of coordinates, including the Jacobian."""
+    """The same as a function of coordinates, with the part of the Jacobian that does not cancel."""
     n = z.size
     centre = carray(as_pointer(data["centre"]), (n,), np.float64)
     factor = carray(as_pointer(data["factor"]), (n, n), np.float64)

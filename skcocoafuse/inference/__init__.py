@@ -32,7 +32,7 @@ ENGINES = {
         samples_posterior=False,
         options=(),
         words="draws from Normal approximations at several modes, corrected by importance weights "
-        'where those can be trusted (``diagnostics_["pareto_k"]``)',
+        'if these can be trusted (``diagnostics_["pareto_k"]``)',
     ),
     "advi": EngineRow(
         module="skcocoafuse.inference.advi",

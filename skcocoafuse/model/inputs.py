@@ -124,7 +124,7 @@ def labels_of(names, n_features: int) -> list[str]:
     return [f"x{j}" for j in range(n_features)] if names is None else [str(s) for s in names]
 
 
-# -- arrays and frames alike -------------------------------------------------------------
+# -- arrays and frames -------------------------------------------------------------------
 
 
 def take(table, rows):

@@ -29,11 +29,11 @@ class Parameter(NamedTuple):
         Part of the model, one of ``PARTS``.
     role : str
         ``"intercept"`` or ``"coef"`` of the linear predictor of its part, ``"sd"`` for the standard
-        deviation around it, or another word.
+        deviation around it, or another name.
     axes : tuple of str
         Names of its axes after the draw axes.
     constraint : {"real", "positive", "contrast"}
-        The vector of unconstrained parameters holds the values, their logarithms, or their
+        The unconstrained vector contains the values, their logarithms, or their
         coordinates in the sum-to-zero basis along the first axis.
     prior : Prior
         Default prior, on the standardized scale.
@@ -102,7 +102,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert",),
         CONTRAST,
         Prior("laplace"),
-        "log of expert {k}'s weight beside the typical expert's, at inputs of 0",
+        "log of expert {k}'s weight relative to the typical expert's, at inputs of 0",
     ),
     "gate_coef": Parameter(
         GATE,
