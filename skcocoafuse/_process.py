@@ -1,7 +1,7 @@
-"""Settings of the whole process that are changed for a while, also where threads overlap.
+"""Temporary changes of process-wide settings, also by overlapping threads.
 
 A fork copies such settings, and the locks of threads that the child does not have. So a fork waits
-until no other thread holds one, and the child undoes what others changed.
+until no other thread holds one, and the child undoes the changes of others.
 """
 
 import functools
@@ -15,26 +15,26 @@ from importlib import import_module
 from threading import RLock, get_ident
 from typing import Any
 
-# What this package imports inside functions, by its first name, with what these import
+# Packages that this one imports inside functions, and what those import
 _IMPORTED_LATE = {"skcocoafuse", "arviz", "h5py", "llvmlite", "matplotlib", "numba", "nutpie"}
 _IMPORTED_LATE |= {"pandas", "pymc", "pytensor", "rich", "scipy", "sklearn", "skpro", "xarray"}
 
 
 def process_wide(change: Callable[[], AbstractContextManager]):
-    """A change that is made by the first of those inside, and undone by the last to leave.
+    """A change that the first thread to enter makes and the last to leave undoes.
 
-    What a setting was before is otherwise given back too early or not at all: the first of two to
-    leave undoes the other's change, and the second leaves the first one's behind for good.
+    Otherwise a setting is restored too early or not at all: the first of two threads to leave
+    undoes the other's change, and the second leaves the first one's behind permanently.
 
     Parameters
     ----------
     change : callable
-        Makes the context manager that changes the setting.
+        Returns the context manager that changes the setting.
 
     Returns
     -------
     callable
-        Makes context managers that may overlap.
+        Returns context managers that may overlap.
     """
     setting = _Setting(change)
     _settings.append(setting)
@@ -53,7 +53,7 @@ def process_wide(change: Callable[[], AbstractContextManager]):
 
 
 class _Setting:
-    """A change of the process, and how often each thread is inside."""
+    """A change of a process-wide setting, and how often each thread has entered it."""
 
     def __init__(self, change):
         self.change, self.made = change, ExitStack()
@@ -69,12 +69,12 @@ class _Setting:
     def leave(self, thread: int) -> None:
         with self.lock:
             self.inside[thread] -= 1
-            self.inside += Counter()  # without those of count zero
+            self.inside += Counter()  # drops counts of zero
             if not self.inside:
                 self.made.close()
 
     def only(self, thread: int) -> None:
-        """Undo what was changed for threads that are gone."""
+        """Undo changes made for threads that no longer exist."""
         was = bool(self.inside)
         self.inside = Counter({t: n for t, n in self.inside.items() if t == thread})
         if was and not self.inside:
@@ -87,7 +87,7 @@ _settings: list[_Setting] = []
 # -- forks ---------------------------------------------------------------------------------
 
 
-_held: list[Any] = []  # locks that a fork took, in their order
+_held: list[Any] = []  # locks acquired by a fork, in order
 
 
 def _before_fork() -> None:
@@ -107,7 +107,7 @@ def _wait_for_imports() -> None:
         if late and getattr(getattr(module, "__spec__", None), "_initializing", False):
             try:
                 import_module(name)  # returns at once where this thread imports it
-            except Exception:  # for the thread that imports it to see; nothing is locked now
+            except Exception:  # the importing thread will see it; nothing is locked now
                 continue
 
 
@@ -129,7 +129,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 @process_wide
 @contextmanager
 def no_warnings():
-    """Say nothing of values that nobody asked for; other threads are not heard either."""
+    """Suppress warnings about values that the user did not request, in other threads too."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,9 +1,9 @@
-"""Work in threads that ends when whoever started it does.
+"""Work in threads that ends with its caller.
 
-An exception, an interrupt above all, reaches the thread that waits for the others, and nothing
-tells these. They would go on behind the user's back, and a process that ends while they are in
-compiled code crashes. So whoever starts work in threads cancels it on the way out and waits until
-it has ended, and long work asks again and again whether it was cancelled.
+An exception, especially an interrupt, reaches the thread that waits for the others, and nothing
+notifies these. They would continue in the background, and a process that ends while they are in
+compiled code crashes. So code that starts work in threads cancels it on exit and waits until it
+has ended, and long-running work regularly checks whether it was canceled.
 """
 
 import atexit
@@ -17,25 +17,25 @@ from contextvars import ContextVar, copy_context
 from threading import Event, Lock, current_thread, get_ident, main_thread
 from typing import Any
 
-_MOMENT = 0.002  # seconds between looks whether tasks have ended
-_PATIENCE = 1.0  # seconds after which those that have not are told again
-_LAST = 10.0  # seconds that the end of the process waits for threads of others
+_MOMENT = 0.002  # seconds between checks whether tasks have ended
+_PATIENCE = 1.0  # seconds after which unfinished tasks are canceled again
+_LAST = 10.0  # seconds that the process waits at exit for threads started elsewhere
 
 
 class Cancelled(BaseException):
-    """Ends work that nobody waits for; no ``except Exception`` takes it for a failure."""
+    """Ends work that nobody waits for; no ``except Exception`` catches it."""
 
 
 class Work:
-    """Tasks that are cancelled together, and with the work that they are a part of.
+    """Tasks that are canceled together, and with the work that they are a part of.
 
-    Pickled for another process, it is work of that process, with nothing to cancel it there.
+    Pickled for another process, it becomes work of that process, which nothing cancels there.
     """
 
     def __init__(self) -> None:
         self._part_of = _current.get()
         self._cancelled = Event()
-        self._threads: set[int] = set()  # that a task is running in
+        self._threads: set[int] = set()  # in which a task is running
         self._lock = Lock()
 
     def __reduce__(self):
@@ -47,17 +47,17 @@ class Work:
 
     @property
     def cancelled(self) -> bool:
-        """Whether this was cancelled, or what it is a part of."""
+        """Whether this work, or the work it is a part of, was canceled."""
         part_of = self._part_of
         return self._cancelled.is_set() or (part_of is not None and part_of.cancelled)
 
     @property
     def running(self) -> bool:
-        """Whether any task is."""
+        """Whether any task is running."""
         return bool(self._threads)
 
     def cancel(self) -> None:
-        """Have the tasks raise :class:`Cancelled`, where they ask for it or run Python's code."""
+        """Make tasks raise :class:`Cancelled` when they check for it or run Python code."""
         self._cancelled.set()
         with self._lock:
             for thread in self._threads - {get_ident()}:
@@ -70,11 +70,11 @@ class Work:
         """Cancel tasks after an exception; wait until none is running."""
         told = -math.inf
         while self.running:
-            # where an exception is on its way, another interrupt has nothing to add
+            # if an exception is propagating, another interrupt adds nothing
             with suppress(KeyboardInterrupt) if kind is not None else nullcontext():
                 if (kind is not None or self.cancelled) and time.monotonic() > told + _PATIENCE:
                     told = time.monotonic()
-                    self.cancel()  # again: an exception may get lost in what C calls
+                    self.cancel()  # again: an exception may get lost in callbacks from C
                 time.sleep(_MOMENT)
 
     def _begin(self) -> None:
@@ -88,7 +88,7 @@ class Work:
 
 
 class Task:
-    """A function that is counted while it runs, and returns None where it is cancelled.
+    """A function that is counted while it runs, and returns None if it is canceled.
 
     Its own exceptions cancel the work it is a part of.
     """
@@ -114,12 +114,12 @@ class Task:
     def _end(self) -> None:
         try:
             self.work._end()
-        except Cancelled:  # came after the function had ended
+        except Cancelled:  # raised after the function had ended
             self._end()
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Have a thread raise an exception as soon as it runs Python's code; None takes that back."""
+    """Make a thread raise an exception as soon as it runs Python code; None revokes that."""
     given = None if error is None else ctypes.py_object(error)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)
 
@@ -132,10 +132,10 @@ _rest_of_the_process = Work()
 
 @contextmanager
 def ended_with_the_process():
-    """Have this thread's work, whoever started it, cancelled and waited for when Python ends."""
+    """Cancel this thread's work, and wait for it, when Python exits."""
     work = _rest_of_the_process
     if _current.get() is not None or current_thread() is main_thread():
-        yield  # somebody waits for it
+        yield  # another thread waits for it
         return
     token = _current.set(work)
     work._begin()
@@ -157,12 +157,12 @@ atexit.register(_end_the_rest)
 
 
 def raise_if_cancelled() -> None:
-    """End the work of this thread if nobody waits for it any more.
+    """End the work of this thread if nobody waits for it anymore.
 
     Raises
     ------
     Cancelled
-        If it was cancelled.
+        If it was canceled.
     """
     work = _current.get()
     if work is not None and work.cancelled:
@@ -175,15 +175,15 @@ def in_threads(
     n_threads: int,
     after_each: Callable[[], object] = lambda: None,
 ) -> list:
-    """Results of a function for all items, in their order; the first exception ends all.
+    """Results of a function for all items, in order; the first exception ends all work.
 
     Parameters
     ----------
     function : callable
-        Of one item. Each call sees context variables as they are here.
+        Function of one item. Each call sees the caller's context variables.
     items : iterable
     n_threads : int
-        With one, or for one item, the function is called in this thread.
+        With one thread, or for one item, the function is called in this thread.
     after_each : callable, optional
         Called in this thread after each result.
     """
@@ -200,5 +200,5 @@ def in_threads(
         for future in started:
             results.append(future.result())
             after_each()
-    raise_if_cancelled()  # with what this is a part of; some results are None then
+    raise_if_cancelled()  # with the surrounding work; some results are then None
     return results

@@ -12,7 +12,12 @@ import skcocoafuse
 
 ROOT = Path(skcocoafuse.__file__).parent
 PAGE = (Path(__file__).parents[1] / "doc" / "user_guide" / "sampler.rst").read_text("utf-8")
-ROWS = re.findall(r"\* - `([\w.]+)`\n     - (.+)\n     - `(.+)\.py`\n     - \S", PAGE)
+TABLES = re.split(r"^`(.+)\.py`\n~+$", PAGE, flags=re.MULTILINE)  # text, file, its table, file, ...
+ROWS = [
+    (name, value, file)
+    for file, table in zip(TABLES[1::2], TABLES[2::2], strict=True)
+    for name, value in re.findall(r"\* - `([\w.]+)`\n     - (.+)\n     - \S", table)
+]
 
 
 def test_every_row_of_the_table_of_constants_is_read():

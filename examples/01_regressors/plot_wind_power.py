@@ -2,9 +2,9 @@
 The power of a wind turbine
 ===========================
 
-How much power will a turbine give at a forecast wind speed, and how sure can one be? The
-power curve bends smoothly, yet in a part of the rows the turbine stands still in good wind:
-no single straight line and no single bell curve fits. Three models with five linear experts
+How much power will a turbine generate at a forecast wind speed, and how certain is that? The
+power curve bends smoothly, yet in some of the rows the turbine stands still in good wind: no
+single straight line and no single bell curve fits. Three models with five linear experts
 each are fitted to the same rows and compared on rows they have not seen.
 
 Ten-minute averages of one turbine in July 2015; ENGIE, La Haute Borne open data (Etalab Open
@@ -14,7 +14,8 @@ Licence 2.0).
 # %%
 # Split, fit, compare
 # -------------------
-# Everything is the default but the number of experts, of draws (half as many) and the seed.
+# All settings are defaults except the number of experts, the number of draws (half as many) and the
+# seed.
 
 import time
 from pathlib import Path
@@ -54,22 +55,23 @@ table = pd.DataFrame(rows).T.round(
 print(table.to_string())
 
 # %%
-# The table is read from the left: the error of the mean, the log density of the held-out
-# rows (higher is better), the share of them inside the 95% interval and the length of it.
+# The columns are, from the left: the error of the mean, the log density of the held-out
+# rows (higher is better), the fraction of them inside the 95% interval, and the length of the
+# interval.
 #
 # The blend has the best mean and by far the worst density: one bell curve must cover a running
-# and a standing turbine. The two that can mix agree with each other.
+# and a stationary turbine. The two models that can mix agree with each other.
 #
 # What CoCoAFusE learned
 # ----------------------
-# Wind speed runs over its range, at the median temperature. Above, the predictive fan with
-# the experts' own lines, each shown where its gate is open; below, the gate and the behavior:
-# beta = 1 mixes the experts, beta = 0 blends them. Where one expert has all the weight, beta
-# makes no difference, so its line fades there.
+# Wind speed varies over its range, at the median temperature. The upper panel shows the
+# predictive fan with the experts' lines, each shown where its gate is open; the lower panels show
+# the gate and the behavior: beta = 1 mixes the experts, beta = 0 blends them. Where one expert has
+# all the weight, beta makes no difference, so its line fades there.
 #
-# Here the data ask for mixing: a turbine runs or stands still, never half of each, so beta is
-# 1 wherever it matters. From about 9 m/s on more than a tenth of the 80% interval's tail is a
-# standing turbine, and the interval reaches down to zero; the mean lies where no row is.
+# These data call for mixing: a turbine runs or stands still, never half of each, so beta is 1
+# wherever it matters. From about 9 m/s on, more than a tenth of the probability is a stationary
+# turbine, and the 80% interval reaches down to zero; the mean is where there are no rows.
 
 model = models["CoCoAFusE"]
 wind = np.linspace(X["wind_speed_ms"].min(), X["wind_speed_ms"].max(), 240)

@@ -2,9 +2,9 @@
 Calibrated intervals of a wind turbine
 ======================================
 
-A 90% interval holds 90% of new rows if the model is right, and no model quite is. Rows kept aside
-repair that without assumptions about the model: see how many of them each interval holds, and
-take the level that holds 90%. Two ways are compared: on the probability scale with the model's own
+A 90% interval covers 90% of new rows if the model is correct, which no model is exactly. Held-out
+rows fix that without assumptions about the model: count how many of them each interval covers, and
+use the level that covers 90%. Two ways are compared: on the probability scale with the model's own
 predictive distribution, and by MAPIE, which takes any regressor and adds a margin to its mean.
 
 Ten-minute averages of one turbine in July 2015; ENGIE, La Haute Borne open data (Etalab Open
@@ -14,8 +14,8 @@ Licence 2.0).
 # %%
 # Three sets of rows
 # ------------------
-# The mode alone is a fast posterior; that its intervals leave out the parameters' uncertainty is
-# one of the faults that calibration repairs.
+# The mode alone is a fast approximation of the posterior; its intervals ignore parameter
+# uncertainty, which is one of the errors that calibration corrects.
 
 from pathlib import Path
 
@@ -38,11 +38,12 @@ model = CoCoAFusERegressor(n_experts=5, inference="map", random_state=0).fit(X_t
 # %%
 # Calibration in three lines
 # --------------------------
-# `pit` is the probability of a value up to the observed one. A central interval of coverage c holds
-# every row with ``2 |pit - 1/2| <= c``, so the level to ask for is a quantile of these scores, one
-# rank higher than usual to make up for their finite number. Then new rows are covered with
-# probability 90% or more, on average over calibration sets, if they come from where these came
-# from (distributional conformal prediction: Chernozhukov, Wüthrich and Zhu, 2021, PNAS 118).
+# `pit` is the probability of a value up to the observed one. A central interval of coverage c
+# contains every row with ``2 |pit - 1/2| <= c``, so the required level is a quantile of these
+# scores, one rank higher than usual to account for their finite number. Then new rows are covered
+# with probability 90% or more, on average over calibration sets, if they come from the same
+# distribution (distributional conformal prediction: Chernozhukov, Wüthrich and Zhu, 2021, PNAS
+# 118).
 
 COVERAGE = 0.9
 
@@ -87,16 +88,17 @@ table = pd.DataFrame(
 print(table.round({name: 1 if "length" in name else 3 for name in table}).to_string())
 
 # %%
-# The model was too careful, and the lower level makes its intervals shorter. MAPIE keeps the same
-# promise about the average with a margin that does not know the wind: far too wide in calm air, far
-# too short in strong wind. The promise is about the average only: with the calibrated level, too,
-# strong wind, with few of the rows, gets less than 90%. And it is about rows like these: the
-# split is random, while next month is another draw.
+# The model was underconfident, and the lower level makes its intervals shorter. MAPIE has the same
+# guarantee on average with a margin that does not depend on the wind: far too wide in calm air, far
+# too short in strong wind. The guarantee is only about the average: with the calibrated level, too,
+# strong wind, with few of the rows, has less than 90%. And it holds for rows like these: the
+# split is random, while next month may differ.
 #
 # The average over calibration sets
 # ---------------------------------
-# One calibration set of 1000 rows may be a percent off. Scores are there for all rows outside the
-# training set, so other splits cost nothing: a row is covered if its score is at most the level.
+# One calibration set of 1000 rows may be off by a percent. Scores are available for all rows
+# outside the training set, so other splits cost nothing: a row is covered if its score is at most
+# the level.
 
 everything = 2 * np.abs(model.predict_dist(X_rest).pit(y_rest) - 0.5)
 rng = np.random.default_rng(0)
@@ -107,10 +109,10 @@ for _ in range(300):
 print(f"coverage in 300 splits: mean {np.mean(covered):.4f}, sd {np.std(covered):.4f}")
 
 # %%
-# The picture
-# -----------
+# Intervals along the wind speed
+# ------------------------------
 # Where a turbine may stand still in good wind, a central interval reaches down to zero as long as
-# enough probability is there, and jumps up where it no longer is.
+# there is enough probability, and jumps up where there no longer is.
 
 wind = np.linspace(0.5, X[:, 0].max(), 240)
 grid = np.column_stack([wind, np.full(240, np.median(X[:, 1]))])

@@ -2,10 +2,10 @@
 Is the conclusion sensitive to the behavior gate's prior?
 =========================================================
 
-The behavior gate is the part of the model that data say least about: where experts agree, or where
-one of them has all the weight, beta makes no difference to the target. So before anything is
-concluded from a fitted beta(x), three questions: what did the priors expect, to which priors are
-the conclusions sensitive, and what is left of them if the gate's prior is taken away?
+The behavior gate is the part of the model about which data say least: where experts agree, or where
+one of them has all the weight, beta makes no difference to the target. So before drawing
+conclusions from a fitted beta(x), ask three questions: what did the priors expect, to which priors
+are the conclusions sensitive, and what remains of them without the gate's prior?
 
 Ten-minute averages of one turbine in July 2015; ENGIE, La Haute Borne open data (Etalab Open
 Licence 2.0).
@@ -14,8 +14,8 @@ Licence 2.0).
 # %%
 # Before the data
 # ---------------
-# The priors are on the standardised scale, so drawing from them needs the target's mean and
-# standard deviation, and next to nothing else of it. No fit is needed.
+# The priors are on the standardized scale, so drawing from them needs the target's mean and
+# standard deviation, and almost nothing else of it. No fit is needed.
 
 from pathlib import Path
 
@@ -40,12 +40,12 @@ print(f"95% of the prior's values: {np.quantile(prior, [0.025, 0.975]).round()} 
 print(f"95% of the targets:        {np.quantile(y_train, [0.025, 0.975]).round()} kW")
 
 # %%
-# The priors expect powers of the right size but know nothing of turbines: negative ones, and many
-# beyond the 2050 kW that this one can give. They leave the data room.
+# The priors expect powers of the right magnitude but know nothing about turbines: some are
+# negative, and many exceed the 2050 kW that this one can generate. They leave room for the data.
 #
-# On which priors do conclusions hang?
-# ------------------------------------
-# Each prior is made 25% stronger and weaker, by weights on the draws and without fitting again; the
+# To which priors are conclusions sensitive?
+# ------------------------------------------
+# Each prior is made 25% stronger and weaker, by weights on the draws and without a refit; the
 # figures are how far a conclusion's distribution moves per doubling. 0.05 is the threshold for
 # reporting.
 
@@ -58,9 +58,9 @@ print(found[found["diagnosis"] != ""].drop(columns="pareto_k").round(3).to_strin
 # %%
 # Without the gate's prior
 # ------------------------
-# A flat prior makes beta uniform on (0, 1) in the middle of the data. On the slope there is no such
-# thing (a step has a likelihood, too), so it gets a prior ten times as wide. This one is a refit,
-# and goes much farther than the weights could.
+# A flat prior makes beta uniform on (0, 1) at the center of the data. A flat prior on the slope
+# would be improper (a step has a likelihood, too), so it gets a prior ten times as wide. This
+# requires a refit, and goes much further than the weights could.
 
 flat = {"behavior_intercept": Prior("flat"), "behavior_coef": Prior("laplace", scale=10.0)}
 freed = CoCoAFusERegressor(n_experts=3, priors=flat, draws=500, random_state=0)
@@ -79,20 +79,20 @@ for name, m in models.items():
     print(f"{name}: log density of held-out rows {m.log_prob(X_test, y_test).mean():.3f}")
 
 # %%
-# So the answer is no. The prior of the gate's intercept is named for the log density of the 400
+# So the answer is no. The prior of the gate's intercept is reported for the log density of the 400
 # rows, which it lowers by a fifth of a standard deviation per doubling: data and prior pull in
 # different directions, and the data win. Without it the leave-one-out density rises by less than a
-# nat, predictions stay what they were but for where the lower end of the interval jumps, and
-# beta(x) is the same line. It is more sensitive to the priors of the gate's slopes, which say how
-# sharply the turbine's regimes part, and of `sigma`.
+# nat, predictions stay the same except where the lower end of the interval jumps, and beta(x)
+# is the same line. It is more sensitive to the priors of the gate's slopes, which determine
+# how sharply the turbine's regimes separate, and of `sigma`.
 #
-# Why data can say so much about a beta that is nearly 1 everywhere: the power of a standing turbine
-# has a standard deviation of 0.3 kW, that of a running one of 30 to 60 kW. Of such a variance even
-# a part of 1 - beta = 0.0001, blended in, would be seen where the turbine stands. These log odds
-# are far out in the tail of the default prior, hence the conflict.
+# The data can say so much about a beta that is nearly 1 everywhere because the power of a
+# stationary turbine has a standard deviation of 0.3 kW, that of a running one 30 to 60 kW. Even a
+# fraction 1 - beta = 0.0001 of that variance, blended in, would be visible where the turbine stands
+# still. These log odds are far out in the tail of the default prior, hence the conflict.
 #
-# The picture
-# -----------
+# Before and after
+# ----------------
 # `to_arviz` has the draws of the gate's parameters, in original units as the prior's draws above.
 
 

@@ -1,1 +1,1 @@
-"""The model in machine code: what fits and predictions spend their time in."""
+"""The model in machine code, where fits and predictions spend their time."""

@@ -1,16 +1,18 @@
 """Affine predictors of a tile of rows, and their gradient: small matrix products.
 
-A tile of a design is one line, its columns one after the other, ROWS numbers each. Columns are
-taken four at a time and experts two at a time: a number read once is used eight times, which a
-product column by column, limited by reading and writing, is not. BLAS would take longer to call.
+A tile of a design matrix is one line: its columns one after the other, ROWS numbers each. Columns
+are processed four at a time and experts two at a time, so a number read once is used eight
+times, whereas a product column by column is limited by memory access. Calling BLAS would take
+longer.
 """
 
 from skcocoafuse.compiled.jit import njit
 from skcocoafuse.model.rows import TILE_ROWS as ROWS
 
-# Infinities and NaN keep their meaning (no "nnan", "ninf"): overflow must be seen. All is inlined:
-# otherwise callers hold copies of a function that round differently, and which one is called
-# depends on whether code was compiled or loaded. Seeds would then not reproduce a fit.
+# Infinities and NaN keep their meaning (no "nnan", "ninf"), so that overflow is detected.
+# Everything is inlined: otherwise callers have copies of a function that round differently, and
+# which one is called depends on whether code was compiled or loaded. Seeds would then not reproduce
+# a fit.
 OPTIONS = {
     "cache": True,
     "forceinline": True,
@@ -24,8 +26,8 @@ OPTIONS = {
 def affine(X, intercept, coef, w, line):
     """Fill ``w[k, line:line + ROWS]`` with intercept_k + coef_k . X for every expert k.
 
-    ``coef`` holds the coefficients of one expert after the other: a view of them as a matrix takes
-    as long as the sums for a few rows.
+    ``coef`` contains the coefficients expert by expert: creating a matrix view takes as long as the
+    sums for a few rows.
     """
     last, d = intercept.size - 1, X.size // ROWS
     for k in range(0, last, 2):
@@ -83,7 +85,7 @@ def affine_of_one(X, a, slope, out):
 
 @njit(**OPTIONS)
 def affine_gradient(X, w, line, d_intercept, d_coef):
-    """Add the gradient by intercepts and slopes, given that by predictors in ``w[k, line:]``."""
+    """Add the gradient with respect to intercepts and slopes from that in ``w[k, line:]``."""
     last, d = d_intercept.size - 1, X.size // ROWS
     for k in range(0, last, 2):
         _gradient_of_two(

@@ -1,14 +1,14 @@
-"""numba's cache of machine code, as something that may fail without harm.
+"""numba's cache of machine code, which may fail without harm.
 
-numba raises where it can neither write its cache nor read it: at import, where no folder can be
-written; at a first call, where a disk is full or a file is damaged. Code that was compiled in this
-process is as good, so each of these is one warning, and the function is compiled.
+numba raises errors if it can neither write nor read its cache: at import, if no folder is writable;
+at a first call, if a disk is full or a file is damaged. Code compiled in this process works just
+as well, so each of these becomes one warning, and the function is compiled.
 
-numba compiles a function again when its own file changes. What it calls, and the constants it
-takes from elsewhere, are part of its code too, so here a change of any file of ``_SOURCES`` counts.
+numba recompiles a function when its own file changes. The functions it calls and the constants it
+imports are part of its code too, so here a change of any file in ``_SOURCES`` counts.
 
-Files carry the SHA-256 of what is in them, since damaged machine code may well load and then give
-other numbers, or crash. They are read and written as a whole, so two processes may replace one.
+Files contain the SHA-256 of their content, since damaged machine code may load and then return
+wrong numbers, or crash. They are read and written as a whole, so two processes may replace one.
 """
 
 import hashlib
@@ -27,20 +27,20 @@ __all__ = ["cache_for", "in_use"]
 
 _DIGEST = hashlib.sha256().digest_size
 _ROOM = Path(__file__).parent
-#: What code in this room is made of: its own files, and the tables that constants come from.
+#: Sources of the code in this folder: its own files, and the tables that constants come from.
 _SOURCES = [
     *sorted(_ROOM.glob("*.py")),
     *(_ROOM.parent / "model" / f"{table}.py" for table in ("parameters", "priors", "rows")),
 ]
-_said = threading.Lock()  # taken for good by the first warning, so no fork finds it half way
+_said = threading.Lock()  # held permanently after the first warning, so no fork finds it in between
 
 
 class _DamagedFile(Exception):
-    """A file of the cache is not what was written."""
+    """A cache file is not what was written."""
 
 
 def in_use() -> bool:
-    """Whether what is compiled now will be found by the next process, as far as is known."""
+    """Whether the next process will presumably find what is compiled now."""
     return not _said.locked()
 
 
@@ -48,7 +48,7 @@ def in_use() -> bool:
 def _digest_of_sources() -> bytes:
     digest = hashlib.sha256()
     for path in _SOURCES:
-        if path.exists():  # not in a zip file, or where only bytecode is installed
+        if path.exists():  # not in a zip file, or if only bytecode is installed
             digest.update(path.read_bytes())
     return digest.digest()
 
@@ -64,11 +64,11 @@ def cache_for(function):
     Returns
     -------
     numba.core.caching.FunctionCache or NullCache
-        The latter where no folder can be written.
+        The latter if no folder is writable.
     """
     try:
         cache = _SafeCache(function)
-    except Exception as error:  # numba has a RuntimeError for it, the system several OSErrors
+    except Exception as error:  # numba raises RuntimeError, the system several OSErrors
         tried = config.CACHE_DIR or str(Path(function.__code__.co_filename).parent / "__pycache__")
         _warn(f"No folder for compiled code can be written (tried first: {tried}): {error}.")
         return NullCache()
@@ -79,29 +79,29 @@ def cache_for(function):
 
 
 class _SafeCache(FunctionCache):
-    """numba's cache of one function; what goes wrong there is a warning, and compiled."""
+    """numba's cache of one function; on failure it warns, and the function is compiled."""
 
     def __init__(self, function):
         super().__init__(function)
         self._cache_file = _CheckedFile(
             cache_path=self._cache_path,
-            # numba's own name is that of files without a digest
+            # numba's own name is for files without a digest
             filename_base=f"{self._impl.filename_base}.checked",
             source_stamp=(self._impl.locator.get_source_stamp(), _digest_of_sources()),
         )
 
     def load_overload(self, sig, target_context):
-        """The compiled function, or None, also where it cannot be read."""
+        """The compiled function, or None, also if it cannot be read."""
         try:
             return super().load_overload(sig, target_context)
-        except CodeCacheWarning:  # where warnings are errors
+        except CodeCacheWarning:  # if warnings are errors
             raise
-        except Exception as error:  # numba, pickle and LLVM each have their own
+        except Exception as error:  # numba, pickle and LLVM each raise their own
             _warn(f"Compiled code in {self.cache_path} cannot be read: {_words(error)}.")
             return None
 
     def save_overload(self, sig, data):
-        """Keep a compiled function, if it can be written."""
+        """Save a compiled function, if it can be written."""
         try:
             super().save_overload(sig, data)
         except CodeCacheWarning:
@@ -113,8 +113,8 @@ class _SafeCache(FunctionCache):
 class _CheckedFile(IndexDataCacheFile):
     """Index and data files with a digest at their end; a damaged one counts as missing.
 
-    The data file of a function repeats what the index says of it: with two processes, the one
-    may be older than the other.
+    The data file of a function repeats its index entry: with two processes, one may be older
+    than the other.
     """
 
     def load(self, key):
@@ -126,7 +126,7 @@ class _CheckedFile(IndexDataCacheFile):
         return found[2]
 
     def save(self, key, data):
-        """Save under a key, in place of what is there."""
+        """Save under a key, replacing any existing content."""
         super().save(key, (self._source_stamp, key, data))
 
     def _load_index(self):
@@ -148,7 +148,7 @@ class _CheckedFile(IndexDataCacheFile):
 
 
 def _read(path: str):
-    """The content of a file; None, with a warning unless there is none, if it cannot be had."""
+    """The content of a file; None if it cannot be read, with a warning unless it is missing."""
     try:
         content = Path(path).read_bytes()
         content, digest = content[:-_DIGEST], content[-_DIGEST:]
@@ -167,18 +167,18 @@ def _words(error: Exception) -> str:
 
 
 def _warn(fault: str, instead: str | None = None) -> None:
-    """Warn of the first fault in this process; those of other functions are alike."""
+    """Warn about the first fault in this process; those of other functions are similar."""
     if not _said.acquire(blocking=False):
         return
     then = (
-        f"Compiled code is kept in {instead} instead."
+        f"Compiled code is saved in {instead} instead."
         if instead
-        else "What is missing is compiled in this process, which takes up to a minute; results are "
-        "the same, and damaged files are replaced where they can be."
+        else "Missing code is compiled in this process, which takes up to a minute; results are "
+        "the same, and damaged files are replaced if possible."
     )
     warnings.warn(
-        f"{fault} {then} If this comes again, set NUMBA_CACHE_DIR to another folder that can be "
-        "written and has space.",
+        f"{fault} {then} If this happens again, set NUMBA_CACHE_DIR to another folder that is "
+        "writable and has space.",
         CodeCacheWarning,
         stacklevel=2,
     )

@@ -1,8 +1,8 @@
 """Coordinates in which the posterior is nearly a standard Normal.
 
 Two maps, one after the other: z to u = centre + factor z, linear; and u to the parameters,
-entry by entry. The second is there for Laplace priors, whose kink stops optimisers and
-makes leapfrog steps short, and whose wide tails slow chains down: with
+entry by entry. The second is for Laplace priors, whose kink stops optimizers and makes
+leapfrog steps short, and whose heavy tails slow chains down: with
 
     theta = loc + scale (u + u |u| / 2)
 
@@ -48,16 +48,16 @@ class Coordinates:
 
     @classmethod
     def around(cls, u: np.ndarray, laplace_transform: np.ndarray) -> "Coordinates":
-        """Those in which draws u, (draws, n_parameters), have mean 0 and covariance 1.
+        """Coordinates in which draws u, (draws, n_parameters), have mean 0 and covariance 1.
 
-        Entries that do not move say nothing of their width, and get that of a unit prior.
+        Entries that do not vary give no information on their width, and get that of a unit prior.
         """
         n_draws, size = u.shape
         covariance = np.atleast_2d(np.cov(u.T)) if n_draws > 1 else np.zeros((size, size))
         still = (np.ptp(u, axis=0) == 0.0) | (np.diag(covariance) == 0.0)
         covariance[still, :], covariance[:, still] = 0.0, 0.0
         covariance[still, still] = 1.0
-        few = size / n_draws  # a covariance of few draws need not have an inverse
+        few = size / n_draws  # a covariance of few draws may be singular
         factor = np.linalg.cholesky(covariance + few * np.diag(np.diag(covariance)))
         return cls(u.mean(axis=0), factor, laplace_transform)
 
@@ -85,14 +85,14 @@ class Coordinates:
         return np.ascontiguousarray(z).reshape(u.shape)
 
     def log_jacobian(self, z: np.ndarray) -> np.ndarray:
-        """Log determinant of the derivative of theta by u, (...)."""
+        """Log determinant of the derivative of theta with respect to u, (...)."""
         scale = self.laplace_transform[:, 1]
         widening = np.where(scale > 0, scale * (1.0 + np.abs(self.transformed(z))), 1.0)
         return np.log(widening).sum(axis=-1)
 
     @property
     def log_volume(self) -> float:
-        """Log determinant of the derivative of u by z."""
+        """Log determinant of the derivative of u with respect to z."""
         return float(np.log(np.diag(self.factor)).sum())
 
 
@@ -119,7 +119,7 @@ def to_theta(centre, factor, laplace_transform, z, u, theta):
     """Fill u and theta for one z; return the log Jacobian of the second map."""
     n = z.size
     fours = n - n % 4
-    for i in range(0, fours, 4):  # four rows at once, over the zeros in the corner too
+    for i in range(0, fours, 4):  # four rows at once, including the zeros in the corner
         a, b, c, d = factor[i], factor[i + 1], factor[i + 2], factor[i + 3]
         s0 = s1 = s2 = s3 = 0.0
         for j in range(i + 4):
@@ -147,7 +147,7 @@ def to_theta(centre, factor, laplace_transform, z, u, theta):
 
 @njit(**OPTIONS)
 def pull_back(factor, laplace_transform, u, slope, gradient):
-    """Gradient by z of log density plus log Jacobian; ``slope`` is the one by theta, then by u."""
+    """Gradient of log density plus log Jacobian along z; ``slope`` is along theta, then u."""
     n = slope.size
     for i in range(n):
         gradient[i] = 0.0

@@ -49,8 +49,8 @@ def components(draws, draw_weight, X, layout, weight, mean, variance):
 def moments(draws, draw_weight, X, layout, out):
     """Mean, noise, between-expert and parameter variance of the rows, into ``out`` (4, ROWS).
 
-    By the law of total variance; deviations of the mean from draw to draw are taken from the
-    first draw's, so that nothing is lost where they are small.
+    By the law of total variance; deviations of the mean between draws are relative to the
+    first draw, so that no digits are lost if they are small.
     """
     n_draws, n_experts = len(draws), layout.n_experts
     c, w = _workspaces(n_experts)

@@ -1,9 +1,9 @@
-"""What compiled code needs of numba, and the same without compilation.
+"""Support code for numba, and its equivalent without compilation.
 
-``NUMBA_DISABLE_JIT=1``, numba's own switch, leaves all functions to Python, for debuggers and
-coverage. What only a compiler understands (bits of a number, an address, a function that C can
-call) therefore comes in pairs here, one of which is chosen at import. Python code then gives the
-same numbers up to rounding, some hundred times slower.
+``NUMBA_DISABLE_JIT=1``, numba's own switch, runs all functions in Python, for debuggers and
+coverage. Operations that only a compiler understands (bits of a number, an address, a function that
+C can call) therefore come in pairs here, one of which is chosen at import. Python code then gives
+the same numbers up to rounding, about a hundred times slower.
 """
 
 import ctypes
@@ -37,11 +37,11 @@ __all__ = [
 ]
 
 COMPILED = not config.DISABLE_JIT
-_NOT_RECOVERABLE = -1  # what samplers take as a reason to stop
+_NOT_RECOVERABLE = -1  # tells samplers to stop
 
 
 def plain(function):
-    """The Python function of one that was decorated by :func:`njit`."""
+    """The Python function behind one decorated by :func:`njit`."""
     return getattr(function, "py_func", function)
 
 
@@ -49,7 +49,7 @@ def plain(function):
 
 
 def _compiled(*, cache, **options):
-    """``numba.njit`` with a cache that may fail; ``cache`` says whether there is one."""
+    """``numba.njit`` with a cache that may fail; ``cache`` switches it on."""
     decorate = numba.njit(**options)
 
     def compiled(function):
@@ -76,14 +76,14 @@ def _compiled_callback(signature):
 
 
 def _quiet_python(**options):
-    """In the place of ``numba.njit``: overflow and 0 / 0 are as silent as in compiled code."""
+    """Replacement of ``numba.njit``: overflow and 0 / 0 are as silent as in compiled code."""
     return np.errstate(all="ignore")
 
 
 class _PythonCallback:
-    """A Python function that C can call, by its ``address`` and as long as this object is there.
+    """A Python function that C can call at its ``address``, as long as this object exists.
 
-    In the place of numba's ``CFunc`` where nothing is compiled.
+    Replacement of numba's ``CFunc`` without compilation.
     """
 
     _by_address: ClassVar[WeakValueDictionary] = WeakValueDictionary()
@@ -100,21 +100,21 @@ class _PythonCallback:
     def _called_by_c(self, *values):
         try:
             return self.function(*map(_argument, self.kinds, values))
-        except BaseException:  # there is no caller in Python to raise it to
+        except BaseException:  # there is no Python caller to raise it in
             logging.getLogger("skcocoafuse").exception("The log density was left by an exception.")
             return _NOT_RECOVERABLE
 
     @classmethod
     def call(cls, address, *values):
-        """Call the function at an address without a detour by C, which would lose exceptions."""
+        """Call the function at an address directly, not through C, which would lose exceptions."""
         own = cls._by_address[int(address)]
         return own.function(*map(_argument, own.kinds, values))
 
 
 def _argument(kind, value):
-    """An argument of a C function as its Python body takes it; pointers may be given as numbers."""
+    """An argument of a C function as its Python body expects it; pointers may be integers."""
     if kind is ctypes.c_void_p:
-        return kind(int(value or 0))  # ctypes makes None of a null pointer
+        return kind(int(value or 0))  # ctypes turns a null pointer into None
     return (
         ctypes.cast(int(value), kind)
         if isinstance(value, Integral) and hasattr(kind, "contents")
@@ -179,7 +179,7 @@ def _python_real(bits):
 
 
 njit = _compiled if COMPILED else _quiet_python
-#: An address, an integer, as ``carray`` takes it.
+#: An address (an integer) in the form that ``carray`` accepts.
 as_pointer = _compiled_pointer if COMPILED else _python_pointer
 #: ``call(address, n, theta, gradient, value, user_data)``: a function of ``c_callback``, which has
 #: the signature of ``log_posterior.log_posterior_callback``; all are integers.
@@ -193,24 +193,24 @@ real_of = _bitcast(types.int64, types.float64) if COMPILED else _python_real
 
 
 class _SayOnce(event.Listener):
-    """Say that the first use in an environment takes time; later ones load from numba's cache.
+    """Announce that the first use in an environment takes time; later ones use numba's cache.
 
-    A log message and not a warning, since there is nothing to change in the calling code. Python
-    writes it to stderr unless the program has set up logging.
+    A log message rather than a warning, since there is nothing to change in the calling code.
+    Python writes it to stderr unless the program has set up logging.
     """
 
     def __init__(self):
         self._said = False
 
     def on_start(self, event):
-        """Before a pass of numba's compiler; nothing is compiled where the cache has it."""
+        """Before a pass of numba's compiler; nothing is compiled if the cache has it."""
         if self._said or event.data["module"].partition(".")[0] != "skcocoafuse":
             return
         self._said = True
         logging.getLogger("skcocoafuse").warning(
             "skcocoafuse compiles its numerical code before its first use in this environment, "
             "which may take a minute."
-            + " numba keeps it on disk: later runs load it in a second."
+            + " numba caches it on disk: later runs load it in a second."
             * code_cache.in_use()
         )
 

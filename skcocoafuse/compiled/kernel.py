@@ -26,7 +26,7 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.rows import Rows, RowsInMemory, Tiles
 from skcocoafuse.model.spec import ModelSpec
 
-# Parameters times rows, a tenth of a second or so: compiled code hears of no interrupt.
+# Parameters times rows, about a tenth of a second: compiled code does not notice interrupts.
 _NUMBERS_AT_ONCE = 30_000_000
 
 
@@ -42,11 +42,11 @@ class Kernel:
     problem : Problem
     n_parameters : int
     constant : float
-        The constants of the priors, which the compiled function leaves out.
+        The constants of the priors, which the compiled function omits.
     plain : Coordinates
         The transformed coordinates of this model, without a linear map.
     power : float
-        Of the likelihood, 1.0 for the posterior.
+        Power of the likelihood, 1.0 for the posterior.
     """
 
     def __init__(self, problem: Problem):
@@ -59,12 +59,12 @@ class Kernel:
         self._tiles: Tiles | None = None
         self._elsewhere: _SumOverParts | None = None
         if isinstance(rows, RowsInMemory):
-            self._tiles = replace(rows).tiles  # of a copy, so that they go with the kernel
+            self._tiles = replace(rows).tiles  # of a copy, so that they are freed with the kernel
         else:
             self._elsewhere = _SumOverParts(rows, self._layout)
 
     def tempered(self, power: float) -> "Kernel":
-        """The kernel with the likelihood to a power."""
+        """The kernel with the likelihood raised to a power."""
         if power == self.power:
             return self
         other = copy.copy(self)
@@ -77,14 +77,14 @@ class Kernel:
         coordinates: Coordinates | None = None,
         with_gradient: bool = True,
     ):
-        """What :data:`log_posterior_callback` reads, and the arrays to keep while it does.
+        """The data that :data:`log_posterior_callback` reads, and arrays to keep alive meanwhile.
 
-        ``smoothing`` > 0 rounds the kinks of those Laplace priors that coordinates do not
+        ``smoothing`` > 0 smooths the kinks of those Laplace priors that coordinates do not
         transform. Without ``coordinates`` the density is that of the parameters themselves; without
         ``with_gradient`` gradients are not to be used.
         """
         kinks = np.full(2, smoothing)  # of contrasts, and of all others
-        if coordinates is not None:  # the transform takes away the exact kink
+        if coordinates is not None:  # the transform removes the exact kink
             kinks *= [0.0 if transforms_gates(self.problem.spec) else 1.0, 0.0]
         model = model_of(self.problem.spec, self.power, kinks)
         arrays = {"basis": model.basis}
@@ -104,7 +104,7 @@ class Kernel:
         return data, list(arrays.values())
 
     def raise_error(self) -> None:
-        """Raise what rows that come in parts have raised to machine code, if they have."""
+        """Raise any exception that rows stored in parts raised inside machine code."""
         if self._elsewhere is not None:
             self._elsewhere.raise_error()
 
@@ -114,7 +114,7 @@ class Kernel:
         coordinates: Coordinates | None = None,
         with_gradient: bool = True,
     ) -> "LogDensity":
-        """The density for optimisers and for Python, see :meth:`user_data` for the arguments."""
+        """The density for optimizers and Python; see :meth:`user_data` for the arguments."""
         return LogDensity(self, smoothing, coordinates, with_gradient)
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -128,7 +128,7 @@ class Kernel:
 
 
 class _SumOverParts:
-    """The log likelihood of rows that come in parts, as a function that C can call."""
+    """The log likelihood of rows stored in parts, as a function that C can call."""
 
     def __init__(self, rows: Rows, layout: Layout):
         self._rows, self._layout = rows, layout
@@ -142,13 +142,13 @@ class _SumOverParts:
             found = self._rows.sum(value_and_gradient, at, self._layout, wanted)
         except BaseException as error:  # there is no caller in Python to raise it to
             self._error = error
-            return -1  # what samplers take as a reason to stop
+            return -1  # tells samplers to stop
         carray(value, (1,))[0] = found[0]
         carray(gradient, (n,))[:] = found[1:]
         return 0
 
     def raise_error(self) -> None:
-        """Raise what the rows have raised, once."""
+        """Raise the exception of the rows, once."""
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -157,20 +157,20 @@ class _SumOverParts:
 class LogDensity:
     """A log density and its gradient, as functions of unconstrained vectors.
 
-    With ``smoothing`` > 0, |z| becomes sqrt(z^2 + smoothing^2) in Laplace priors, for optimisers.
-    With ``coordinates`` the vectors are their z, the density is that of their u, and smoothing is
-    left to priors they do not transform. The interpreter lock is released while it computes;
+    With ``smoothing`` > 0, |z| becomes sqrt(z^2 + smoothing^2) in Laplace priors, for optimizers.
+    With ``coordinates`` the vectors are their z, the density is that of their u, and smoothing
+    applies to priors they do not transform. The interpreter lock is released during computation;
     threads may share it.
 
     Attributes
     ----------
     handle : ndarray of int64
-        What :func:`evaluate` reads: the addresses of :data:`log_posterior_callback` and of its
-        data, which are there as long as this object.
+        Input of :func:`evaluate`: the addresses of :data:`log_posterior_callback` and of its
+        data, which are valid as long as this object exists.
     constant : float
-        What :func:`evaluate` leaves out.
+        The constant that :func:`evaluate` omits.
     at_once : int
-        Evaluations between which to look for interrupts, which wait for compiled code to return.
+        Evaluations between checks for interrupts, which wait for compiled code to return.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class LogDensity:
         coordinates: Coordinates | None,
         with_gradient: bool,
     ):
-        self._kernel = kernel  # the elsewhere of its rows is asked for errors
+        self._kernel = kernel  # its rows, if elsewhere, are checked for errors
         self._data, self._arrays = kernel.user_data(smoothing, coordinates, with_gradient)
         self.handle = np.array([log_posterior_callback.address, self._data.ctypes.data])
         self.constant = kernel.constant
@@ -208,10 +208,10 @@ class LogDensity:
 
 
 def _prior_constant(spec: ModelSpec) -> float:
-    """What the compiled function leaves out: the constants of all prior densities.
+    """The constants of all prior densities, which the compiled function omits.
 
-    Found as the difference at a point where every entry of a parameter is 0 (1 for
-    positive ones), so that no formula has a second home.
+    Computed as the difference at a point where every entry of a parameter is 0 (1 for positive
+    ones), so that no formula is duplicated.
     """
     total, at_zero = 0.0, plain(log_density)
     for block in spec.blocks:

@@ -1,6 +1,6 @@
-"""The records that compiled functions take, and where everything is in them.
+"""The records that compiled functions take, and their layout.
 
-Natural parameters are what the likelihood of a row is a function of: intercepts, coefficients and
+The likelihood of a row is a function of the natural parameters: intercepts, coefficients and
 variances of all experts, one after the other in a vector, in the order of the table of parameters.
 """
 
@@ -15,24 +15,24 @@ from skcocoafuse.model.priors import FAMILY_CODES, POSITIVE
 from skcocoafuse.model.rows import TILE_ROWS
 from skcocoafuse.model.spec import ModelSpec
 
-#: Numbers of the parameters and parts, as ``AT.gate_coef`` and ``OF.gate``: constants of machine
-#: code, which knows no strings.
+#: Indices of the parameters and parts, as ``AT.gate_coef`` and ``OF.gate``: constants of machine
+#: code, which has no strings.
 AT: Any = namedtuple("AT", PARAMETERS)(*range(len(PARAMETERS)))
 OF: Any = namedtuple("OF", PARTS)(*range(len(PARTS)))
 
-LEARNED, BLEND, MIXTURE = 2, 0, 1  # what beta is: a logistic of the behavior inputs, 0, or 1
-#: How the natural parameter comes from the unconstrained vector: the same, exp, a variance from the
-#: logarithm of a standard deviation, or a sum-to-zero contrast.
+LEARNED, BLEND, MIXTURE = 2, 0, 1  # beta: a logistic function of the behavior inputs, 0, or 1
+#: Map from the unconstrained vector to the natural parameter: identity, exp, variance from the
+#: logarithm of a standard deviation, or sum-to-zero contrast.
 SAME, EXPONENTIAL, VARIANCE, CENTERED = range(4)
 
 
 class Layout(NamedTuple):
-    """Where parts and parameters are.
+    """The positions of parts and parameters.
 
     Parameters
     ----------
     columns : ndarray of int, shape (parts + 1,)
-        First number of every part's columns in a tile.
+        Index of the first number of every part's columns in a tile.
     natural : ndarray of int, shape (parameters + 1,)
         First entry of every parameter in the vector of natural parameters; one that the model does
         not have is empty.
@@ -48,7 +48,7 @@ class Layout(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What is assumed, beside the layout.
+    """The model assumptions, apart from the layout.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ class Model(NamedTuple):
     rounding_variance : float
         Part of every variance.
     power : float
-        Of the likelihood.
+        Power of the likelihood.
     smoothing : ndarray of shape (2,)
-        Rounding of the kinks of priors: of contrasts, and of all others.
+        Smoothing of the kinks of priors: of contrasts, and of all others.
     """
 
     unconstrained: np.ndarray
@@ -120,7 +120,7 @@ def _constraint(row) -> int:
 
 
 def prior_record(prior) -> list[float]:
-    """A prior as machine code takes it."""
+    """A prior as a record for machine code."""
     return [FAMILY_CODES[prior.family], prior.loc, prior.scale, prior.df]
 
 

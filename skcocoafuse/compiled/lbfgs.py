@@ -1,4 +1,4 @@
-"""Uphill by limited-memory BFGS, compiled together with the density it climbs.
+"""Maximization by limited-memory BFGS, compiled together with the density.
 
 The two-loop recursion and the scaling of Nocedal and Wright, Numerical Optimization (2006),
 algorithm 7.4 and equation 7.20; the line search brackets a step that meets the weak Wolfe
@@ -18,20 +18,20 @@ from skcocoafuse.compiled.kernel import LogDensity
 from skcocoafuse.compiled.log_posterior import evaluate
 
 _RISE, _FLATTEN = 1e-3, 0.9  # of the Wolfe conditions
-_MAX_TRIALS = 30  # points a line search looks at
-_LEAST_CURVATURE = 1e-12  # of a step worth remembering, relative to its turn
-_MARGIN = 0.1  # part of a bracket at its ends that cubics may not choose
+_MAX_TRIALS = 30  # points that a line search evaluates
+_LEAST_CURVATURE = 1e-12  # of a step that is stored, relative to the gradient change
+_MARGIN = 0.1  # fraction of a bracket at its ends that cubics must avoid
 
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """When to stop: after so many steps, or where a step gains, or the slope is, too little.
+    """When to stop: after ``max_steps``, or if the gain of a step or the slope is too small.
 
     Parameters
     ----------
     max_steps : int
     memory : int
-        Steps that curvature is learned from.
+        Number of steps from which curvature is estimated.
     least_gain : float
         Relative to the value, or absolute if that is larger.
     least_slope : float
@@ -45,7 +45,7 @@ class StoppingRule:
 
 
 def climb(density: LogDensity, start: np.ndarray, rule: StoppingRule) -> tuple[np.ndarray, float]:
-    """A local maximum uphill of ``start``, or where rule ends, and its log density."""
+    """The local maximum uphill of ``start``, or where ``rule`` stops, and its log density."""
     point, n = start.astype(float), start.size
     steps, turns = np.empty((2, rule.memory, n))
     scales, gradient = np.empty(rule.memory), np.empty(n)
@@ -65,9 +65,9 @@ def climb(density: LogDensity, start: np.ndarray, rule: StoppingRule) -> tuple[n
 def _climb(
     handle, point, value, gradient, steps, turns, scales, known, max_steps, least_gain, least_slope
 ):
-    """Move ``point`` uphill, and what is known there with it.
+    """Move ``point`` uphill, and update the optimizer's state.
 
-    Returns the value, how many steps were remembered so far, the last ``memory`` of which are kept,
+    Returns the value, the number of steps stored so far, the last ``memory`` of which are kept,
     and whether there is more to gain.
     """
     n, memory = point.size, scales.size
@@ -79,7 +79,7 @@ def _climb(
         slope = _dot(direction, gradient)
         first = 1.0 if known else min(1.0, 1.0 / math.sqrt(slope))
         end_value = _line_search(handle, point, value, direction, slope, first, end, end_gradient)
-        if not end_value > value:  # rounding is all that is left, or what is remembered misleads
+        if not end_value > value:  # only rounding is left, or the stored steps mislead
             if known == 0:
                 return value, known, False
             known = 0
@@ -101,7 +101,7 @@ def _climb(
 
 @njit(**OPTIONS)
 def _aim(gradient, steps, turns, scales, known, direction):
-    """Direction: the gradient times the inverse curvature that remembered steps suggest."""
+    """Direction: the gradient times the inverse curvature estimated from stored steps."""
     memory = len(scales)
     used = min(known, memory)
     along = np.empty(used)
@@ -125,7 +125,7 @@ def _line_search(handle, point, value, direction, slope, first, end, end_gradien
     """Value at the end of a step that meets the weak Wolfe conditions.
 
     Leaves that point in ``end`` and ``end_gradient``. After ``_MAX_TRIALS`` it is the longest
-    step seen to rise, or none.
+    step that increased the value, or none.
     """
     low, low_value, low_slope = 0.0, value, slope
     high, high_value, high_slope = math.inf, 0.0, 0.0
@@ -153,7 +153,7 @@ def _line_search(handle, point, value, direction, slope, first, end, end_gradien
 
 @njit(**OPTIONS)
 def _between(low, low_value, low_slope, high, high_value, high_slope):
-    """The maximum of the cubic through both ends, kept off them; or the middle."""
+    """The maximum of the cubic through both ends, kept away from them; or the midpoint."""
     width = high - low
     middle = 3.0 * (high_value - low_value) / width - low_slope - high_slope
     inner = middle * middle - low_slope * high_slope

@@ -13,8 +13,8 @@ With D_k = r_k dlogN/dm_k, V_k = r_k dlogN/dv_k, A = sum D_k, C = sum V_k:
     d/de_k   = r_k - a_k + a_k (q_k - sum_j a_j q_j),  q_k = (1 - b) (A mu_k + C s_k^2)
     d/dlogit(b) = b (1 - b) sum_k [D_k (mu_k - mbar) + V_k (s_k^2 - vbar)]
 
-Rows are taken in tiles; ``compiled.tiles`` fills the first lines of
-their workspaces.
+Rows are processed in tiles; ``compiled.tiles`` fills the first lines
+of their workspaces.
 """
 
 import math
@@ -96,7 +96,7 @@ def _densities(c, w, variance):
 def _upstream(c, w, variance, learned):
     """Derivatives by mu_k (into D), log gate (into E) and logit beta (into D_BETA).
 
-    Returns through ``variance``'s companion ``w[k, Q]`` the derivative by s_k^2.
+    The derivative by s_k^2 is returned in ``w[k, Q]``.
     """
     n_experts = variance.size
     for i in range(ROWS):
@@ -177,7 +177,7 @@ def value_and_gradient(
 ) -> np.ndarray:
     """Log likelihood of the rows, then its gradient by natural parameters; a sum over rows.
 
-    What :meth:`~skcocoafuse.model.rows.Rows.sum` adds up for rows that come in parts.
+    The function that :meth:`~skcocoafuse.model.rows.Rows.sum` adds up for rows stored in parts.
     """
     out = np.zeros(1 + natural.size)
     out[0] = log_likelihood(natural, layout, rows.tiles, out[1:], with_gradient)

@@ -3,7 +3,7 @@
 This is the density that :func:`skcocoafuse.model.pymc_model.build_pymc_model` defines,
 derived by hand so that nothing has to be compiled per data set: one machine-code
 function, cached on disk, serves every number of rows, features and experts and
-all three models. Tests hold it to the PyMC model's own value and gradient.
+all three models. Tests compare it with the PyMC model's value and gradient.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ from skcocoafuse.model.parameters import PARAMETERS, PARTS
 from skcocoafuse.model.rows import TILE_ROWS, Tiles
 
 _N = len(PARAMETERS)
-#: What C hands on to the density: the fields of :class:`Layout` and :class:`Model`, and the rest of
-#: what it depends on. Arrays whose size depends on data are there by their addresses.
+#: Data that C passes to the density: the fields of :class:`Layout` and :class:`Model`, and
+#: everything else it depends on. Arrays whose size depends on data are given by their addresses.
 DATA = np.dtype(
     [
         ("columns", "i8", (len(PARTS) + 1,)),
@@ -39,7 +39,7 @@ DATA = np.dtype(
         ("y", "i8"),
         ("weight", "i8"),
         ("n_tiles", "i8"),
-        ("elsewhere", "i8"),  # a function of C that has the likelihood of these, or 0
+        ("elsewhere", "i8"),  # address of a C function with their likelihood, or 0
         ("with_gradient", "i8"),
         ("centre", "i8"),  # of coordinates, as the next two; 0 for the parameters themselves
         ("factor", "i8"),
@@ -47,7 +47,7 @@ DATA = np.dtype(
     ]
 )
 _REALS = types.CPointer(types.double)
-#: Of a density that C can call: (n, at, gradient, value, data), 0 if all is finite.
+#: Signature of a density that C can call: (n, at, gradient, value, data), 0 if all is finite.
 DENSITY = types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr)
 
 
@@ -82,7 +82,7 @@ def _tiles_in(data, n_columns):
 
 @njit(**OPTIONS)
 def _log_likelihood(natural, layout, data, d_natural):
-    """The log likelihood, wherever the rows are; and 0, or what went wrong."""
+    """The log likelihood, wherever the rows are, and 0 or an error code."""
     if data["elsewhere"] == 0:
         tiles = _tiles_in(data, layout.columns[-1])
         wanted = data["with_gradient"] != 0
@@ -99,7 +99,7 @@ def _log_likelihood(natural, layout, data, d_natural):
 def log_posterior(theta, data, gradient):
     """Log posterior density at ``theta``, without the priors' constants; fills ``gradient``.
 
-    ``data`` is a record of :data:`DATA`. Returns 0 beside it, or what went wrong.
+    ``data`` is a record of :data:`DATA`. Also returns 0 or an error code.
     """
     layout, model = _layout_in(data), _model_in(data)
     natural, d_natural = np.empty(layout.natural[-1]), np.zeros(layout.natural[-1])
@@ -115,7 +115,7 @@ def log_posterior(theta, data, gradient):
 
 @njit(**OPTIONS)
 def _in_coordinates(z, data, gradient):
-    """The same as a function of coordinates, with the Jacobian that does not cancel."""
+    """The same as a function of coordinates, with the part of the Jacobian that does not cancel."""
     n = z.size
     centre = carray(as_pointer(data["centre"]), (n,), np.float64)
     factor = carray(as_pointer(data["factor"]), (n, n), np.float64)
@@ -131,7 +131,7 @@ def _in_coordinates(z, data, gradient):
 def log_posterior_callback(n, at, gradient, value, data):
     """C-callable :func:`log_posterior`, in coordinates if there are any.
 
-    Returns 0, or 1 where the density or its gradient is not finite.
+    Returns 0, or 1 if the density or its gradient is not finite.
     """
     record = carray(data, (1,), DATA)[0]
     point, slope = carray(at, (n,)), carray(gradient, (n,))
@@ -164,7 +164,7 @@ def evaluate_rows(handle, points, values, gradients):
 
 @c_callback(types.int64(types.uint64, types.uint64, _REALS, _REALS, types.voidptr))
 def identity_callback(n, n_out, theta, out, user_data):
-    """C-callable copy: samplers ask how to expand the unconstrained vector."""
+    """C-callable copy: samplers need a function that expands the unconstrained vector."""
     source, target = carray(theta, (n,)), carray(out, (n_out,))
     for i in range(n):
         target[i] = source[i]

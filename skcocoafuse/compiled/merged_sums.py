@@ -1,10 +1,10 @@
-"""Compiled: a mixture of thousands of Normals as one of some hundreds, and where to look at it.
+"""Compiled: a mixture of thousands of Normals as one of a few hundred, and its search points.
 
 Posterior draws of one expert differ by a fraction of its standard deviation, so most components
-of a row's mixture have near copies. Components in one cell, a small part of their own sd wide in
-mean and in log sd, become two Normals. These have the cell's weight and the moments of its means
-and variances: both means, both variances, the covariance, and the skewness of the variance. The
-error of a probability is then of the order of the fourth power of the width.
+of a row's mixture have near copies. Components in one cell, whose width in mean and log sd is a
+small fraction of their sd, become two Normals. These have the cell's weight and the moments of its
+means and variances: both means, both variances, the covariance, and the skewness of the variance.
+The error of a probability is then of the order of the fourth power of the width.
 """
 
 import math
@@ -19,16 +19,16 @@ from skcocoafuse.compiled.mixture_sums import FAR, ROOT_2PI, kernel_and_tail
 _exp = vector_math.exp
 _log = vector_math.log
 
-_HASH_RANGE = 2.0**40  # cells' numbers are folded into it before they become integers
-_SUMS = 9  # numbers that are kept of a cell
-_ALIKE = 1e-14  # relative variance of a cell's variances that is rounding
+_HASH_RANGE = 2.0**40  # cell indices are folded into it before they become integers
+_SUMS = 9  # numbers stored per cell
+_ALIKE = 1e-14  # relative variance of a cell's variances that is due to rounding
 
 
 @njit(**OPTIONS)
 def merge(weight, mean, sd, width, merged):
     """Fill ``merged`` (3, components) with weights, means and sds; return how many there are.
 
-    -1 if they do not fit. Components of weight 0 are left out. Cells are found by open addressing.
+    Returns -1 if they do not fit. Components of weight 0 are skipped. Cells use open addressing.
     """
     size = 64
     while size < 2 * mean.size:
@@ -67,7 +67,7 @@ def merge(weight, mean, sd, width, merged):
 def _add(cell, weight, mean, variance):
     """Add a component to a cell's sums.
 
-    First mean and first variance, which the others are taken from, so that no digits are lost;
+    First mean and first variance, which are subtracted from the others, so that no digits are lost;
     then the sums of weight, a, b, a^2, a b, b^2, b^3 for differences a of means, b of variances.
     """
     a, b = mean - cell[0], variance - cell[1]
@@ -106,7 +106,7 @@ def _two_normals(cell, merged, n):
 
 @njit(**OPTIONS)
 def _step_from(x, mean, sd, step, reach):
-    """The next point to look at for the sake of one component, which still has an effect at ``x``.
+    """The next point to evaluate for one component that still has an effect at ``x``.
 
     ``step`` sds further while ``x`` is within its reach, then in steps that grow with the distance
     from its mean, until its tail is gone at three times the reach.
@@ -119,9 +119,9 @@ def _step_from(x, mean, sd, step, reach):
 def nodes(weight, mean, sd, least_weight, step, reach, out):
     """Points between which the density of a mixture is nearly monotone, ascending; their number.
 
-    Means ascend. Points begin and end with the reach of components, so many sds. Components of less
-    than ``least_weight`` are not looked for. As many points as fit into ``out`` are written; the
-    number may be greater.
+    Means ascend. Points begin and end with the reach of components, in sds. Components of less than
+    ``least_weight`` are ignored. As many points as fit into ``out`` are written; the number may be
+    larger.
     """
     margin = 3.0 * reach * sd.max()
     n, first, x = 0, 0, np.inf
@@ -160,8 +160,8 @@ def _first_above(mean, begin, end, value):
 def log_density_at(weight, mean, sd, start, widest, row, x, out):
     """Log density of mixture ``row[j]`` at ``x[j]``.
 
-    Mixtures lie one after another from ``start``, their means ascend, their greatest sds are
-    ``widest``. Where it is below about -700 only that is told.
+    Mixtures are stored one after another from ``start``, with ascending means and largest sds
+    ``widest``. Below about -700 the value only indicates that.
     """
     for j in range(x.size):
         own, margin = row[j], FAR * widest[row[j]]
@@ -207,7 +207,7 @@ def _rises(weight, mean, sd, x):
 
 @njit(**OPTIONS)
 def _following(mean, sd, x, step, reach):
-    """The next point to look at after ``x``; inf beyond all components."""
+    """The next point to evaluate after ``x``; inf beyond all components."""
     following = np.inf
     for k in range(mean.size):
         if mean[k] + 3.0 * reach * sd[k] > x:
@@ -217,9 +217,9 @@ def _following(mean, sd, x, step, reach):
 
 @njit(**OPTIONS)
 def _has_several_modes(weight, mean, sd, step, reach):
-    """Whether the density falls and then rises again between the least and the greatest mean.
+    """Whether the density falls and then rises again between the smallest and largest mean.
 
-    Not where means are within two of the smallest sds: such a mixture has one mode.
+    Never if means are within two of the smallest sds: such a mixture has one mode.
     """
     least, greatest = mean.min(), mean.max()
     if greatest - least <= 2.0 * sd.min():
@@ -232,12 +232,12 @@ def _has_several_modes(weight, mean, sd, step, reach):
         elif fell:
             return True
         x = _following(mean, sd, x, step, reach)
-    return False  # at the greatest mean it falls
+    return False  # at the largest mean it falls
 
 
 @njit(**OPTIONS)
 def multimodal_share(weight, mean, sd, step, reach, out):
-    """Weight of the draws whose own mixture has several modes; arrays (rows, experts, draws)."""
+    """Weight of the draws whose mixture has several modes; arrays (rows, experts, draws)."""
     n_rows, n_experts, n_draws = mean.shape
     own_weight, own_mean, own_sd = np.empty(n_experts), np.empty(n_experts), np.empty(n_experts)
     for row in range(n_rows):

@@ -1,8 +1,8 @@
 """Compiled sums over the components of Normal mixtures, one distribution at a time.
 
-Everything here is a loop over components that compilers turn into vector instructions; points
-and rows are outside. Arrays: ``weight``, ``mean`` and ``sd`` (rows, components), ``x`` and
-``out`` (rows, points). Where the components come from is the work of ``_fused``.
+Everything here is a loop over components that compilers turn into vector instructions; loops
+over points and rows are outside. Arrays: ``weight``, ``mean`` and ``sd`` (rows, components), ``x``
+and ``out`` (rows, points). Where the components come from is the work of ``_fused``.
 """
 
 import math
@@ -19,7 +19,7 @@ _log = vector_math.log
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 ROOT_2PI = math.sqrt(2.0 * math.pi)
-FAR = 39.0  # standard deviations beyond which the tail is less than the least number
+FAR = 39.0  # standard deviations beyond which the tail is below the smallest float
 
 # P(Z > z) = exp(-z^2 / 2) p(t) / (1 + z), with p nearly constant in t = (z - 5) / (z + 5) for
 # z >= 0; accurate to 1e-14 of itself (the form is that of Shepherd and Laframboise, 1981,
@@ -85,7 +85,7 @@ def probability(weight, mean, sd, x, sign, out):
 
 @njit(**OPTIONS)
 def log_density(weight, mean, sd, x, out):
-    """Log density at every point, finite also where all components are far."""
+    """Log density at every point, finite even if all components are far away."""
     n = mean.shape[1]
     height, term = np.empty(n), np.empty(n)
     for row in range(mean.shape[0]):
@@ -111,7 +111,7 @@ def log_density(weight, mean, sd, x, out):
 def log_density_of_draws(weight, mean, sd, y, out):
     """Log density at y (rows,) by each draw alone, (rows, draws); arrays (rows, experts, draws).
 
-    ``weight`` sums to one over the experts of a draw. Finite also where all experts are far.
+    ``weight`` sums to one over the experts of a draw. Finite even if all experts are far away.
     """
     n_rows, n_experts, n_draws = mean.shape
     greatest, total = np.empty(n_draws), np.empty(n_draws)
@@ -155,7 +155,7 @@ def _distance(weight, mean, sd, inverse_sd, x):
 
 @njit(**OPTIONS)
 def _reach(weight, mean, sd):
-    """Least and greatest mean, and greatest sd, of the components with a weight."""
+    """Smallest and largest mean, and largest sd, of the components with positive weight."""
     least, greatest, widest = np.inf, -np.inf, 0.0
     for i in range(mean.size):
         if weight[i] > 0.0:
@@ -181,7 +181,7 @@ def quantiles(weight, mean, sd, q, normal_quantile, coarse, tolerance, max_steps
         for j in range(q.shape[1]):
             upper = q[row, j] > 0.5
             sign, tail = (-1.0, 1.0 - q[row, j]) if upper else (1.0, q[row, j])
-            # the quantile lies between the least and the greatest of the components' own
+            # the quantile is between the smallest and largest of the components' quantiles
             low = least + widest * min(normal_quantile[row, j], 0.0)
             high = greatest + widest * max(normal_quantile[row, j], 0.0)
             x = 0.5 * (low + high)
@@ -195,10 +195,10 @@ def quantiles(weight, mean, sd, q, normal_quantile, coarse, tolerance, max_steps
 
 @njit(**OPTIONS)
 def _solve(weight, mean, inverse_sd, sign, tail, x, low, high, tolerance, max_steps):
-    """Newton's steps on the logarithm of the probability, kept between ends that close in.
+    """Newton steps on the logarithm of the probability, kept between narrowing bounds.
 
-    Once errors are small they converge quadratically, and two in a row tell the next, c error^2
-    with the last c: the last step need not be looked at.
+    Once errors are small they converge quadratically, and two in a row predict the next, c error^2
+    with the last c, so the last step need not be checked.
     """
     previous = np.inf
     for _ in range(max_steps):
@@ -212,7 +212,7 @@ def _solve(weight, mean, inverse_sd, sign, tail, x, low, high, tolerance, max_st
             high = x
         if high - low <= 4.0 * np.spacing(abs(x)):
             break
-        step = np.nan  # where nothing is left to divide by
+        step = np.nan  # if the denominator is zero
         if below > 0.0 and slope > 0.0:
             step = x - sign * below / slope * math.log(below / tail)
         inside = low < step < high
@@ -268,7 +268,7 @@ def over_pairs(weight, mean, sd):
 
 @njit(**OPTIONS)
 def _between_knots(weight, mean, inverse_sd, knot, nodes, node_weight, tolerance, tails):
-    """Integral of F (1 - F) between the outermost knots; NaN if pairs would be quicker.
+    """Integral of F (1 - F) between the outermost knots; NaN if pairs would be faster.
 
     Panels are halved until halves agree with the whole.
     """
@@ -299,7 +299,7 @@ def _between_knots(weight, mean, inverse_sd, knot, nodes, node_weight, tolerance
 def spread(weight, mean, sd, knots, nodes, node_weight, tolerance):
     """E|X - X'| of one mixture: twice the integral of F (1 - F).
 
-    ``knots`` are the edges of panels. Beyond the outermost, where F or 1 - F is as good as one,
+    ``knots`` are the edges of panels. Beyond the outermost, where F or 1 - F is effectively one,
     the integral is known.
     """
     inverse_sd = 1.0 / sd

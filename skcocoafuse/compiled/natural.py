@@ -9,7 +9,7 @@ from skcocoafuse.compiled.layout import CENTERED, EXPONENTIAL, VARIANCE
 
 @njit(**OPTIONS)
 def slice_of(vector, first, parameter):
-    """The entries of one parameter in a vector of all."""
+    """The entries of one parameter in a vector of all parameters."""
     return vector[first[parameter] : first[parameter + 1]]
 
 
@@ -47,7 +47,7 @@ def _from_contrasts(x, basis, values):
 
 @njit(**OPTIONS)
 def add_gradient(natural, d_natural, model, layout, gradient):
-    """Add to ``gradient``, by the unconstrained vector, what ``d_natural`` amounts to."""
+    """Add to ``gradient``, that of the unconstrained vector, the contribution of ``d_natural``."""
     for parameter in range(model.constraint.size):
         values = slice_of(natural, layout.natural, parameter)
         upstream = slice_of(d_natural, layout.natural, parameter)

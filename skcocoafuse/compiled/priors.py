@@ -10,9 +10,9 @@ from skcocoafuse.model.priors import FAMILIES, FAMILY_CODES
 
 
 def _chosen_by_code():
-    """``entry(code, x, loc, scale, df, smoothing)`` of whichever family has the code.
+    """``entry(code, x, loc, scale, df, smoothing)`` of the family with that code.
 
-    One function inside the other, since machine code has no table of functions.
+    Functions are nested, since machine code has no table of functions.
     """
 
     @njit(**OPTIONS)
@@ -57,8 +57,8 @@ def log_density(prior, x, smoothing, gradient):
 def log_prior(theta, natural, model, layout, gradient, d_natural):
     """Log prior of all parameters, without constants; adds to the two gradients.
 
-    The prior of contrasts is one of the values that sum to zero, that of all others one of the
-    entries of the unconstrained vector.
+    The prior of contrasts is on the values that sum to zero; all others are on the entries of
+    the unconstrained vector.
     """
     total = 0.0
     for parameter in range(model.constraint.size):

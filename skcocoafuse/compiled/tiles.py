@@ -1,9 +1,9 @@
-"""The forward mathematics compiled, for a tile of rows and one draw of the parameters.
+"""The compiled forward computation, for a tile of rows and one draw of the parameters.
 
-Gate, behavior gate and fusion as in ``forward``, which tests compare this with. Rows are taken in
-tiles that stay in the first-level cache. Each tile has a workspace ``c`` (one line per quantity
+Gate, behavior gate and fusion as in ``forward``, which tests compare this with. Rows are processed
+in tiles that stay in the first-level cache. Each tile has a workspace ``c`` (one line per quantity
 shared by the experts) and one ``w[k]`` per expert; two base addresses per loop are few enough for
-the compiler to vectorise.
+the compiler to vectorize.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from skcocoafuse.compiled.natural import slice_of
 
 _exp = vector_math.exp
 
-# Lines of the shared workspace, and their length together; more may follow.
+# Lines of the shared workspace, and their number; more may follow.
 BETA, INV_SUM, MEAN, VAR, PEAK, SHARED = range(0, 6 * ROWS, ROWS)
 # Lines of each expert's workspace, in the same way.
 MU, E, GATE, OWN = range(0, 4 * ROWS, ROWS)
@@ -56,14 +56,14 @@ def _gate_and_average(c, w, variance):
 
 
 class Natural(NamedTuple):
-    """The natural parameters by name: what the likelihood of a row is a function of."""
+    """The natural parameters by name: the arguments of a row's likelihood."""
 
     expert_intercept: np.ndarray  # (n_experts,)
     expert_coef: np.ndarray  # (n_experts * columns,)
     variance: np.ndarray  # (n_experts,)
     gate_intercept: np.ndarray  # (n_experts,)
     gate_coef: np.ndarray  # (n_experts * columns,)
-    behavior_intercept: np.ndarray  # (1,), or empty where beta is fixed
+    behavior_intercept: np.ndarray  # (1,), or empty if beta is fixed
     behavior_coef: np.ndarray  # (columns,)
 
 
@@ -101,7 +101,7 @@ def by_part(X, layout):
 
 @njit(**OPTIONS)
 def forward_tile(c, w, natural, X, layout):
-    """Fill BETA, INV_SUM, MEAN, VAR, PEAK and MU, E, GATE: all that fusion needs.
+    """Fill BETA, INV_SUM, MEAN, VAR, PEAK and MU, E, GATE: everything that fusion needs.
 
     ``natural`` is from :func:`by_name`, ``X`` from :func:`by_part`.
     """

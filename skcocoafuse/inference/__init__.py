@@ -1,4 +1,4 @@
-"""How the posterior is found: a registry of engines with one signature.
+"""How the posterior is inferred: a registry of engines with a common signature.
 
 An engine takes a :class:`~skcocoafuse.model.problem.Problem` and
 :class:`~skcocoafuse.inference.engine.Settings` and returns an
@@ -12,7 +12,7 @@ from importlib import import_module
 from skcocoafuse._blas import one_thread_of_blas
 from skcocoafuse.inference.engine import Engine, EngineResult, EngineRow, Settings, check_options
 
-#: All that is known of an engine by its name.
+#: Everything known about an engine, by its name.
 ENGINES = {
     "nuts": EngineRow(
         module="skcocoafuse.inference.nuts.sampler",
@@ -25,14 +25,14 @@ ENGINES = {
         samples_posterior=True,
         options=None,
         words="runs ``pm.sample`` on ``build_model`` (slower, same posterior)",
-        several_threads=False,  # PyTensor's tables, and forks of chains beside other threads
+        several_threads=False,  # PyTensor's tables, and chains that fork next to other threads
     ),
     "laplace": EngineRow(
         module="skcocoafuse.inference.laplace",
         samples_posterior=False,
         options=(),
         words="draws from Normal approximations at several modes, corrected by importance weights "
-        'where those can be trusted (``diagnostics_["pareto_k"]``)',
+        'if these can be trusted (``diagnostics_["pareto_k"]``)',
     ),
     "advi": EngineRow(
         module="skcocoafuse.inference.advi",
@@ -65,22 +65,22 @@ __all__ = [
 
 
 def samples_posterior(name) -> bool:
-    """Whether an engine's draws are those of the posterior; False for what is no engine."""
+    """Whether an engine's draws are those of the posterior; False for unknown names."""
     return name in ENGINE_NAMES and ENGINES[name].samples_posterior
 
 
 def several_threads(name) -> bool:
-    """Whether fits by an engine may run in several threads; True for what is no engine."""
+    """Whether fits by an engine may run in several threads; True for unknown names."""
     return name not in ENGINE_NAMES or ENGINES[name].several_threads
 
 
 def get_engine(name: str) -> Engine:
-    """The engine's function, which refuses options that its row does not list.
+    """The engine's function, which rejects options that its row does not list.
 
-    Its compiled parts load here, on first use.
+    Its compiled parts are loaded here, on first use.
 
-    It has one thread of BLAS. How many there are decides how matrix products round, and by that
-    where chains are after a few hundred steps, so a seed would not give the same fit with others.
+    It uses one BLAS thread. The number of threads determines how matrix products round, and
+    thereby where chains are after a few hundred steps, so a seed would not reproduce a fit.
     """
     row = ENGINES[name]
     sample = import_module(row.module).sample

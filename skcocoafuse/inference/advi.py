@@ -17,14 +17,14 @@ from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K
 _METHODS = ("fullrank_advi", "advi")
 _BROKEN_REWRITE = "fuse_indexed_into_elemwise"  # PyTensor 3.2 cannot compile one expert with it
 _POOL = 4  # proposals per kept draw
-_STEP = 5e-3  # of PyMC's Adam; its default leaves the scales of sharp posteriors unsettled
+_STEP = 5e-3  # of PyMC's Adam; with its default, scales of sharp posteriors do not converge
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Draws from the Normal nearest to the posterior in Kullback-Leibler divergence.
 
     ``inference_options``: ``method``, "fullrank_advi" (default) or "advi" (mean field), and
-    ``n``, the number of iterations (default 20 000). Starts at the best mode. Where the
+    ``n``, the number of iterations (default 20 000). Starts at the best mode. If the
     Pareto k-hat allows it, the draws are corrected by importance weights.
     """
     import pymc as pm
@@ -40,7 +40,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     watch.lap("optimisation")
     n_kept = settings.chains * settings.draws
     n_steps = settings.options.get("n", 20_000)
-    bar = progress_bar(settings.progress_bar, "fitting", n_steps)  # PyMC's own is on stdout
+    bar = progress_bar(settings.progress_bar, "fitting", n_steps)  # PyMC's is on stdout
     with model_alone(problem, settings), bar as step:
         approximation = pm.fit(
             n=n_steps,

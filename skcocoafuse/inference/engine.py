@@ -1,4 +1,4 @@
-"""What every engine takes and gives."""
+"""Arguments and results that all engines share."""
 
 import time
 from collections.abc import Callable
@@ -12,24 +12,24 @@ from skcocoafuse.model.problem import Problem
 
 @dataclass(frozen=True)
 class Settings:
-    """How to look for the posterior; what is not an engine's business it leaves alone.
+    """Settings of inference; an engine ignores those that do not concern it.
 
     Parameters
     ----------
     draws, tune, chains : int
         Kept draws per chain, warm-up draws per chain, number of chains.
     target_accept : float
-        Acceptance rate the step size aims at.
+        Target acceptance rate of the step size adaptation.
     cores : int
         Chains that run at the same time.
     seed : int
         The only source of randomness.
     progress_bar : bool
     options : dict
-        Options of the engine's own, from ``inference_options``.
+        Options specific to the engine, from ``inference_options``.
     earlier : ndarray of shape (draws, n_parameters), optional
-        Where the search may begin: draws of a settled fit to other data, as unconstrained
-        parameters of the problem at hand, spread evenly over its chains.
+        Possible starting points of the search: draws of a converged fit to other data, as
+        unconstrained parameters of this problem, spread evenly over its chains.
     """
 
     draws: int
@@ -53,14 +53,14 @@ class EngineResult:
         Unconstrained parameters in the order of ``ModelSpec.blocks``.
     log_posterior : ndarray of shape (chains, draws)
     stats : dict of str to ndarray of shape (chains, draws)
-        Sampler statistics: ``diverging``, ``tree_depth``, ``n_steps`` where they exist.
+        Sampler statistics: ``diverging``, ``tree_depth``, ``n_steps`` if available.
     seconds : dict of str to float
         Time of each phase.
     info : dict of str to float
-        Other numbers for ``diagnostics_``: ``pareto_k`` where importance weights were used.
+        Other numbers for ``diagnostics_``: ``pareto_k`` if importance weights were used.
     independent : bool
         Whether the draws of a chain are independent of one another, not steps of a Markov chain;
-        resampled ones may be there several times.
+        resampled ones may be repeated.
     """
 
     theta: np.ndarray
@@ -72,7 +72,7 @@ class EngineResult:
 
 
 class Stopwatch:
-    """Seconds of each phase, one after the other."""
+    """Seconds of successive phases."""
 
     def __init__(self):
         self.seconds: dict[str, float] = {}
@@ -90,21 +90,21 @@ Engine = Callable[[Problem, Settings], EngineResult]
 
 @dataclass(frozen=True)
 class EngineRow:
-    """What an engine is; its row in the registry.
+    """The properties of an engine; its row in the registry.
 
     Parameters
     ----------
     module : str
-        Where its function ``sample`` is.
+        The module of its function ``sample``.
     samples_posterior : bool
-        Whether its draws are those of the posterior once it has converged. Those of
-        approximations need a look at their Pareto k-hat before they are taken for such.
+        Whether its draws are those of the posterior once it has converged. For draws
+        of approximations, the Pareto k-hat must be checked first.
     options : tuple of str, or None
-        ``inference_options`` that it knows; None if it hands all of them on to another package.
+        ``inference_options`` that it accepts; None if it passes all of them on to another package.
     words : str
-        What it does, to follow its name in a sentence.
+        A description that follows its name in a sentence.
     several_threads : bool, default=True
-        Whether fits may run beside one another in the threads of a process.
+        Whether fits may run concurrently in threads of one process.
     """
 
     module: str
@@ -121,6 +121,6 @@ def check_options(engine: str, options: dict[str, Any], known: tuple[str, ...] |
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
-            f"inference_options has {unknown}, which inference={engine!r} does not know; "
+            f"inference_options has {unknown}, which inference={engine!r} does not accept; "
             f"known options: {sorted(known)}."
         )

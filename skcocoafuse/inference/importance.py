@@ -1,4 +1,4 @@
-"""Draws of an approximation, corrected by importance weights where these can be trusted."""
+"""Draws of an approximation, corrected by importance weights if these can be trusted."""
 
 import numpy as np
 
@@ -12,22 +12,22 @@ def resample(
     max_pareto_k: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray | None, float]:
-    """Which proposals to keep so that they follow the posterior.
+    """Indices of proposals to keep so that they follow the posterior.
 
     Parameters
     ----------
     log_posterior, log_proposal : ndarray of shape (proposals,)
         Log densities, each up to a constant, of draws from the proposal.
     n : int
-        Draws to keep.
+        Number of draws to keep.
     max_pareto_k : float
-        Of weights that can be trusted.
+        Largest k-hat of weights that can be trusted.
     rng : numpy.random.Generator
 
     Returns
     -------
     chosen : ndarray of int, shape (n,), or None
-        Resampled with Pareto-smoothed weights; None where k-hat says that these are luck.
+        Resampled with Pareto-smoothed weights; None if k-hat shows that these are unreliable.
     pareto_k : float
     """
     log_ratio = log_posterior - log_proposal
@@ -42,7 +42,7 @@ def resample(
 
 
 def uncorrected(log_posterior: np.ndarray, n: int) -> np.ndarray:
-    """The first n of the proposals that the posterior allows, over again where these are fewer.
+    """The first n proposals with finite posterior density, repeated if there are fewer.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ def uncorrected(log_posterior: np.ndarray, n: int) -> np.ndarray:
     finite = np.flatnonzero(np.isfinite(log_posterior))
     if not finite.size:
         raise ValueError(
-            f"None of {log_posterior.size} draws of the approximation has a posterior density: it "
-            "did not settle. Use inference='nuts' or 'laplace', or another random_state."
+            f"None of {log_posterior.size} draws of the approximation has finite posterior "
+            "density: it did not converge. Use inference='nuts' or 'laplace', or another "
+            "random_state."
         )
     return np.resize(finite, n)

@@ -12,23 +12,23 @@ from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, log_shares
 
-_MAX_NORMALS = 8  # of most mass; further ones have next to no share of the draws
-_POOL = 4  # proposals per kept draw, where weights are worth it
-_FIRST_POOL = 1000  # proposals in a first look at whether they are
-_HOPELESS = 1.0  # k-hat of that look from which they are not
+_MAX_NORMALS = 8  # with the largest mass; others have a negligible share of the draws
+_POOL = 4  # proposals per kept draw, if weights are usable
+_FIRST_POOL = 1000  # proposals of a first pool that shows whether they are
+_HOPELESS = 1.0  # k-hat of the first pool above which they are not
 _DF = 10.0  # degrees of freedom of proposals; Normals with small samples miss the tails
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Draws from Normals at the modes, with the curvature there as inverse covariance.
 
-    Normals are in transformed coordinates, at the modes of most mass. Each mode has the weight of
-    its volume times its height (its approximate evidence). Proposals from the Student t
+    Normals are in transformed coordinates, at the modes with the largest mass. Each mode is
+    weighted by its volume times its height (its approximate evidence). Proposals from Student t
     distributions of the same scale, whose wider tails bound the weights (Geweke, 1989,
-    Econometrica 57), are resampled by smoothed importance weights. Where the Pareto k-hat of these
-    is above 0.7, they say more about luck than about the posterior; then every mode has chains of
-    its own, uncorrected, and predictions weigh the modes as they weigh clusters of chains. A small
-    first pool shows where there is no hope.
+    Econometrica 57), are resampled by smoothed importance weights. If the Pareto k-hat of these is
+    above 0.7, the weights are unreliable; then every mode gets separate, uncorrected chains, and
+    predictions weight the modes as they weight chain clusters. A small first pool detects hopeless
+    cases.
     """
     rng = np.random.default_rng(settings.seed)
     kernel = Kernel(problem)
@@ -51,7 +51,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         theta = pool[chosen].reshape(settings.chains, settings.draws, -1)
         log_posterior = log_posterior[chosen].reshape(theta.shape[:2])
     else:
-        normals = normals[:n_kept]  # a draw of each at least, of the heaviest if they are more
+        normals = normals[:n_kept]  # at least one draw each; only the heaviest if more
         chains_each = min(-(-settings.chains // len(normals)), n_kept // len(normals))
         normals = [normal for normal in normals for _ in range(chains_each)]
         theta = np.stack(_draw(normals, [n_kept // len(normals)] * len(normals), rng))
@@ -67,7 +67,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 
 
 def _draw(normals: list[Coordinates], counts, rng, df: float = np.inf) -> list[np.ndarray]:
-    """So many draws around each centre, of t distributions where degrees of freedom are given."""
+    """Draws around each center, ``counts`` each, from t distributions if ``df`` is finite."""
     draws = []
     for normal, count in zip(normals, counts, strict=True):
         z = rng.normal(size=(count, len(normal.centre)))

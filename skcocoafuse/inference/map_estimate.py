@@ -1,4 +1,4 @@
-"""The best mode found, as a single draw: fast, and blind to parameter uncertainty."""
+"""The best mode found, as a single draw: fast, but without parameter uncertainty."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
-"""Where to begin: many short optimisations from diverse starts find the modes.
+"""Search for modes: many short optimizations from diverse starts.
 
-Up to ``MAX_ROWS`` rows nothing here depends on how rows are ordered or whether a row of
-weight 2 is written once or twice, so weights and repetitions lead to the same modes. Of more
-rows a random part is searched, and only its best modes climb on all of them.
+With up to ``MAX_ROWS`` rows the search does not depend on the order of rows or on whether a row of
+weight 2 is given once or twice, so weights and repetitions lead to the same modes. With more rows
+a random subset is searched, and only its best modes are refined on all rows.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,25 +22,25 @@ from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.rows import evenly_spaced
 
-N_STARTS = 48  # four of each of the 12 kinds of start
-N_KEPT = 16  # distinct ends that are refined: the order after short climbs may change
-N_REVISITED, N_FRESH = 8, 8  # earlier draws to climb from, and new starts beside them
-MAX_ROWS = 4000  # that the search looks at
-GAIN = 1.0  # of log mass that is worth another search
-SMOOTHING = 1e-3  # rounds the kink of Laplace priors, which stops optimisers
+N_STARTS = 48  # four of each of the 12 kinds of starting point
+N_KEPT = 16  # distinct ends that are refined: their order after short runs may change
+N_REVISITED, N_FRESH = 8, 8  # earlier draws to start from, and new starts in addition
+MAX_ROWS = 4000  # used by the search
+GAIN = 1.0  # gain in log mass that justifies another search
+SMOOTHING = 1e-3  # smooths the kink of Laplace priors, where optimizers stop
 _SHORT = StoppingRule(max_steps=60, memory=20, least_gain=1e-9)
 _LONG = StoppingRule(max_steps=600, memory=30, least_gain=1e-11)
-_RIDGE = 0.1  # of a unit prior's precision: an expert may get fewer rows than it has columns
+_RIDGE = 0.1  # relative to a unit prior's precision: an expert may have fewer rows than columns
 _BEHAVIORS = (4.0, 0.0, -4.0)  # logits of beta to start around
-_LEAST_CURVATURE = 0.1  # that of a width of 3 where unit priors have 1
-# Draws of a posterior lie about half a unit of log density per parameter below its mode: 0.6 to
+_LEAST_CURVATURE = 0.1  # that of a width of 3, where unit priors have 1
+# Draws of a posterior are about half a unit of log density per parameter below its mode: 0.6 to
 # 1.1 after a twentieth of the rows changed, thousands on other data.
 _MAX_FALL = 2.0
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A local maximum of the posterior density of transformed coordinates, found by optimisation.
+    """A local maximum of the posterior density of transformed coordinates, found by optimization.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Mode:
     point : ndarray of shape (n_parameters,)
         Transformed coordinates.
     log_density : float
-        Of the transformed coordinates; Laplace priors that they leave alone are rounded.
+        Of the transformed coordinates; Laplace priors that these do not transform are smoothed.
     """
 
     kernel: Kernel
@@ -67,29 +67,29 @@ class Mode:
 
     @property
     def log_mass(self) -> float:
-        """Log of height times volume: the mode's part of the evidence, up to a constant."""
+        """Log of height times volume: the mode's share of the evidence, up to a constant."""
         return self.log_density + self.normal.log_volume
 
     def on(self, kernel: Kernel) -> "Mode":
-        """The same point as seen by another density, of which it need not be a mode."""
+        """The same point for another density, of which it need not be a mode."""
         if kernel is self.kernel:
             return self
         return Mode(kernel, self.point, _searched_density(kernel)(self.point)[0])
 
 
 def begin(kernel: Kernel, settings: Settings, rng: np.random.Generator) -> list[Mode]:
-    """Modes near earlier draws where these still tell, else those of a whole search."""
+    """Modes near earlier draws if these are still informative, else those of a full search."""
     return revisit(kernel, settings) or find_modes(
         kernel, rng, settings.cores, settings.progress_bar
     )
 
 
 def revisit(kernel: Kernel, settings: Settings) -> list[Mode]:
-    """Modes near earlier draws, highest first; none if there are no draws that still tell.
+    """Modes near earlier draws, highest first; none if no draws are still informative.
 
-    They do not if they lie far below the modes that they lead to, or if a few new starts lead
-    to more mass. No generator is touched, so the whole search that then follows is the same
-    as without earlier draws.
+    They are not if they are far below the modes that they lead to, or if a few new starts lead
+    to more mass. The generator is not used, so the full search that then follows is the same as
+    without earlier draws.
     """
     if settings.earlier is None:
         return []
@@ -123,7 +123,7 @@ def find_modes(
     kernel : Kernel
     rng : numpy.random.Generator
     cores : int, default=1
-        Optimisations that run at the same time; the modes do not depend on it.
+        Optimizations that run at the same time; the modes do not depend on it.
     show_progress : bool, default=False
         Whether to draw a progress bar.
 
@@ -149,12 +149,12 @@ def find_modes(
 
 
 def climb(kernel: Kernel, points: Iterable[np.ndarray], cores: int = 1) -> list[Mode]:
-    """The distinct modes uphill of ``points`` (transformed coordinates), highest first."""
+    """The distinct modes reached from ``points`` (transformed coordinates), highest first."""
     return distinct(_climb_all(kernel, points, _LONG, cores))
 
 
 def _climb_in_two(kernel: Kernel, points: Iterable[np.ndarray], cores: int) -> list[Mode]:
-    """The same, but only the distinct ends of short runs go on."""
+    """The same, but only the distinct ends of short runs are refined."""
     short = distinct(_climb_all(kernel, points, _SHORT, cores))
     return climb(kernel, [mode.point for mode in short], cores)
 
@@ -166,7 +166,7 @@ def _climb_all(
     cores: int,
     after_each: Callable[[], object] = lambda: None,
 ) -> list[Mode]:
-    """Optimise from every point, in threads: the kernel computes without Python's lock."""
+    """Optimize from every point, in threads: the kernel releases the interpreter lock."""
     density = _searched_density(kernel)
 
     def maximise(point):
@@ -192,11 +192,11 @@ def distinct(modes: list[Mode], tolerance: float = 0.05) -> list[Mode]:
 
 
 def _propose(problem: Problem, rng: np.random.Generator, kind: int) -> np.ndarray:
-    """A start: rows are split among experts, each fits a ridge regression to its rows.
+    """A starting point: rows are split among experts, and each fits a ridge regression.
 
-    Three of four starts split the gate's inputs along a random direction, the fourth
+    Three of four starts split the gate's inputs along a random direction; the fourth
     splits along the residuals of one common regression (experts at the same inputs). The
-    behavior gate begins near mixing, undecided, and near blending in turn.
+    behavior gate starts near mixing, undecided, and near blending in turn.
     """
     spec, M = problem.spec, problem.spec.n_experts
     X_gate = problem.designs["gate"]
@@ -243,15 +243,15 @@ def _weighted_quantiles(values: np.ndarray, weight: np.ndarray, q: np.ndarray) -
     order = np.argsort(values, kind="stable")
     cumulative = np.cumsum(weight[order])
     index = np.searchsorted(cumulative, q * cumulative[-1] * (1 - 1e-9))
-    # a little above the value, so that its row and copies of it fall on the same side
+    # slightly above the value, so that its row and copies of it are on the same side
     return values[order][np.minimum(index, len(values) - 1)] + 1e-9 * (1.0 + np.ptp(values))
 
 
 def polish(modes: list[Mode]) -> np.ndarray:
     """Parameters of highest posterior density near any of the modes, to rounding accuracy.
 
-    From the modes of the transformed coordinates by L-BFGS, from the best of these ends by Newton's
-    method in trust regions.
+    Starts L-BFGS at the modes of the transformed coordinates, then a trust-region Newton method
+    at the best result.
     """
     kernel = modes[0].kernel
     density = kernel.function(SMOOTHING)
@@ -275,7 +275,7 @@ def polish(modes: list[Mode]) -> np.ndarray:
 
 
 def hessian(density: LogDensity, at: np.ndarray) -> np.ndarray:
-    """Second derivatives by central differences of the gradient, symmetrised."""
+    """Second derivatives by central differences of the gradient, symmetrized."""
     width = 1e-5
     steps = width * np.eye(at.size)
     _, gradients = density.at_many(np.concatenate([at + steps, at - steps]))
@@ -287,8 +287,8 @@ def round_coordinates(kernel: Kernel, point: np.ndarray) -> Coordinates:
     """Coordinates around a mode in which the posterior is nearly a standard Normal.
 
     The factor is the Cholesky factor of the inverse curvature. Laplace priors that are not
-    transformed are rounded on their own scale, since their kink has no curvature that says anything
-    about width; directions without curvature get the width of a unit prior.
+    transformed are smoothed on their own scale, since the curvature of their kink is not
+    informative about width; directions without curvature get the width of a unit prior.
     """
     curvature = -hessian(kernel.function(1.0, kernel.plain), point)
     eigenvalues, vectors = np.linalg.eigh(curvature)

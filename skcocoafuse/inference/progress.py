@@ -1,4 +1,4 @@
-"""Progress bars, on stderr in a terminal, or in a notebook; nutpie draws that of its chains."""
+"""Progress bars, on stderr in a terminal or in a notebook; nutpie draws the one of its chains."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,18 +23,18 @@ def _in_terminal(label: str, total: int) -> Iterator[Callable[[], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    console = Console(stderr=True)  # which must not take over what others print on stdout
+    console = Console(stderr=True)  # so that other output on stdout is not redirected
     with Progress(
         *columns, TimeElapsedColumn(), console=console, redirect_stdout=False
     ) as progress:
         task = progress.add_task(label, total=total)
         yield lambda: progress.advance(task)
-        progress.update(task, total=progress.tasks[0].completed)  # fewer steps may have done
+        progress.update(task, total=progress.tasks[0].completed)  # fewer steps may have sufficed
 
 
 @contextmanager
 def _in_notebook(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """By HTML, which needs no widgets; a hundred updates at most."""
+    """As HTML, which needs no widgets; at most a hundred updates."""
     from IPython.display import HTML, display
 
     done = 0

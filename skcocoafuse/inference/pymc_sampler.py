@@ -1,4 +1,4 @@
-"""``pm.sample`` on the PyMC model: slow to start, and open to everything PyMC offers."""
+"""``pm.sample`` on the PyMC model: slow to start, but with all of PyMC's options."""
 
 import logging
 from contextlib import contextmanager, nullcontext
@@ -17,16 +17,16 @@ from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import build_pymc_model, free_variables, variable_name
 
-_alone = Lock()  # of the thread that uses PyMC
+_alone = Lock()  # held by the thread that uses PyMC
 
-_LOOK = 0.1  # seconds after which a thread that waits for PyMC looks whether anybody waits for it
+_LOOK = 0.1  # seconds after which a thread waiting for PyMC checks whether it was canceled
 _STATS = {"diverging": "diverging", "tree_depth": "tree_depth", "n_steps": "n_steps"}
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
-    """Chains of ``pm.sample``, begun at the best mode.
+    """Chains of ``pm.sample``, started at the best mode.
 
-    ``inference_options`` go to ``pm.sample`` as they are (``nuts_sampler`` for example).
+    ``inference_options`` are passed to ``pm.sample`` unchanged (for example ``nuts_sampler``).
     """
     import pymc as pm
 
@@ -45,12 +45,12 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
         "initvals": free_variables(problem.spec, mode.theta),
         "progressbar": settings.progress_bar,
         "compute_convergence_checks": False,
-        "nuts_sampler": "pymc",  # the one sampler of both PyMC lines that honours initvals
+        "nuts_sampler": "pymc",  # the only sampler in both PyMC versions that honors initvals
         "init": "adapt_diag",  # the default would move the start by up to 1 in every coordinate
     }
     arguments.update(settings.options)
     n_draws = arguments["draws"]
-    # with more chains than draws ArviZ takes the axes for confused
+    # with more chains than draws, ArviZ suspects that axes are swapped
     arguments["draws"] = max(n_draws, arguments["chains"])
     with model_alone(problem, settings), _progress(arguments):
         trace = pm.sample(**arguments)
@@ -59,7 +59,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     theta = unconstrained(problem, trace.posterior)[:, -n_draws:]
     return EngineResult(
         theta=theta,
-        log_posterior=kernel.log_posterior(theta),  # samplers give it different names
+        log_posterior=kernel.log_posterior(theta),  # its name differs between samplers
         stats={
             ours: np.asarray(statistics[theirs].values)[:, -n_draws:]
             for theirs, ours in _STATS.items()
@@ -71,10 +71,10 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
 
 @contextmanager
 def model_alone(problem: Problem, settings: Settings):
-    """The PyMC model, and PyMC for this thread alone, without log lines unless progress is shown.
+    """The PyMC model, with PyMC locked for this thread, and silent unless progress is shown.
 
-    PyTensor keeps tables for all graphs, and fails where one thread adds to them while another
-    goes through them.
+    PyTensor keeps global tables of graphs, and fails if one thread adds to them while another
+    iterates over them.
     """
     while not _alone.acquire(timeout=_LOOK):
         raise_if_cancelled()
@@ -87,7 +87,7 @@ def model_alone(problem: Problem, settings: Settings):
 
 @contextmanager
 def _progress(arguments: dict[str, Any]):
-    """A bar on stderr in the place of the one that PyMC's own sampler draws on stdout."""
+    """A bar on stderr instead of the one that PyMC's own sampler draws on stdout."""
     if arguments["nuts_sampler"] != "pymc":
         yield
         return
@@ -118,12 +118,12 @@ def _without_log_lines():
 
 
 def quiet(quiet: bool):
-    """Hold back PyMC's log lines, if that is wanted."""
+    """Suppress PyMC's log messages if ``quiet``."""
     return _without_log_lines() if quiet else nullcontext()
 
 
 def unconstrained(problem: Problem, posterior) -> np.ndarray:
-    """(chains, draws, n_parameters) from the variables of a trace."""
+    """Unconstrained vectors (chains, draws, n_parameters) from the variables of a trace."""
     parts = []
     for block in problem.spec.blocks:
         if block.size:

@@ -1,4 +1,4 @@
-"""Work on many rows, a chunk at a time: bounded memory, several threads, interrupts looked for."""
+"""Processing of many rows in chunks: bounded memory, several threads, checks for interrupts."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,11 +8,11 @@ from joblib import effective_n_jobs
 from skcocoafuse._threads import in_threads
 from skcocoafuse.model.rows import Rows
 
-# Bytes that chunks may take together. Results for all rows, which grow with them, often take more;
-# below it chunks get so small that Python's overhead shows.
+# Bytes that all chunks may take together. Results for all rows, which grow with the rows, often
+# take more; with less, chunks are so small that Python's overhead becomes noticeable.
 MAX_MEMORY = 256_000_000
-# Arrays of the largest size that numpy's expressions have alive at once: a mixture's log weights,
-# means and variances, what is computed of them, and terms of it.
+# Arrays of the largest size that numpy expressions hold at once: a mixture's log weights, means
+# and variances, results computed from them, and intermediate terms.
 _ARRAYS = 8
 _BYTES = np.dtype(np.float64).itemsize
 
@@ -45,25 +45,25 @@ def map_chunks(
     Parameters
     ----------
     function : callable
-        ``function(rows, part)``: of a slice, and the arrays' rows there, by name.
+        ``function(rows, part)``, called with a slice and a dict of the arrays' rows in it.
     arrays : mapping of str to ndarray of shape (rows, ...)
-        Such as design matrices.
+        For example, design matrices.
     numbers_per_row : int
-        In the largest temporary array of the function.
+        Numbers per row in the largest temporary array of the function.
     n_jobs : int or None, default=1
-        Threads; as everywhere in scikit-learn. They share the memory.
+        Number of threads, as elsewhere in scikit-learn. They share the memory.
     n_arrays : int, default=8
-        Arrays of that size that are alive at once.
+        Number of arrays of that size that are held at once.
     max_rows : int, optional
-        In a chunk, however much memory there is.
+        Maximum number of rows in a chunk, however much memory is available.
     max_memory : int, optional
-        Bytes that chunks of all threads may take together; ``MAX_MEMORY`` by default. One row is
-        always taken.
+        Bytes that chunks of all threads may take together; ``MAX_MEMORY`` by default. A chunk has
+        at least one row.
 
     Returns
     -------
     list
-        With the first exception, or an interrupt, no further chunk is begun.
+        After the first exception or an interrupt, no further chunk is started.
     """
     n_threads = effective_n_jobs(n_jobs)
     size = rows_per_chunk(numbers_per_row, n_threads=n_threads, **limits)

@@ -1,8 +1,8 @@
-"""Numerical derivatives of fitted transformers by one input, row by row.
+"""Numerical derivatives of fitted transformers with respect to one input, row by row.
 
-Each row has steps of its own: they come from the column's spread in ``fit`` and from the row's own
-value, never from other rows. Of a ladder of steps each row takes the one whose neighbors agree
-best, which balances curvature against rounding, in whatever units.
+Each row has its own steps, based on the column's spread in ``fit`` and the row's own value, never
+on other rows. From a ladder of steps each row uses the one whose neighbors agree best, which
+balances curvature against rounding, whatever the units.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ import numpy as np
 
 _EPS = np.finfo(np.float64).eps
 _FEW = np.array([1e-2, 1e-3, 1e-4])  # of the scale; enough where a function is smooth
-_MANY = 12  # steps elsewhere, from the largest to the smallest part of the scale, or to ...
-_LARGEST, _SMALLEST = 0.1, 1e-9  # ends of these steps: finer ones drown in rounding
-_OF_VALUE = 1e-6  # ... this part of a value near zero, where a logarithm is steep,
-_LEAST = 1e-22  # but not below this part of the scale
-_SPACINGS = 4  # a step is at least so many times the spacing of floats at the value
-_FLAT = 0.05  # a slope below this part of the one over the largest step counts as none
-SIDES = 2 * _MANY + 1  # values a row is moved to, at most
+_MANY = 12  # steps otherwise, from the largest to the smallest fraction of the scale, or to ...
+_LARGEST, _SMALLEST = 0.1, 1e-9  # ends of these steps: rounding dominates finer ones
+_OF_VALUE = 1e-6  # ... this fraction of a value near zero, where a logarithm is steep,
+_LEAST = 1e-22  # but not below this fraction of the scale
+_SPACINGS = 4  # a step is at least this many times the spacing of floats at the value
+_FLAT = 0.05  # a slope below this fraction of that over the largest step counts as zero
+SIDES = 2 * _MANY + 1  # maximum number of values evaluated per row
 
 
 class _Tolerance(NamedTuple):
-    """How well slopes over two steps must agree: in part of themselves, and in rounding errors."""
+    """How well slopes over two steps must agree: relatively, and in rounding errors."""
 
     slopes: float
-    sides: float  # in place of ``slopes`` on one side, where errors are larger
+    sides: float  # instead of ``slopes`` for one-sided slopes, where errors are larger
     noise: float
 
 
@@ -39,11 +39,11 @@ Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Column:
-    """Where the values of a column were in ``fit``.
+    """The distribution of a column's values in ``fit``.
 
-    ``scale`` is their standard deviation (their size where they are all the same), ``low`` and
-    ``high`` their range (infinite where they are all the same), and ``between`` is a value that is
-    none of them.
+    ``scale`` is their standard deviation (their magnitude if they are all equal), ``low`` and
+    ``high`` their range (infinite if they are all equal), and ``between`` is a value that is none
+    of them.
     """
 
     scale: float
@@ -53,7 +53,7 @@ class Column:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Column":
-        """The column of these values; NaN and infinity do not count."""
+        """The column with these values; NaN and infinity are ignored."""
         values = values[np.isfinite(values)]
         if values.size == 0:
             values = np.zeros(1)
@@ -72,8 +72,8 @@ class Column:
         """How far down and up each value may be moved, (rows,) each.
 
         A value inside the range of ``fit`` stays there, one outside stays outside, on its side: a
-        transformer may bend, clip or refuse at the ends. Where all values of ``fit`` had one sign,
-        others of that sign keep it: a logarithm has nothing beyond.
+        transformer may bend, clip or raise an error at the ends. If all values of ``fit`` had one
+        sign, others of that sign keep it: a logarithm is undefined beyond.
         """
         low = np.where(x < self.low, -np.inf, np.where(x > self.high, self.high, self.low))
         high = np.where(x > self.high, np.inf, np.where(x < self.low, self.low, self.high))
@@ -84,26 +84,26 @@ class Column:
 
 
 def derivative(function: Function, column: Column, x: np.ndarray) -> np.ndarray:
-    """Derivatives of all outputs at the rows' own values.
+    """Derivatives of all outputs at the values of the rows.
 
     Parameters
     ----------
     function : callable
     column : Column
     x : ndarray of shape (rows,)
-        The rows' own values.
+        The values of the rows.
 
     Returns
     -------
     ndarray of shape (rows, columns)
-        At a kink the mean of the slopes on both sides; at an end of the range of ``fit``, and
-        where the function jumps, that of the side that the value belongs to. NaN where there is
-        none: missing values, and isolated ones (codes of categories).
+        At a kink, the mean of the slopes on both sides; at an end of the range of ``fit``, and
+        where the function jumps, the slope on the side of the value. NaN if undefined: missing
+        values, and isolated ones (codes of categories).
     """
     rows = np.arange(len(x))
     outside = np.maximum(0.0, np.maximum(column.low - x, x - column.high))
     scale = np.fmax(column.scale, outside)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # moved, not asked for
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # not requested
         found, fine = _estimate(function, column, x, rows, scale[:, None] * _FEW, _STRICT)
         rest = rows[~fine & np.isfinite(x)]
         if rest.size:
@@ -129,7 +129,7 @@ def _estimate(
     steps: np.ndarray,
     tolerance: _Tolerance,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives (rows, columns) by decreasing steps (rows, k), and where both sides agree."""
+    """Derivatives (rows, columns) for decreasing steps (rows, k), and whether both sides agree."""
     n, k = steps.shape
     at, (low, high) = x[:, None], column.pieces(x[:, None])
     right, left = at + steps, at - steps
@@ -160,7 +160,7 @@ def _estimate(
 
 
 def _one_sided(slopes, by, usable):
-    """Of second order, from secants (rows, k, columns) of decreasing steps ``by`` to one side."""
+    """Second-order slopes from secants (rows, k, columns) of decreasing one-sided steps ``by``."""
     far, near = by[:, :-1], by[:, 1:]
     found = (far * slopes[:, 1:] - near * slopes[:, :-1]) / (far - near)
     return found, usable[:, 1:] & usable[:, :-1] & (far > near)[..., 0]
@@ -176,8 +176,8 @@ def _rounding(values: np.ndarray) -> np.ndarray:
 def _best(slopes, usable, steps, rounding, tolerance: _Tolerance):
     """The slopes (rows, columns) that agree best with those over a larger step.
 
-    ``slopes`` are (rows, k, columns), for ``steps`` that may be ``usable`` (rows, k). Also returns
-    in which rows all columns agree well enough, (rows,).
+    ``slopes`` are (rows, k, columns), for those ``steps`` that are ``usable`` (rows, k). Also
+    returns in which rows all columns agree well enough, (rows,).
     """
     usable = usable[..., None]
     slopes = np.where(usable, slopes, 0.0)

@@ -1,4 +1,4 @@
-"""Design matrices: which inputs a part of the model sees, and on what scale."""
+"""Design matrices: the inputs of each part of the model, and their scale."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -22,12 +22,12 @@ from skcocoafuse.model.parameters import (
 )
 from skcocoafuse.model.recorded import RecordedInputs
 
-_REFUSALS = (ValueError, TypeError, LookupError)  # of a value that a transformer does not know
+_REFUSALS = (ValueError, TypeError, LookupError)  # for a value that a transformer does not know
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Location and scale that standardise columns, and the way back.
+    """Location and scale that standardize columns, and the inverse transformation.
 
     Constant columns get scale 1, so they stay finite (and become 0).
     """
@@ -43,14 +43,14 @@ class Scale:
         share = weight / weight.sum()
         loc = share @ values
         size = np.abs(values).max(axis=0)
-        # squares of very large and very small values are no numbers; powers of two round nothing
+        # squares of very large or small values over- or underflow; powers of two do not round
         unit = np.ldexp(1.0, np.frexp(size)[1] - 1)
         spread = unit * np.sqrt(share @ ((values - loc) / unit) ** 2)
         constant = spread <= 10 * np.finfo(float).eps * size
         return cls(loc, np.where(constant, 1.0, spread))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Standardise columns (or a vector)."""
+        """Standardize columns (or a vector)."""
         return (values - self.loc) / self.scale
 
     def undo(self, values: np.ndarray) -> np.ndarray:
@@ -58,15 +58,15 @@ class Scale:
         return self.loc + self.scale * values
 
     def undo_line(self, intercept, coef):
-        """Intercept and coefficients for unstandardised columns.
+        """Intercept and coefficients for unstandardized columns.
 
-        ``intercept`` (...,) and ``coef`` (..., columns) belong to standardised columns.
+        ``intercept`` (...,) and ``coef`` (..., columns) belong to standardized columns.
         """
         coef = coef / self.scale
         return intercept - coef @ self.loc, coef
 
     def seen_from(self, other: "Scale") -> "Scale":
-        """What :meth:`apply` has to be after ``other``, so that both do what it does alone."""
+        """The scale that, applied after ``other``, gives the same result as this one alone."""
         return Scale(other.apply(self.loc), self.scale / other.scale)
 
 
@@ -80,7 +80,7 @@ class Units:
     target: Scale
 
     def undo(self, p: Parameters) -> Parameters:
-        """The same model for unstandardised columns and target; any leading draw axes."""
+        """The same model for unstandardized columns and target; any leading draw axes."""
         undone = {}
         for part in PARTS:
             intercept, coef = line_of(part)
@@ -103,23 +103,23 @@ class Units:
         )
 
 
-# What arithmetic in floating point may have added to recorded values. Sums and means of a few
-# values are off by a few units in the last of their digits; differences of values that are up to
-# a few hundred times as large, also in other units afterwards, by more of those of float64.
+# Errors that floating-point arithmetic may have added to recorded values. Sums and means of a
+# few values are off by a few units in their last digit; differences of values up to a few hundred
+# times as large, possibly converted to other units, by more units of float64.
 _FEW_UNITS = 16.0
 _AFTER_CANCELLATION = 2.0**12 * float(np.finfo(np.float64).eps)  # of the largest value
-_MOST = 2.0**-8  # of the largest value, whatever digits say
-_OWN_UNITS = 2.0**10  # of the last digit that two values have themselves
-_EXACT = 2.0**-16  # what integers, halves, and readings of 16 bits are multiples of
+_MOST = 2.0**-8  # of the largest value, regardless of the digits
+_OWN_UNITS = 2.0**10  # of the last digit of the two values themselves
+_EXACT = 2.0**-16  # integers, halves and 16-bit readings are multiples of it
 
 
 def smallest_difference(values: np.ndarray) -> float:
     """Smallest difference between two distinct values; 0 if all are equal.
 
-    Values that differ only by how floating point rounded them (float64, or float32 before they
-    came here) are one value: of differences of readings with one decimal some are 1e-15 apart,
-    but the smallest difference is 0.1. Where values so close to one another do not form groups,
-    but lie everywhere, they are distinct.
+    Values that differ only by floating-point rounding (of float64, or of float32 before conversion)
+    count as one value: some differences of readings with one decimal are 1e-15 apart, but the
+    smallest difference is 0.1. If values this close to one another do not form groups but are
+    everywhere, they are distinct.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def smallest_difference(values: np.ndarray) -> float:
 
 
 def _last_digit(values: np.ndarray) -> np.ndarray:
-    """What the last binary digit of every value is worth; infinity for 0, which has none."""
+    """Place value of the last binary digit of every value; infinity for 0, which has none."""
     fraction, exponent = np.frexp(values)
     digits = np.abs(np.ldexp(fraction, 53)).astype(np.int64)
     unit = np.ldexp((digits & -digits).astype(np.float64), exponent - 53)
@@ -147,13 +147,13 @@ def _last_digit(values: np.ndarray) -> np.ndarray:
 
 
 def _rounding_errors(distinct: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """How far apart sorted neighbors may be by rounding alone, (n - 1,).
+    """How far apart sorted neighbors may be due to rounding alone, (n - 1,).
 
-    The binary digits of values tell how they were computed: there are 53 in float64 and 24 in
-    float32, fewer where the leading ones canceled. So errors are relative to the digits that
-    values have in the median and to the largest of them, since small ones may be differences of
-    such. But a neighbor with many more digits than such a difference would leave is known better,
-    and integers and the like are exact.
+    The binary digits of values show how they were computed: there are 53 in float64 and 24 in
+    float32, fewer if the leading ones canceled. So errors are relative to the median number of
+    digits of the values and to the largest value, since small ones may be differences of large
+    ones. But a neighbor with many more digits than such a difference would leave is more
+    accurate, and integers and similar values are exact.
     """
     rounded = unit < _EXACT
     if not rounded.any():
@@ -178,18 +178,18 @@ def rounding_variance(resolution: float) -> float:
 
 @dataclass(frozen=True)
 class DesignPart:
-    """One part's view of the inputs: chosen columns, or a fitted transformer's output.
+    """The inputs of one part: selected columns, or a fitted transformer's output.
 
     Parameters
     ----------
     columns : ndarray of int or None
-        Chosen columns; None where a transformer makes them.
+        Selected columns; None if a transformer computes them.
     transformer : fitted transformer or None
     scale : Scale
     names : list of str
         Names of the columns of the design matrix.
     inputs : RecordedInputs or None
-        What the transformer was fitted to, so that it can be fitted again when it is loaded.
+        Training inputs of the transformer, so that it can be refitted when it is loaded.
     """
 
     columns: np.ndarray | None
@@ -202,15 +202,16 @@ class DesignPart:
     def fit_transform(
         cls, selection, X: Inputs, weight, standardize, argument
     ) -> "tuple[DesignPart, np.ndarray]":
-        """Read ``selection``, fit what is to be fitted, and standardise what it makes of the rows.
+        """Interpret ``selection``, fit its transformer if any, and standardize the result.
 
-        A transformer goes over the rows once, as in a ``Pipeline``: by its ``fit_transform`` where
+        A transformer processes the rows once, as in a ``Pipeline``: by its ``fit_transform`` if
         it has one.
 
         Parameters
         ----------
         selection : None, list of str or int, or transformer
-            The value of ``argument``, an estimator's ``expert_features`` or its siblings.
+            The value of ``argument``: ``expert_features``, ``gate_features`` or
+            ``behavior_features`` of an estimator.
         X : Inputs
         weight : ndarray of shape (rows,)
         standardize : bool
@@ -221,15 +222,15 @@ class DesignPart:
         -------
         part : DesignPart
         design : ndarray of shape (rows, columns)
-            The standardised design matrix of these rows.
+            The standardized design matrix of these rows.
 
         Raises
         ------
         ValueError
             Unknown or repeated columns, columns with missing values, or a transformer whose output
-            is no finite matrix.
+            is not a finite matrix.
         TypeError
-            ``selection`` is of another kind.
+            If ``selection`` is of another type.
         """
         if hasattr(selection, "fit") and hasattr(selection, "transform"):
             return cls._of_transformer(clone(selection), X, weight, standardize, argument)
@@ -255,16 +256,17 @@ class DesignPart:
 
     @classmethod
     def again(cls, transformer, scale: Scale, labels, inputs, names) -> "DesignPart":
-        """The part of an earlier fit, its transformer (not fitted yet) fitted as it was then."""
+        """The part of an earlier fit, with its unfitted transformer fitted as it was then."""
         return cls(None, transformer.fit(inputs.table(names)), scale, labels, inputs)
 
     def transform(self, X: Inputs, argument: str) -> np.ndarray:
-        """The standardised design matrix of inputs, (rows, columns).
+        """The standardized design matrix of inputs, (rows, columns).
 
         Raises
         ------
         ValueError, TypeError
-            If a column that is used directly is not finite numbers, or the transformer's output.
+            If a column that is used directly, or the transformer's output, has values that are not
+            finite numbers.
         """
         if self.columns is not None:
             return self.scale.apply(X.numbers(self.columns, argument))
@@ -273,17 +275,17 @@ class DesignPart:
     def pull_back(
         self, X: Inputs, numeric: np.ndarray, argument: str
     ) -> Callable[[np.ndarray, slice], np.ndarray]:
-        """The chain rule at the rows of X: from slopes by the design's columns to those by inputs.
+        """The chain rule at the rows of X: from slopes along design columns to slopes along inputs.
 
         A transformer is differentiated numerically, one input at a time, as
-        :func:`skcocoafuse.model.derivative.derivative` describes. Slopes are NaN for inputs that
-        it takes at the values of ``fit`` only, as an encoder of categories does.
+        :func:`skcocoafuse.model.derivative.derivative` describes. Slopes are NaN for inputs at
+        which it accepts only the values seen in ``fit``, as an encoder of categories does.
 
         Parameters
         ----------
         X : Inputs
         numeric : ndarray of shape (features,) of bool
-            Which inputs hold numbers; a transformer's slopes by others are NaN.
+            Which inputs are numeric; a transformer's slopes along others are NaN.
         argument : str
 
         Returns
@@ -295,7 +297,7 @@ class DesignPart:
         Raises
         ------
         ValueError
-            If the transformer does not take a value close to that of a row.
+            If the transformer does not accept a value close to that of a row.
         """
         if self.columns is not None:
             return lambda slopes, rows: self._scatter(slopes, X.shape[1])
@@ -323,8 +325,8 @@ class DesignPart:
         return out
 
     def _columns_of(self, X: Inputs, numeric: np.ndarray) -> dict[int, Column]:
-        """The inputs that a transformer takes between the values of ``fit``, by their number."""
-        assert self.inputs is not None  # what it was fitted to
+        """The inputs for which a transformer accepts values between those of ``fit``, by index."""
+        assert self.inputs is not None  # its training inputs
         found = {}
         for feature in np.flatnonzero(numeric).tolist():
             column = Column.of(self.inputs.column(feature))
@@ -334,11 +336,11 @@ class DesignPart:
         return found
 
     def _jacobian(self, X: Inputs, columns: dict[int, Column], argument: str) -> np.ndarray:
-        """Derivatives of the transformer, (rows, columns, inputs); NaN by other inputs."""
+        """Derivatives of the transformer, (rows, columns, inputs); NaN for other inputs."""
         out = np.full((X.shape[0], len(self.names), X.shape[1]), np.nan)
         for feature, column in columns.items():
             own = column_of(X.table, feature)
-            if not holds_numbers(own):  # unlike in fit: categories, or what no part uses
+            if not holds_numbers(own):  # unlike in fit: categories, or a column that no part uses
                 continue
             moved = _Moved(self.transformer, X, feature, argument)
             values = own.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -363,15 +365,15 @@ class _Moved:
         except _REFUSALS as error:
             label = labels_of(self.X.names, self.X.shape[1])[self.feature]
             raise ValueError(
-                f"The slope by column {label!r} of X takes values close to those of the rows, but "
-                f"the transformer given as {self.argument} refuses one: {error}\nIf the column is "
-                "no quantity, give it as strings or of dtype 'category': its slopes are NaN then. "
-                "Else let the transformer take what lies between the values of fit."
+                f"The slope by column {label!r} of X needs values close to those of the rows, but "
+                f"the transformer given as {self.argument} rejects one: {error}\nIf the column is "
+                "not a quantity, pass strings or dtype 'category', for which slopes are NaN. "
+                "Otherwise make the transformer accept values between those seen in fit."
             ) from error
 
 
 def _takes(transformer, table, feature: int, value: float) -> bool:
-    """Whether a transformer takes this value of an input, which it was not fitted to."""
+    """Whether a transformer accepts a value of an input that it has not seen in ``fit``."""
     try:
         transformer.transform(with_column(take(table, slice(0, 1)), feature, np.array([value])))
     except _REFUSALS:
@@ -381,7 +383,7 @@ def _takes(transformer, table, feature: int, value: float) -> bool:
 
 @contextmanager
 def _noted(argument: str):
-    """Say in a transformer's own errors where it was given."""
+    """Note in a transformer's own errors which argument it was given as."""
     try:
         yield
     except Exception as error:
@@ -390,16 +392,16 @@ def _noted(argument: str):
 
 
 def _fit_transform_of(transformer) -> Callable:
-    """Its ``fit_transform``, or ``fit`` and ``transform`` of one that has none."""
+    """Its ``fit_transform``, or ``fit`` followed by ``transform`` if it has none."""
     if hasattr(transformer, "fit_transform"):
         return transformer.fit_transform
-    return lambda table: transformer.fit(table.copy()).transform(table)  # fit may work in place
+    return lambda table: transformer.fit(table.copy()).transform(table)  # fit may modify its input
 
 
 def _matrix(transform: Callable, table, argument: str) -> np.ndarray:
-    """What a transformer makes of a table, as float64 of shape (rows, columns)."""
+    """Output of a transformer for a table, as float64 of shape (rows, columns)."""
     with _noted(argument):
-        matrix = transform(table.copy())  # it may work in place; other parts see it too
+        matrix = transform(table.copy())  # it may modify its input, which other parts use too
     matrix = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != table.shape[0]:
         raise ValueError(
@@ -411,7 +413,7 @@ def _matrix(transform: Callable, table, argument: str) -> np.ndarray:
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"The transformer given as {argument} must return numbers: {error}. Let it encode or "
-            "drop columns of another kind, or give those it passes on no remainder='passthrough'."
+            "drop other columns, or do not pass them on by remainder='passthrough'."
         ) from error
 
 
@@ -441,7 +443,7 @@ def _columns(selection, names, n_features: int, argument: str) -> np.ndarray:
         )
     chosen = [_column(entry, names, n_features, argument) for entry in selection]
     if len(set(chosen)) != len(chosen):
-        raise ValueError(f"{argument} names a column twice: {list(selection)!r}.")
+        raise ValueError(f"{argument} contains a column twice: {list(selection)!r}.")
     return np.array(chosen, dtype=int)
 
 
@@ -450,10 +452,10 @@ def _column(entry, names, n_features: int, argument: str) -> int:
         known = [] if names is None else list(names)
         if entry not in known:
             have = f"X has {known}" if known else "X has no column names; use indices"
-            raise ValueError(f"{argument} has {entry!r}, which is no column of X: {have}.")
+            raise ValueError(f"{argument} has {entry!r}, which is not a column of X: {have}.")
         return known.index(entry)
     if isinstance(entry, bool | np.bool_) or not isinstance(entry, int | np.integer):
-        raise TypeError(f"{argument} must hold column names or indices; got {entry!r}.")
+        raise TypeError(f"{argument} must contain column names or indices; got {entry!r}.")
     if not -n_features <= entry < n_features:
         raise ValueError(f"{argument} has column {entry}, but X has {n_features} columns.")
     return int(entry) % n_features

@@ -1,4 +1,4 @@
-r"""The forward mathematics: gate, behavior, fusion, density. Their only home.
+r"""The forward computation: gate, behavior, fusion and density, defined only here.
 
 Written once for numpy arrays with leading draw axes and for PyTensor variables: leading
 axes are draws, rows are axis -2, experts axis -1, and nothing squeezes. The model is
@@ -25,11 +25,11 @@ from scipy import special
 from skcocoafuse.model.parameters import Parameters
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-_FARTHEST = 1e70  # of a standardised target; its square over a variance is a number
+_FARTHEST = 1e70  # of a standardized target; its square divided by a variance does not overflow
 
 
 class Ops(NamedTuple):
-    """The few functions whose name depends on the array library."""
+    """The few functions whose names depend on the array library."""
 
     exp: Callable[[Any], Any]
     log: Callable[[Any], Any]
@@ -50,7 +50,7 @@ def linear(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
     """X @ coef.mT with experts outermost in memory and draws innermost.
 
     All arithmetic that follows keeps this order if the parameters have it too
-    (:func:`draws_innermost`), and then runs through long stretches: experts are few, draws many.
+    (:func:`draws_innermost`), and then runs over long contiguous axes: experts are few, draws many.
     """
     *draws, n_experts, n_columns = coef.shape
     flat = coef.reshape(math.prod(draws), n_experts, n_columns)
@@ -161,9 +161,9 @@ def log_density(ops: Ops, mixture: Components, y):
 def responsibilities(mixture: Components, y) -> np.ndarray:
     """Probability that each component produced y, (..., rows, M), for y of shape (rows,).
 
-    The exponents are taken relative to the nearest component's before anything is added, so rows
-    sum to one however far y is; where squares would overflow, infinity included, it is as far as
-    squares reach.
+    Exponents are taken relative to the nearest component before anything is added, so rows sum to
+    one however far away y is; values whose squares would overflow, including infinity, are
+    clipped.
     """
     error = np.clip(y, -_FARTHEST, _FARTHEST)[..., None] - mixture.mean
     distance = error**2 / mixture.variance
@@ -207,7 +207,7 @@ def mean_and_variance(mixture: Components):
 
 
 def mean_slopes(parameters: Parameters, X_expert, X_gate):
-    """Derivatives of every row's mean by the columns of the expert and the gate design.
+    """Derivatives of every row's mean with respect to the expert and gate design columns.
 
     The mean is sum a_i mu_i whatever beta is, so its slopes are sum a_i w_i and
     sum a_i mu_i (v_i - sum_j a_j v_j). Shapes (..., rows, d_expert) and (..., rows, d_gate).

@@ -1,7 +1,7 @@
-"""Inputs as they came: numbers for the parts that use columns directly, a table for transformers.
+"""Unconverted inputs: numbers for parts that use columns directly, a table for transformers.
 
-Nothing here converts a column before a part of the model asks for it, so a column that only a
-transformer uses, or nobody, may hold strings, dates or missing values.
+No column is converted before a part of the model uses it, so a column that only a transformer
+uses, or that is unused, may contain strings, dates or missing values.
 """
 
 from functools import cached_property
@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 from sklearn.utils import check_array
 
-# what pandas calls columns of objects that are numbers (or missing) all of them
+# pandas' names for object columns that contain only numbers (or missing values)
 _OBJECTS_AS_NUMBERS = {"boolean", "empty", "floating", "integer", "mixed-integer-float"}
 _MOST_NAMED = 5  # columns in a message
 
 
 class Inputs:
-    """Rows of X, of which each part takes its own columns.
+    """Rows of X, from which each part takes its columns.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Inputs:
     names : ndarray of str or None
         ``feature_names_in_``.
     estimator : str, optional
-        Its class, for scikit-learn's messages.
+        Name of its class, for scikit-learn's messages.
     """
 
     def __init__(self, values, names=None, estimator: str | None = None):
@@ -37,15 +37,15 @@ class Inputs:
         return self.values.shape
 
     def rows(self, rows) -> "Inputs":
-        """Some of the rows."""
+        """A subset of the rows."""
         return Inputs(take(self.values, rows), self.names, self.estimator)
 
     @cached_property
     def table(self):
-        """All columns as a transformer sees them: a frame if they had names in ``fit``.
+        """All columns as a transformer receives them: a frame if they had names in ``fit``.
 
-        Columns of a frame keep their kind, but for floats of less precision: a numerical slope by
-        a column of float32 would have three digits.
+        Columns of a frame keep their dtype, except floats of lower precision: a numerical slope
+        along a float32 column would have three digits.
         """
         if self.names is None:
             return self.values
@@ -66,12 +66,12 @@ class Inputs:
         ----------
         columns : ndarray of int
         argument : str
-            The parameter that asks for them, for messages.
+            The parameter that selects them, for messages.
 
         Raises
         ------
         ValueError, TypeError
-            If a value is missing, infinite or no number; the message names the columns.
+            If a value is missing, infinite or not a number; the message names the columns.
         """
         if not columns.size:
             return np.empty((self.shape[0], 0))
@@ -84,7 +84,7 @@ class Inputs:
 
     def _checked(self, chosen) -> np.ndarray:
         for kind in getattr(chosen, "dtypes", ()):
-            if getattr(kind, "kind", "") in "mM":  # else numbers in units that nobody chose
+            if getattr(kind, "kind", "") in "mM":  # otherwise numbers in arbitrary units
                 raise TypeError(f"could not convert dates or durations to float: {kind}")
         return check_array(chosen, dtype=np.float64, estimator=self.estimator, input_name="X")
 
@@ -100,9 +100,9 @@ class Inputs:
                 f"with sklearn.impute.SimpleImputer, also in a transformer given as {argument}."
             )
         return (
-            f"This is in {where}. Give {argument} a transformer that makes numbers of it, for "
+            f"This is in {where}. Give {argument} a transformer that converts it to numbers, for "
             "example make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough'), "
-            "or a list of the columns that hold numbers."
+            "or a list of the numeric columns."
         )
 
     def _is_fine(self, column: int) -> bool:
@@ -113,18 +113,18 @@ class Inputs:
         return True
 
     def numeric_columns(self) -> np.ndarray:
-        """Which columns hold numbers (or nothing but missing values), (features,) of bool."""
+        """Which columns are numeric (or contain only missing values), (features,) of bool."""
         if isinstance(self.values, np.ndarray) and self.values.dtype != object:
             return np.ones(self.shape[1], dtype=bool)
         return np.array([holds_numbers(column_of(self.values, j)) for j in range(self.shape[1])])
 
 
 def labels_of(names, n_features: int) -> list[str]:
-    """Names of columns, made up where they have none."""
+    """Names of columns, generated if they have none."""
     return [f"x{j}" for j in range(n_features)] if names is None else [str(s) for s in names]
 
 
-# -- arrays and frames alike -------------------------------------------------------------
+# -- arrays and frames -------------------------------------------------------------------
 
 
 def take(table, rows):
@@ -142,7 +142,7 @@ def column_of(table, j: int):
 
 
 def with_column(table, j: int, values: np.ndarray):
-    """A copy of an array or a frame with other numbers in a column."""
+    """A copy of an array or a frame with one column replaced by numbers."""
     if hasattr(table, "iloc"):
         table = table.copy(deep=False)
         table.isetitem(j, values)
@@ -153,7 +153,7 @@ def with_column(table, j: int, values: np.ndarray):
 
 
 def holds_numbers(column) -> bool:
-    """Whether a pandas.Series holds real numbers, or nothing but missing values."""
+    """Whether a pandas.Series contains real numbers, or only missing values."""
     from pandas.api.types import infer_dtype
 
     if column.dtype != object:
@@ -165,7 +165,7 @@ def _columns(table, columns: np.ndarray):
     if not hasattr(table, "iloc"):
         return table[:, columns]
     chosen = table.iloc[:, columns]
-    # scikit-learn takes sparse columns next to dense ones only
+    # scikit-learn accepts sparse columns only next to dense ones
     return chosen.sparse.to_dense() if _is_sparse(chosen) else chosen
 
 

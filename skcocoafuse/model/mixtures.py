@@ -1,4 +1,4 @@
-"""The mixtures that draws of the parameters make of rows, as numpy arrays."""
+"""Predictive mixtures of rows, one for each draw of the parameters, as numpy arrays."""
 
 import numpy as np
 
@@ -9,21 +9,21 @@ from skcocoafuse.model.spec import ModelSpec
 
 
 def beta_of(spec: ModelSpec, parameters: Parameters, X_behavior):
-    """beta(x) of every draw, (..., rows, 1), or the number it is fixed at."""
+    """beta(x) of every draw, (..., rows, 1), or its fixed value."""
     if spec.behavior is not None:
         return spec.behavior
     return forward.behavior(forward.NUMPY, parameters, X_behavior)
 
 
 def mixture_of(spec: ModelSpec, parameters: Parameters, designs) -> forward.Components:
-    """The fused mixture of every draw and row, on the standardised scale."""
+    """The fused mixture of every draw and row, on the standardized scale."""
     parameters = forward.draws_innermost(parameters)
     beta = beta_of(spec, parameters, designs["behavior"])
     return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], beta)
 
 
 def random_targets(rng: np.random.Generator, spec: ModelSpec, parameters: Parameters, designs):
-    """A random target of every draw and row, (draws, rows), on the standardised scale."""
+    """A random target of every draw and row, (draws, rows), on the standardized scale."""
     out = np.empty((len(parameters.sigma), len(designs["expert"])))
 
     def draw(rows, part):
@@ -34,6 +34,6 @@ def random_targets(rng: np.random.Generator, spec: ModelSpec, parameters: Parame
 
 
 def unfused_mixture(parameters: Parameters, designs) -> forward.Components:
-    """The experts themselves, which differ at any beta, as a mixture of every draw and row."""
+    """The mixture of every draw and row before fusion, in which experts differ whatever beta is."""
     parameters = forward.draws_innermost(parameters)
     return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], 1.0)

@@ -1,7 +1,7 @@
-"""The parameters of the models: a row for each, and what derives from the rows.
+"""The parameters of the models: a row for each, and everything derived from the rows.
 
 The order of the rows is that of the unconstrained vector, of arrays in files and of tables. To add
-a parameter, add its row, and its part in the likelihood: in ``model.forward`` and in
+a parameter, add its row and its effect on the likelihood, in ``model.forward`` and
 ``compiled.likelihood``.
 """
 
@@ -13,35 +13,35 @@ import numpy as np
 
 from skcocoafuse.model.priors import FAMILIES, POSITIVE, REAL, Prior
 
-CONTRAST = "contrast"  # over experts: what all experts have in common does not count
+CONTRAST = "contrast"  # over experts: a shift common to all experts has no effect
 INTERCEPT, COEF, SD = "intercept", "coef", "sd"  # roles
 EXPERT, GATE, BEHAVIOR = "expert", "gate", "behavior"
-#: Parts of the model that have inputs of their own, each with a design matrix.
+#: Parts of the model with separate inputs, each with a design matrix.
 PARTS = (EXPERT, GATE, BEHAVIOR)
 
 
 class Parameter(NamedTuple):
-    """What there is to know of one parameter.
+    """Everything about one parameter.
 
     Parameters
     ----------
     part : str
-        Of the model, one of ``PARTS``.
+        Part of the model, one of ``PARTS``.
     role : str
         ``"intercept"`` or ``"coef"`` of the linear predictor of its part, ``"sd"`` for the standard
-        deviation around it, or another word.
+        deviation around it, or another name.
     axes : tuple of str
         Names of its axes after the draw axes.
     constraint : {"real", "positive", "contrast"}
-        The vector of unconstrained parameters holds the values, their logarithms, or their
+        The unconstrained vector contains the values, their logarithms, or their
         coordinates in the sum-to-zero basis along the first axis.
     prior : Prior
-        Where the user gives none, on the standardised scale.
+        Default prior, on the standardized scale.
     words : str
-        What it means, with ``{k}`` for the expert, ``{share}`` for the part of the rows that this
-        one explains, and ``{column}``.
+        Its meaning, with ``{k}`` for the expert, ``{share}`` for the fraction of the rows that this
+        expert explains, and ``{column}``.
     in_target_units : bool
-        Whether its values grow with the target's scale (an intercept also with its location).
+        Whether its values scale with the target (an intercept also shifts with it).
         Intercepts and coefficients change with the scales of their inputs in any case.
     may_be_flat : bool
         Whether the posterior is proper with a flat prior.
@@ -58,12 +58,12 @@ class Parameter(NamedTuple):
 
     @property
     def of_experts(self) -> bool:
-        """Whether each expert has one of its own."""
+        """Whether each expert has its own."""
         return "expert" in self.axes
 
     @property
     def support(self) -> str:
-        """Of the prior: ``"positive"`` or ``"real"``."""
+        """Support of the prior: ``"positive"`` or ``"real"``."""
         return POSITIVE if self.constraint == POSITIVE else REAL
 
 
@@ -102,7 +102,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert",),
         CONTRAST,
         Prior("laplace"),
-        "log of expert {k}'s weight beside the typical expert's, at inputs of 0",
+        "log of expert {k}'s weight relative to the typical expert's, at inputs of 0",
     ),
     "gate_coef": Parameter(
         GATE,
@@ -131,7 +131,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
 }
 
-#: Priors used where the ``priors`` argument is silent (standardised scale).
+#: Priors of parameters that the ``priors`` argument does not name (standardized scale).
 DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.items()}
 
 
@@ -151,7 +151,7 @@ class Parameters:
 
     A field for each row of ``PARAMETERS``: a numpy array (a PyTensor variable while a PyMC model is
     built) with the draw axes and then the axes of the row, or None in a model that does not have
-    it. ``sigma`` is the standard deviation with what rounding the target added.
+    it. ``sigma`` is the standard deviation including the rounding of the target.
     """
 
     if TYPE_CHECKING:
@@ -163,11 +163,11 @@ class Parameters:
         def __iter__(self) -> Iterator[Any]: ...
 
     def map(self, function) -> "Parameters":
-        """Apply ``function`` to every array that is there."""
+        """Apply ``function`` to every array that is not None."""
         return Parameters(*(None if array is None else function(array) for array in self))
 
     def flatten_draws(self) -> "Parameters":
-        """Join the leading axes (chains, draws) into one, chains after one another."""
+        """Merge the leading axes (chains, draws) into one, chain by chain."""
         return self.map(lambda a: a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]))
 
     def permute_experts(self, order) -> "Parameters":
@@ -207,7 +207,7 @@ def complete_priors(
     ----------
     priors : mapping of str to Prior, or None
     parameters : collection of str
-        Names of the parameters that the model has; all names there are by default.
+        Names of the parameters that the model has; all known names by default.
     model : str
         Its name, for messages.
 
@@ -219,10 +219,10 @@ def complete_priors(
     Raises
     ------
     TypeError
-        If ``priors`` is no mapping of names to :class:`Prior`.
+        If ``priors`` is not a mapping of names to :class:`Prior`.
     ValueError
-        If a name is unknown or that of a parameter which the model does not have, or if a family
-        does not fit its parameter.
+        If a name is unknown or belongs to a parameter that the model does not have, or if a family
+        is not valid for its parameter.
     """
     if priors is None:
         return dict(DEFAULT_PRIORS)
@@ -237,7 +237,7 @@ def complete_priors(
             )
         if name not in parameters:
             raise ValueError(
-                f"{model} has no parameter {name!r}, so priors cannot have it; its parameters: "
+                f"{model} has no parameter {name!r}, so priors cannot contain it; its parameters: "
                 f"{sorted(parameters)}. Leave it out, or use CoCoAFusERegressor, which has all."
             )
         if not isinstance(prior, Prior):
@@ -250,19 +250,19 @@ def complete_priors(
 
 
 def _check_fit(name: str, prior: Prior) -> None:
-    """Raise a ValueError if a prior does not fit its parameter."""
+    """Raise a ValueError if a prior is not valid for its parameter."""
     row = PARAMETERS[name]
     if prior.support != row.support:
         fitting = [f for f, known in FAMILIES.items() if known.support == row.support]
         raise ValueError(
-            f"priors[{name!r}] must be of a family on {row.support} numbers, one of "
+            f"priors[{name!r}] must be of a family for {row.support} numbers, one of "
             f"{[f for f in fitting if f != 'flat' or row.may_be_flat]}; got {prior.family!r}."
         )
     if prior.family == "flat" and not row.may_be_flat:
         can = [each for each, other in PARAMETERS.items() if other.may_be_flat]
         raise ValueError(
             f"priors[{name!r}] cannot be flat: only {', '.join(can)} can, the posterior of "
-            "others would be improper or unscaled. Take a wide one, Prior('laplace', scale=10.0)."
+            "others would be improper or unscaled. Use a wide one, Prior('laplace', scale=10.0)."
         )
     if row.constraint == CONTRAST and prior.loc != 0:
         raise ValueError(

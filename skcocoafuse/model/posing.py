@@ -1,4 +1,4 @@
-"""From checked data and a user's assumptions to a problem, and back to the data's own units."""
+"""From checked data and a user's assumptions to a problem, and back to the original units."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +31,11 @@ class Assumptions:
     behavior : float or None
         As in :class:`~skcocoafuse.model.spec.ModelSpec`.
     features : dict of str to (None, list or transformer)
-        What each part of the model sees.
+        The inputs of each part of the model.
     priors : dict of str to Prior, or None
     standardize : bool
     resolution : "auto" or float
-        The step in which the target was recorded, in its units.
+        The step in which the target was recorded, in the target's units.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Assumptions:
 
 @dataclass(frozen=True, eq=False)
 class Posed:
-    """A problem ready for inference, and how data come to its scale and back.
+    """A problem ready for inference, and the maps between original and standardized units.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ class Posed:
         How inputs become the design matrix of each part.
     target : Scale
     problem : Problem
-        The rows, on the standardised scale.
+        The rows, on the standardized scale.
     numeric_columns : ndarray of shape (features,) of bool
-        Which inputs hold numbers.
+        Which inputs are numeric.
     feature_names : ndarray of str, or None
         ``feature_names_in_``.
     """
@@ -72,7 +72,7 @@ class Posed:
 
     @property
     def units(self) -> Units:
-        """Between standardised parameters and those in the data's own units."""
+        """The map from standardized parameters to those in the original units."""
         scales = {part: design.scale for part, design in self.designs.items()}
         return Units(**scales, target=self.target)
 
@@ -82,7 +82,7 @@ class Posed:
         return {part: design.names for part, design in self.designs.items()}
 
     def matrices(self, inputs: Inputs) -> dict[str, np.ndarray]:
-        """Standardised design matrices of rows, (rows, columns) each."""
+        """Standardized design matrices of rows, (rows, columns) each."""
         return {
             part: design.transform(inputs, argument_of(part))
             for part, design in self.designs.items()
@@ -90,12 +90,12 @@ class Posed:
 
 
 def argument_of(part: str) -> str:
-    """The constructor's parameter that says what a part sees."""
+    """The constructor's parameter that selects the inputs of a part."""
     return f"{part}_features"
 
 
 def pose(assumed: Assumptions, X, y: np.ndarray, weight: np.ndarray, names=None) -> Posed:
-    """Standardise, build design matrices, and complete the specification.
+    """Standardize, build design matrices, and complete the specification.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def pose(assumed: Assumptions, X, y: np.ndarray, weight: np.ndarray, names=None)
     Raises
     ------
     ValueError, TypeError
-        For selections of features, priors or targets that do not work.
+        If a selection of features, a prior or the target is invalid.
     """
     inputs = Inputs(X, names, assumed.model)
     numeric_columns = inputs.numeric_columns()
@@ -130,7 +130,7 @@ def pose(assumed: Assumptions, X, y: np.ndarray, weight: np.ndarray, names=None)
 
 
 def _designs(assumed: Assumptions, inputs: Inputs, weight):
-    """How each part sees inputs, and its design matrix of these rows."""
+    """The design of each part, and its design matrix for these rows."""
     found = {
         part: DesignPart.fit_transform(
             selection, inputs, weight, assumed.standardize, argument_of(part)
@@ -142,18 +142,18 @@ def _designs(assumed: Assumptions, inputs: Inputs, weight):
 
 
 def _recorded_step(y: np.ndarray) -> float:
-    """The step in which a target was recorded, as far as its values tell.
+    """The step in which a target was recorded, estimated from its values.
 
     Raises
     ------
     ValueError
-        If values differ by rounding only.
+        If values differ only by rounding.
     """
     step = smallest_difference(y)
     if step == 0.0:
         raise ValueError(
             f"y is constant up to rounding ({float(y.min())!r} to {float(y.max())!r} in {y.size} "
-            "rows): there is no spread to model. Check the target column, or give "
+            "rows): there is no variation to model. Check the target column, or set "
             "target_resolution if it is recorded that finely."
         )
     return step

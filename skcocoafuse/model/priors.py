@@ -1,4 +1,4 @@
-"""Prior distributions as data: a family, a scale, and where each may be used."""
+"""Prior distributions as data: families, their parameters, and where each may be used."""
 
 import math
 from collections.abc import Callable
@@ -12,19 +12,19 @@ POSITIVE = "positive"
 
 
 class Family(NamedTuple):
-    """All that the package knows of a prior family; its row in ``FAMILIES``.
+    """Everything the package knows about a prior family; its row in ``FAMILIES``.
 
     Parameters
     ----------
     support : {"real", "positive"}
     arguments : tuple of str
-        Of :class:`Prior`, those that the family has.
+        Arguments of :class:`Prior` that the family has.
     log_density : callable
         ``log_density(log, x, prior)`` for numpy and PyTensor, with every constant.
     entry : callable
         ``entry(x, loc, scale, df, smoothing)`` for machine code: log density of one number of the
         unconstrained vector without its constant, and its derivative. For families of positive
-        numbers ``x`` is the logarithm, and the Jacobian is included. A kink is rounded where
+        numbers ``x`` is the logarithm, and the Jacobian is included. A kink is smoothed if
         ``smoothing`` is above 0.
     sample : callable
         ``sample(rng, prior, size)``, an ndarray.
@@ -32,7 +32,7 @@ class Family(NamedTuple):
         ``variable(pm, name, prior, dims)``, the variable of a PyMC model.
     has_kink : bool
         Whether the density of ``(x - loc) / scale`` is that of a Laplace distribution, which
-        coordinates for samplers straighten.
+        the coordinates of samplers transform.
     """
 
     support: str
@@ -86,7 +86,7 @@ def _half_normal(log, x, p):
 
 
 def _half_normal_entry(x, loc, scale, df, smoothing):
-    q = np.exp(x) / scale  # Python's math.exp raises where machine code gives an infinity
+    q = np.exp(x) / scale  # Python's math.exp raises an error where machine code gives infinity
     return x - 0.5 * q * q, 1.0 - q * q
 
 
@@ -156,7 +156,7 @@ FAMILY_CODES = {name: code for code, name in enumerate(FAMILIES)}
 
 @dataclass(frozen=True)
 class Prior:
-    """A prior for every entry of one parameter, on the standardised scale.
+    """A prior for every entry of one parameter, on the standardized scale.
 
     Parameters
     ----------
@@ -165,9 +165,9 @@ class Prior:
         uniform on (0, 1) where all behavior features are at their mean. A flat prior on slopes
         has no proper posterior, because the likelihood does not vanish as they grow.
     scale : float, default=1.0
-        Scale parameter, > 0; for ``"lognormal"`` the standard deviation of the logarithm.
+        Scale parameter, > 0; for ``"lognormal"``, the standard deviation of the logarithm.
     loc : float, default=0.0
-        Location; for ``"lognormal"`` the mean of the logarithm. ``"half_normal"`` has none.
+        Location; for ``"lognormal"``, the mean of the logarithm. ``"half_normal"`` has none.
     df : float, default=4.0
         Degrees of freedom of ``"student_t"``; ignored by the others.
 
@@ -204,11 +204,11 @@ class Prior:
             value = getattr(self, name)
             if name not in known and value != nothing:
                 raise ValueError(
-                    f"A {self.family} prior has no {name}; got {name}={value!r}, leave it out."
+                    f"A {self.family} prior has no {name}; got {name}={value!r}. Leave it out."
                 )
 
     def log_density(self, log, x):
-        """Log density at ``x``; ``log`` is the logarithm of x's own library."""
+        """Log density at ``x``; ``log`` is the logarithm function of x's library."""
         return FAMILIES[self.family].log_density(log, x, self)
 
     def sample(self, rng, size):
@@ -234,7 +234,7 @@ def sum_to_zero_basis(n_experts: int) -> np.ndarray:
 def sample_sum_to_zero(rng: np.random.Generator, prior: Prior, size: tuple[int, ...]):
     """Draw vectors from ``prior`` on each entry, restricted to those that sum to zero.
 
-    On that plane, seen through its first ``size[-1] - 1`` coordinates, the density is
+    On that plane, as a function of its first ``size[-1] - 1`` coordinates, the density is
     prod_i f(g_i) f(-sum_i g_i). Drawing the g_i from f and accepting with probability
     f(-sum g_i) / f(0) is exact for every symmetric f with its mode at zero.
 
@@ -261,5 +261,5 @@ def sample_sum_to_zero(rng: np.random.Generator, prior: Prior, size: tuple[int, 
         found = np.column_stack([free, last])[accepted][: n - filled]
         rows[filled : filled + len(found)] = found
         filled += len(found)
-    # The rejection step privileges no coordinate, so no final shuffle is needed.
+    # The rejection step treats all coordinates alike, so no final shuffle is needed.
     return rows.reshape(size)

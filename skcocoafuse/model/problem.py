@@ -1,4 +1,4 @@
-"""A regression problem ready for inference: what is assumed and what was seen."""
+"""A regression problem ready for inference: model assumptions and data."""
 
 from dataclasses import dataclass, replace
 
@@ -10,13 +10,13 @@ from skcocoafuse.model.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Problem:
-    """What is assumed, and what was seen.
+    """Model assumptions and data.
 
     Parameters
     ----------
     spec : ModelSpec
     rows : Rows
-        Standardised; in memory wherever ``designs``, ``y`` and ``weight`` are asked for.
+        Standardized; in memory if ``designs``, ``y`` and ``weight`` are used.
     """
 
     spec: ModelSpec
@@ -29,7 +29,7 @@ class Problem:
 
     @property
     def y(self) -> np.ndarray:
-        """Standardised target, (rows,)."""
+        """Standardized target, (rows,)."""
         return self.rows.y
 
     @property
@@ -38,11 +38,11 @@ class Problem:
         return self.rows.weight
 
     def anchors(self, n: int) -> "Problem":
-        """The problem with the anchor rows only, see :class:`Rows`."""
+        """The problem with only the anchor rows, see :class:`Rows`."""
         return replace(self, rows=self.rows.anchors(n))
 
     def random_part(self, n: int, rng: np.random.Generator) -> "Problem":
-        """The problem itself if at most ``n`` rows count, else with ``n`` of them for all."""
+        """The problem itself if at most ``n`` rows count, else a random subset of ``n`` of them."""
         part = self.rows.random_part(n, rng)
         return self if part is self.rows else replace(self, rows=part)
 
@@ -55,7 +55,7 @@ class Problem:
         return replace(self, rows=self.rows.reweighted(weight))
 
     def without(self, row: int, weight: float) -> "Problem":
-        """The problem with so much less weight on a row."""
+        """The problem with the weight of a row reduced by ``weight``."""
         rest = self.weight.copy()
         rest[row] -= weight
         return self.reweighted(rest)

@@ -1,4 +1,4 @@
-"""The PyMC model: the definition of what ``fit`` infers."""
+"""The PyMC model: the definition of the posterior that ``fit`` infers."""
 
 from typing import Any
 
@@ -33,12 +33,12 @@ def pytensor_ops() -> forward.Ops:
 
 
 def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | None = None):
-    """A ``pm.Model`` on the standardised scale with named parameters, dims and observed ``y``.
+    """A ``pm.Model`` on the standardized scale with named parameters, dims and observed ``y``.
 
     Gates are free in the sum-to-zero basis (``gate_intercept_contrast``,
     ``gate_coef_contrast``), with the symmetric versions as deterministic variables.
     Parameters without entries (no columns, one expert's gate) are left out. ``sigma`` is the
-    noise without what rounding the target added (``ModelSpec.rounding_variance``).
+    noise without the rounding of the target (``ModelSpec.rounding_variance``).
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def _parameters(problem: Problem) -> Parameters:
 def _sum_to_zero(name: str, prior: Prior, shape, basis, dims):
     """Coordinates of a vector (or of each column) restricted to sum to zero.
 
-    The density is the product of the prior over the vector's entries, seen on that
-    plane; its normalising constant there is left out.
+    The density is the product of the prior over the vector's entries, restricted to
+    that plane; its normalizing constant there is omitted.
     """
     import pymc as pm
     import pytensor.tensor as pt

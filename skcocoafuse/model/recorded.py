@@ -1,4 +1,4 @@
-"""What a transformer was fitted to, as plain numbers that travel and can be written to a file."""
+"""Training inputs of a transformer, as plain numbers that can be pickled and written to a file."""
 
 import re
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 
 from skcocoafuse.model.inputs import Inputs, column_of, holds_numbers, labels_of
 
-_EXACT = 2.0**53  # whole numbers below are float64s
-_TEXT_PER_ROW = 2**10  # characters: a long text that rows share is there once, until it is a column
+_EXACT = 2.0**53  # smaller integers are exact in float64
+_TEXT_PER_ROW = 2**10  # characters: a long text shared by rows is stored once, until it is a column
 _ORDERED = "ordered category"
 _UNITS = r"\[(s|ms|us|ns)(, [\w/+:-]+)?\]"
 # data types by pandas' names; numbers of other types are recorded as float64
@@ -21,17 +21,17 @@ _KIND = re.compile(
 
 @dataclass(frozen=True)
 class RecordedInputs:
-    """The rows of a fit, to fit a transformer to them again and to know the range of columns.
+    """The rows of a fit, for refitting a transformer and for the range of columns.
 
     Parameters
     ----------
     values : ndarray of float64 of shape (rows, features)
-        Numbers; in a column with levels the position of each value among them. NaN is missing.
+        Numbers; in a column with levels, the index of each value among them. NaN is missing.
     kinds : list of str, or None
-        Data type of each column, of a frame or of objects; None where all are float64. The empty
-        string is a column of values that are not recorded: lists, periods, objects of your own.
+        Data type of each column of a frame or an object array; None if all are float64. The empty
+        string marks a column of values that are not recorded: lists, periods, custom objects.
     levels : list of (list or None), or None
-        The distinct values of columns that are not numbers, or not numbers of float64.
+        The distinct values of columns that are not numbers or do not fit float64.
     """
 
     values: np.ndarray
@@ -40,7 +40,7 @@ class RecordedInputs:
 
     @classmethod
     def of(cls, inputs: Inputs) -> "RecordedInputs":
-        """Record what transformers see of these inputs."""
+        """Record these inputs as transformers see them."""
         table = inputs.table
         if hasattr(table, "iloc"):
             if (table.dtypes == np.float64).all():
@@ -53,12 +53,12 @@ class RecordedInputs:
 
     @classmethod
     def read(cls, values: np.ndarray, kinds=None, levels=None) -> "RecordedInputs":
-        """The same from a file, which may hold anything.
+        """The same from a file, which may contain anything.
 
         Raises
         ------
         ValueError
-            If columns are not of a known kind, or codes and levels do not fit together.
+            If columns are not of a known kind, or codes and levels do not match.
         """
         if kinds is None and levels is None:
             return cls(values)
@@ -86,7 +86,7 @@ class RecordedInputs:
         return cls(values, kinds, levels)
 
     def table(self, names):
-        """The rows as the transformer saw them, but for columns that are not recorded."""
+        """The rows as the transformer saw them, except for columns that are not recorded."""
         import pandas as pd
 
         if self.kinds is None or self.levels is None:
@@ -103,19 +103,19 @@ class RecordedInputs:
         return _at(self.values[:, j], levels).astype(np.float64)
 
     def n_distinct(self, names):
-        """How many different values each column has, a pandas.Series."""
+        """Number of distinct values in each column, a pandas.Series."""
         import pandas as pd
 
         return pd.DataFrame(self.values, columns=names).nunique(dropna=False)
 
     def not_recorded(self, names) -> list[str]:
-        """Labels of columns whose values are not here."""
+        """Labels of columns whose values are not recorded."""
         labels = labels_of(names, self.values.shape[1])
         return [labels[j] for j, kind in enumerate(self.kinds or []) if not kind]
 
 
 def _record(column) -> tuple[np.ndarray, str, list[Any] | None]:
-    """Values, kind and levels of a column, as :class:`RecordedInputs` has them."""
+    """Values, kind and levels of a column, as :class:`RecordedInputs` stores them."""
     import pandas as pd
 
     kind, missing = str(column.dtype), column.isna().to_numpy()
@@ -143,13 +143,13 @@ def _is_level(value) -> bool:
 
 
 def _codes_of_objects(column) -> tuple[np.ndarray, list[Any]]:
-    """Positions among distinct objects; 1, 1.0 and True are distinct, and so are None and NaN."""
+    """Indices among distinct objects; 1, 1.0 and True are distinct, and so are None and NaN."""
     positions: dict[Any, int] = {}
     codes = np.empty(len(column), dtype=int)
     levels: list[Any] = []
     for row, value in enumerate(column):
         if not (_is_level(value) or isinstance(value, np.generic)):
-            return codes, [value]  # which is no level
+            return codes, [value]  # which is not a valid level
         key = (type(value), value if value == value else "NaN")
         if key not in positions:
             positions[key] = len(levels)
@@ -159,7 +159,7 @@ def _codes_of_objects(column) -> tuple[np.ndarray, list[Any]]:
 
 
 def _restore(values: np.ndarray, kind: str, levels: list[Any] | None):
-    """The column that :func:`_record` took, as a pandas.Series."""
+    """The column that :func:`_record` recorded, as a pandas.Series."""
     import pandas as pd
 
     if not kind:

@@ -1,8 +1,8 @@
-"""The rows of a problem: all that inference sees of data, wherever they are kept.
+"""The rows of a problem: all that inference sees of the data, wherever they are stored.
 
-The likelihood is a sum over rows, so whoever holds rows in parts (a memory map, the partitions of a
-cluster) can add up what each part gives. Engines, diagnostics and exports reach rows through the
-protocol :class:`Rows` only, and do not know which kind they have.
+The likelihood is a sum over rows, so an implementation that stores rows in parts (a memory map,
+the partitions of a cluster) can add up the contributions of the parts. Engines, diagnostics and
+exports access rows only through the protocol :class:`Rows`, whatever the implementation.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,18 +14,18 @@ import numpy as np
 
 from skcocoafuse.model.parameters import PARTS
 
-#: Rows in a tile: 64 numbers of a column are half a kilobyte, so all that an expert needs of a
-#: tile stays in the first-level cache.
+#: Rows in a tile: 64 numbers of a column are half a kilobyte, so everything an expert needs of
+#: a tile stays in the first-level cache.
 TILE_ROWS = 64
 
 
 class Rows(Protocol):
-    """Standardised rows: a design matrix for each part, a target and a weight.
+    """Standardized rows: a design matrix for each part, a target and a weight.
 
     Attributes
     ----------
     n_rows : int
-        Rows of weight 0 included.
+        Number of rows, including those of weight 0.
     total_weight : float
     y, weight : ndarray of shape (n_rows,)
         One number per row is always in memory; design matrices need not be.
@@ -49,35 +49,35 @@ class Rows(Protocol):
     def sum(self, function: Callable, *arguments) -> np.ndarray:
         """Sum of ``function(part, *arguments)`` over parts that are :class:`RowsInMemory`.
 
-        ``function`` is one of a module, so that it can travel, and adds up over rows: an array of
-        the same shape for every part.
+        ``function`` is defined at module level, so that it can be pickled, and is additive over
+        rows: an array of the same shape for every part.
         """
 
     def anchors(self, n: int) -> "RowsInMemory":
-        """At most ``n`` rows that count, spread evenly over the sorted target.
+        """At most ``n`` rows of positive weight, spread evenly over the sorted target.
 
         The selection does not depend on the order of the rows.
         """
 
     def random_part(self, n: int, rng: np.random.Generator) -> "RowsInMemory":
-        """All rows if at most ``n`` count, else ``n`` of these for all.
+        """All rows if at most ``n`` have positive weight, else a random subset of ``n`` of these.
 
-        Weights are scaled so that they keep their sum.
+        Weights are rescaled to keep their sum.
         """
 
 
 def evenly_spaced(n: int, most: int) -> np.ndarray:
-    """Numbers of at most ``most`` of n things, spread evenly from the first to the last."""
+    """At most ``most`` of the indices 0 to n - 1, spread evenly from the first to the last."""
     return np.linspace(0, n - 1, min(most, n)).round().astype(int)
 
 
 class Tiles(NamedTuple):
-    """Rows as machine code takes them: ``TILE_ROWS`` at a time, padded with rows of weight 0.
+    """Rows as machine code processes them: ``TILE_ROWS`` at a time, padded with rows of weight 0.
 
     Parameters
     ----------
     X : ndarray of shape (tiles, columns * TILE_ROWS)
-        The columns of all parts, one part after the other and one column after the other.
+        The columns of all parts, part by part and column by column.
     y, weight : ndarray of shape (tiles, TILE_ROWS)
     """
 
@@ -90,7 +90,7 @@ def in_tiles(*designs: np.ndarray) -> np.ndarray:
     """Matrices (rows, columns) side by side in tiles, (tiles, columns * TILE_ROWS), zero-padded."""
     n_rows, n_columns = len(designs[0]), sum(X.shape[1] for X in designs)
     n_tiles = -(-n_rows // TILE_ROWS)
-    padded = np.zeros((n_tiles * TILE_ROWS, n_columns))  # np.pad takes longer for few rows
+    padded = np.zeros((n_tiles * TILE_ROWS, n_columns))  # np.pad is slower for few rows
     np.concatenate(designs, axis=1, out=padded[:n_rows])
     tiles = padded.reshape(n_tiles, TILE_ROWS, n_columns).transpose(0, 2, 1)
     return tiles.reshape(n_tiles, n_columns * TILE_ROWS)
@@ -105,7 +105,7 @@ class RowsInMemory:
     designs : dict of str to ndarray
         A design matrix (rows, columns) for each of ``PARTS``.
     y : ndarray of shape (rows,)
-        Standardised target.
+        Standardized target.
     weight : ndarray of shape (rows,)
         Factor of each row's log likelihood.
     """
@@ -126,12 +126,12 @@ class RowsInMemory:
 
     @cached_property
     def tiles(self) -> Tiles:
-        """The same for machine code."""
+        """The rows in tiles, for machine code."""
         designs = in_tiles(*(self.designs[part] for part in PARTS))
         return Tiles(designs, in_tiles(self.y[:, None]), in_tiles(self.weight[:, None]))
 
     def take(self, rows: np.ndarray | slice) -> "RowsInMemory":
-        """Some of the rows, by their numbers."""
+        """A subset of the rows, by index."""
         designs = {part: X[rows] for part, X in self.designs.items()}
         return RowsInMemory(designs, self.y[rows], self.weight[rows])
 
@@ -154,7 +154,7 @@ class RowsInMemory:
         return self.take(self.anchor_numbers(n))
 
     def anchor_numbers(self, n: int) -> np.ndarray:
-        """Numbers of the rows of :meth:`anchors`."""
+        """Indices of the rows of :meth:`anchors`."""
         rows = np.flatnonzero(self.weight > 0)
         rows = rows[np.argsort(self.y[rows], kind="stable")]
         return rows[evenly_spaced(len(rows), n)]

@@ -19,7 +19,7 @@ from skcocoafuse.model.parameters import (
 )
 from skcocoafuse.model.priors import POSITIVE, Prior, sample_sum_to_zero, sum_to_zero_basis
 
-_LEAST_EXCESS = 1e-6  # part of a variance that is left to noise when rounding explains all
+_LEAST_EXCESS = 1e-6  # fraction of a variance attributed to noise when rounding explains all of it
 
 
 class Block(NamedTuple):
@@ -30,12 +30,12 @@ class Block(NamedTuple):
 
     @property
     def row(self) -> Parameter:
-        """Of the table of parameters."""
+        """Its row of the table of parameters."""
         return PARAMETERS[self.name]
 
     @property
     def constraint(self) -> str:
-        """What :class:`Parameter` says of it."""
+        """Its constraint, see :class:`Parameter`."""
         return self.row.constraint
 
     @property
@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that fixes a model but the data.
+    """Everything that determines a model except the data.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class ModelSpec:
     n_features : mapping of str to int
         Columns of the design matrix of each part.
     behavior : float or None
-        None where beta(x) is learned, 1.0 for a mixture, 0.0 for a blend of experts.
+        None if beta(x) is learned, 1.0 for a mixture, 0.0 for a blend of experts.
     priors : dict of str to Prior
-        One for each parameter, also those that the model does not have.
+        One for each parameter, including those that the model does not have.
     rounding_variance : float, default=0.0
-        What rounding the target added to its variance; every expert's s_i^2 is at least this.
+        Variance added by rounding the target; every expert's s_i^2 is at least this.
     """
 
     n_experts: int
@@ -81,7 +81,7 @@ class ModelSpec:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Length of every axis that parameters have."""
+        """Length of every parameter axis."""
         features = {f"{part}_feature": n for part, n in self.n_features.items()}
         return {"expert": self.n_experts, **features}
 
@@ -114,9 +114,9 @@ class ModelSpec:
         return Parameters(**values)
 
     def pack(self, parameters: Parameters) -> np.ndarray:
-        """Inverse of :meth:`unpack`; gates are projected on those that sum to zero.
+        """Inverse of :meth:`unpack`; gates are projected onto those that sum to zero.
 
-        A ``sigma`` that rounding alone explains becomes a very small one without rounding.
+        A ``sigma`` that rounding alone explains becomes a very small noise.
         """
         lead = parameters.sigma.shape[:-1]
         parts = []
@@ -134,7 +134,7 @@ class ModelSpec:
         return np.concatenate(parts, axis=-1)
 
     def _without_rounding(self, sigma: np.ndarray) -> np.ndarray:
-        """What of ``sigma`` is noise, and has the prior."""
+        """The part of ``sigma`` that is noise, to which the prior applies."""
         return np.sqrt(np.maximum(sigma**2 - self.rounding_variance, _LEAST_EXCESS * sigma**2))
 
     # -- the prior -----------------------------------------------------------------------
@@ -154,10 +154,10 @@ class ModelSpec:
         return Parameters(**values)
 
     def log_prior(self, parameters: Parameters) -> dict[str, np.ndarray]:
-        """Log density of every parameter that has entries, by name; the draw axes are left.
+        """Log density of every parameter that has entries, by name; only draw axes remain.
 
         That of ``sigma`` is a density of the noise itself, not of its logarithm; that of the
-        gates lacks the constant of their restriction to a sum of zero.
+        gates omits the normalizing constant of the sum-to-zero restriction.
         """
         lead = parameters.sigma.ndim - 1
         densities = {}

@@ -1,7 +1,8 @@
 """Fitted estimators as netCDF-4 files that other programs and other releases can read.
 
-ArviZ's groups, and a group ``skcocoafuse`` with every array bit by bit, are for others. Reading
-goes by the index behind them (``container``): where those arrays are, and all the rest as JSON.
+ArviZ's groups, and a group ``skcocoafuse`` with every array bit for bit, are for other programs.
+``read`` uses only the index that follows them (``container``): the offsets of those arrays, and
+everything else as JSON.
 """
 
 import json
@@ -19,12 +20,12 @@ from skcocoafuse.persistence.values import decode, encode
 from skcocoafuse.posterior.fit import Fit
 
 FORMAT = "skcocoafuse fit"
-MAJOR, MINOR = 2, 1  # a reader takes every minor version of its major one
+MAJOR, MINOR = 2, 1  # a reader accepts every minor version of its major version
 _GROUP = "skcocoafuse"
 
 
 class Saved(NamedTuple):
-    """What a file holds: an estimator's class, its parameters, and what ``fit`` found."""
+    """Contents of a file: an estimator's class, its parameters, and the result of ``fit``."""
 
     kind: type
     parameters: dict[str, Any]
@@ -40,7 +41,7 @@ def write(path, kind: type, parameters: dict[str, Any], fit: Fit, groups) -> Non
     kind : type
         Class of the estimator.
     parameters : dict
-        Of its constructor.
+        Constructor parameters.
     fit : Fit
     groups : dict of str to xarray.Dataset
         For other programs.
@@ -48,16 +49,16 @@ def write(path, kind: type, parameters: dict[str, Any], fit: Fit, groups) -> Non
     Raises
     ------
     TypeError
-        If the class is not of this package, or a value of a kind that has no place in JSON.
+        If the class is not from this package, or a value cannot be written as JSON.
     ValueError
-        If what was written could not be read again.
+        If the file could not be read again.
     OSError
         If the file cannot be written.
     """
     if not kind.__module__.startswith("skcocoafuse."):
         raise TypeError(
             "save() writes regressors of skcocoafuse, so that load() runs no other code; got an "
-            f"estimator of the class {kind.__qualname__} in {kind.__module__}. Keep it by "
+            f"estimator of the class {kind.__qualname__} in {kind.__module__}. Save it with "
             "joblib.dump or skops.io.dump."
         )
     content = _content(kind, parameters, fit, groups)
@@ -65,10 +66,10 @@ def write(path, kind: type, parameters: dict[str, Any], fit: Fit, groups) -> Non
         contents = unpack(content, path)
         _parameters_in(contents)
         _fit_in(contents, fit.problem.spec.behavior)
-    except Exception as error:  # whatever reading it would raise
+    except Exception as error:  # any error that reading would raise
         raise ValueError(
-            f"save() wrote nothing to {path}, because load() would refuse it: "
-            f"{type(error).__name__}: {error}. Keep this estimator by joblib.dump or skops.io.dump."
+            f"save() wrote nothing to {path}, because load() would reject it: "
+            f"{type(error).__name__}: {error}. Save it with joblib.dump or skops.io.dump."
         ) from error
     replace_file(path, content)
 
@@ -111,7 +112,8 @@ def read(path, kinds: Mapping[str, tuple[type, float | None]]) -> Saved:
     OSError
         If there is no such file, or it cannot be opened.
     ValueError
-        If it is not ours, of another major version, truncated, damaged, or does not fit together.
+        If it is not from :func:`write`, of another major version, truncated, damaged, or
+        inconsistent.
     """
     contents = unpack(read_file(path), path)
     index = contents.index
@@ -125,9 +127,9 @@ def read(path, kinds: Mapping[str, tuple[type, float | None]]) -> Saved:
     try:
         parameters = _parameters_in(contents)
         fit = _fit_in(contents, behavior)
-    except Exception as error:  # damage can cause any; the cause stays attached
+    except Exception as error:  # damage can cause any error; it is chained
         raise ValueError(
-            f"{path} is damaged, or its parts do not fit together: {type(error).__name__}: {error}."
+            f"{path} is damaged, or its parts do not match: {type(error).__name__}: {error}."
             f" It was saved with {index.get('versions')}. Copy it again, save the fit again, or "
             "load it with the versions it was saved with."
         ) from error
@@ -146,7 +148,7 @@ def _fit_in(contents: Contents, behavior: float | None) -> Fit:
 
 
 def _class_name(index: dict[str, Any], path) -> str:
-    """Of the estimator in a file of this format and major version."""
+    """Class name of the estimator in a file of this format and major version."""
     if index.get("format") != FORMAT:
         raise ValueError(
             f"{path} was not written by save(): its 'format' must be {FORMAT!r}; got "
@@ -167,7 +169,7 @@ def _dumps(value) -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Of what a file depends on."""
+    """Versions of the packages that a file depends on."""
     packages = ("numpy", "scikit-learn", "xarray", "h5netcdf")
     return {
         "skcocoafuse": __version__,

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: there is the old one or the new one, never a part."""
+"""Atomic replacement of files: there is the old one or the new one, never a partial one."""
 
 import contextlib
 import errno
@@ -9,11 +9,11 @@ import stat
 
 try:
     import fcntl
-except ImportError:  # Windows: no locks, so leftovers are not told from files being written
+except ImportError:  # Windows: no locks to distinguish leftovers from files in use
     fcntl = None  # type: ignore[assignment]
 
-# A file while it is written. The name is one that nobody else gives, and does not depend on that
-# of the file, which may be as long as names can be.
+# Name of a file while it is being written. It is unique and does not depend on the final name,
+# which may have the maximum length.
 _PART = ".skcocoafuse-{}.part"
 _IS_PART = re.compile(r"\.skcocoafuse-[0-9a-f]{16}\.part")
 
@@ -21,10 +21,10 @@ _IS_PART = re.compile(r"\.skcocoafuse-[0-9a-f]{16}\.part")
 def replace_file(path, content: bytes) -> None:
     """Write a file, or leave everything as it was.
 
-    The bytes go to a new file in the same folder, reach the disk, and then get the name. A file
-    that had it keeps its permissions; a new one gets those of any new file. A symbolic link is
-    replaced, what it points to is not touched. What a save that was killed left in the folder is
-    removed.
+    The bytes are written to a new file in the same folder and flushed to disk before the file
+    gets its name. A replaced file's permissions are kept; a new file gets the default ones. A
+    symbolic link is replaced, and its target is not touched. Leftovers of killed saves in the
+    folder are removed.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def replace_file(path, content: bytes) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, error.strerror, path) from error  # not of the part's name
-    with contextlib.suppress(OSError):  # some file systems cannot; the file is whole anyway
+        raise OSError(error.errno, error.strerror, path) from error  # not the temporary name
+    with contextlib.suppress(OSError):  # some file systems cannot; the file is complete anyway
         _sync_folder(folder)
 
 
@@ -61,11 +61,11 @@ def _write_and_rename(path: str, folder: str, kept: int | None, content: bytes) 
                 rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
             if fcntl is not None:
-                os.replace(part, path)  # still locked: no other save takes it for a leftover
+                os.replace(part, path)  # still locked: no other save mistakes it for a leftover
         finally:
             os.close(descriptor)
         if fcntl is None:
-            os.replace(part, path)  # Windows renames no open file
+            os.replace(part, path)  # Windows cannot rename open files
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
@@ -73,7 +73,7 @@ def _write_and_rename(path: str, folder: str, kept: int | None, content: bytes) 
 
 
 def _permissions(path: str) -> int | None:
-    """Permissions of the file that ``path`` leads to, None if there is none."""
+    """Permissions of the file that ``path`` refers to, None if there is none."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -86,9 +86,9 @@ def _permissions(path: str) -> int | None:
 
 
 def _create_part(folder: str, kept: int | None) -> tuple[str, int]:
-    """Name and descriptor of a new file, locked, that nobody may read who could not read the old.
+    """Name and descriptor of a new, locked file, readable only by those who could read the old one.
 
-    ``tempfile.mkstemp`` would do, if there were a safe way to learn the umask afterwards.
+    ``tempfile.mkstemp`` would do if there were a safe way to determine the umask afterwards.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
@@ -96,7 +96,7 @@ def _create_part(folder: str, kept: int | None) -> tuple[str, int]:
         descriptor = os.open(part, flags, 0o666 if kept is None else kept & 0o666)
         if _is_ours(part, descriptor):
             return part, descriptor
-        os.close(descriptor)  # before it was locked, another save took it for a leftover
+        os.close(descriptor)  # before it was locked, another save mistook it for a leftover
 
 
 def _is_ours(part: str, descriptor: int) -> bool:
@@ -107,7 +107,7 @@ def _is_ours(part: str, descriptor: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        return True  # a file system without locks, where nothing is taken for a leftover either
+        return True  # a file system without locks, where nothing is mistaken for a leftover either
     try:
         return os.path.samestat(os.stat(part), os.fstat(descriptor))
     except FileNotFoundError:
@@ -115,16 +115,16 @@ def _is_ours(part: str, descriptor: int) -> bool:
 
 
 def _clear_leftovers(folder: str) -> None:
-    """Remove parts that no process holds a lock on: those who wrote them were killed."""
+    """Remove partial files that no process holds a lock on: their writers were killed."""
     if fcntl is None:
         return
     try:
         with os.scandir(folder) as entries:
             parts = [entry.path for entry in entries if _IS_PART.fullmatch(entry.name)]
     except OSError:
-        return  # no such folder, which opening a file in it says, or one without a view of it
+        return  # no such folder, which opening a file will report, or one that cannot be listed
     for part in parts:
-        # being written, another user's, or just removed by another save: in any case not ours
+        # being written, another user's, or just removed by another save: not ours to remove
         with contextlib.suppress(OSError):
             descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
@@ -135,7 +135,7 @@ def _clear_leftovers(folder: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Have the new name on the disk as well."""
+    """Flush the new name to disk as well."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

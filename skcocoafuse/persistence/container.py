@@ -1,14 +1,14 @@
 """The bytes of a saved fit: a netCDF-4 image, an index of its arrays, and a footer.
 
 ======  ===============================================================================
-image   A whole netCDF-4 (HDF5) file. Other programs read it, and stop where it ends.
-index   JSON: what is no array, and of each array its dtype, its shape and its offset.
+image   A complete netCDF-4 (HDF5) file. Other programs read it and stop at its end.
+index   JSON: all values but arrays, and dtype, shape and offset of each array.
 footer  ``_MAGIC``, start of the index, size of the file, SHA-256 of all bytes before it.
 ======  ===============================================================================
 
-Reading goes by the footer and the index alone. HDF5 is never given the bytes of a file: damaged
-metadata can make it loop or crash, and crafted ones can name other files, virtual data sets and
-filters. Here a number is somewhere between the first byte of the image and its last, or nowhere.
+Reading uses only the footer and the index. HDF5 never sees the bytes of a file: damaged metadata
+can make it loop or crash, and crafted metadata can name other files, virtual data sets and
+filters. Here every number comes from within the image.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ import numpy as np
 
 from skcocoafuse.persistence.demands import is_count
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"  # how netCDF-4 files begin
+_HDF5 = b"\x89HDF\r\n\x1a\n"  # the first bytes of netCDF-4 files
 _MAGIC = b"skcocoafuse fit\n"
 _FOOTER = struct.Struct("<16sQQ32s")  # 64 bytes
 _DIGEST = hashlib.sha256().digest_size
 _MAX_NDIM = 8  # a variable of a fit has at most 4 axes
-# what an array may be of: in either byte order, nothing that holds a pointer
+# allowed dtypes of arrays: in either byte order, none that contain pointers
 _DTYPES = {
     order + kind for order in "<>" for kind in ("f8", "f4", "i8", "i4", "i2", "u8", "u4", "u2")
 } | {"|b1", "|i1", "|u1"}
@@ -37,7 +37,7 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class Contents:
-    """A file whose digest was right: the bytes of its image, and its index."""
+    """A file with a valid digest: the bytes of its image, and its index."""
 
     image: memoryview
     index: dict[str, Any]
@@ -62,14 +62,14 @@ def pack(image: bytes, index: bytes) -> bytes:
 def read_file(path) -> bytes:
     """The bytes of a file that :func:`pack` may have made, read once.
 
-    Nothing but the first and the last few bytes is read of other files.
+    Only the first and last few bytes of other files are read.
 
     Raises
     ------
     OSError
         If there is no such file, or it cannot be opened.
     ValueError
-        If it does not begin or end as such a file does; the message says which.
+        If it does not begin or end like such a file; the message says which.
     """
     with open(path, "rb", opener=_open_at_once) as stream:
         status = os.fstat(stream.fileno())
@@ -107,15 +107,15 @@ def _no_footer(path) -> str:
     return (
         f"{path} is truncated or damaged, or was not written by save(): such a file ends with its "
         "size and its SHA-256, and this one does not. Copy it again, or save the fit again. "
-        "Programs that change a file leave them out: open it for reading only. Groups that "
-        "to_arviz() gave are read by arviz.from_netcdf; they are not a whole fit. Files of "
+        "Programs that modify a file drop them: open it read-only. Groups that "
+        "to_arviz() returned are read by arviz.from_netcdf; they are not a whole fit. Files of "
         "format 1, of development versions before the first release, cannot be converted: fit "
         "again, or load them with the skcocoafuse that wrote them."
     )
 
 
 def unpack(content: bytes, path) -> Contents:
-    """Inverse of :func:`pack`; nothing is used before the digest was found right.
+    """Inverse of :func:`pack`; nothing is used before the digest has been verified.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def unpack(content: bytes, path) -> Contents:
     Raises
     ------
     ValueError
-        If the digest is another, or the index is no JSON object.
+        If the digest differs, or the index is not a JSON object.
     """
     if not _ends_well(content[-_FOOTER.size :], len(content)):
         raise ValueError(_no_footer(path))
@@ -134,8 +134,8 @@ def unpack(content: bytes, path) -> Contents:
     view = memoryview(content)
     if hashlib.sha256(view[:-_DIGEST]).digest() != digest:
         raise ValueError(
-            f"{path} is damaged: its SHA-256 must be {digest.hex()}, as it says itself; that of "
-            "its bytes is another, so some have changed since it was saved. Copy it again, or "
+            f"{path} is damaged: its SHA-256 must be {digest.hex()}, as recorded in it, but its "
+            "bytes have another, so some have changed since it was saved. Copy it again, or "
             "save the fit again."
         )
     try:
@@ -151,7 +151,7 @@ def unpack(content: bytes, path) -> Contents:
 
 
 def _no_constant(name: str):
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def arrays_in(contents: Contents) -> dict[str, np.ndarray]:
@@ -160,7 +160,7 @@ def arrays_in(contents: Contents) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        If the index says of one what cannot be, or more of all together than the image holds.
+        If the index describes an impossible array, or more data than the image contains.
     """
     entries = contents.index.get("arrays")
     if not isinstance(entries, dict):

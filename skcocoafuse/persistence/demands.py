@@ -1,4 +1,4 @@
-"""What a place in a file demands of a value that was read; each says the place if it is not met."""
+"""Checks of values that were read from a file; their messages name the value's place in it."""
 
 import reprlib
 
@@ -6,25 +6,25 @@ import numpy as np
 
 
 def check(right: bool | np.bool_, name: str, wanted: str) -> None:
-    """A ValueError that says what ``name`` must have, unless it is right."""
+    """Raise a ValueError that says what ``name`` must have, unless it is right."""
     if not right:
         raise ValueError(f"{name} must have {wanted}")
 
 
 def is_count(value) -> bool:
-    """Whether it is an int, no bool, and not negative."""
+    """Whether it is a nonnegative int and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def count(value, name: str, least: int = 0) -> int:
-    """An int of at least so much."""
+    """An int that is at least ``least``."""
     if not is_count(value) or value < least:
         raise ValueError(f"{name} must be an int from {least}; got {reprlib.repr(value)}")
     return value
 
 
 def number(value, name: str, least: float | None = None) -> float:
-    """A number, and a finite one where there is a least one."""
+    """A number; finite and at least ``least``, if that is given."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} must be a number; got {reprlib.repr(value)}")
     if least is not None and not least <= value < np.inf:
@@ -33,7 +33,7 @@ def number(value, name: str, least: float | None = None) -> float:
 
 
 def numbers(value, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of float64; a plain number is one without axes."""
+    """An array of float64; a plain number counts as one without axes."""
     if not isinstance(value, np.ndarray):
         value = np.array(number(value, name))
     if value.shape != shape or value.dtype != np.float64:

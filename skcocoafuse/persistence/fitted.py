@@ -1,7 +1,7 @@
-"""What ``fit`` found, as arrays with names and dims beside plain values, and back.
+"""The result of ``fit`` as named arrays with dims and plain values, and back.
 
-What comes back is checked here: each array has the dtype and the shape of its place before compiled
-code sees it, and every size is that of an array, so nothing is larger than what the file holds.
+What is read back is checked here: each array has the expected dtype and shape before compiled code
+sees it, and every size is that of an array, so nothing is larger than the contents of the file.
 """
 
 from typing import Any
@@ -23,8 +23,8 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.fit import Fit
 
 _DRAWS = ("chain", "draw")
-_STATS = "stats_"  # before the names of sampler statistics
-_FIGURES = (  # numbers that every fit has among its diagnostics
+_STATS = "stats_"  # prefix of the names of sampler statistics
+_FIGURES = (  # numbers in the diagnostics of every fit
     "rhat",
     "rhat_log_posterior",
     "rhat_within",
@@ -40,7 +40,7 @@ _FIGURES = (  # numbers that every fit has among its diagnostics
 
 # -- to plain values and arrays ----------------------------------------------------------
 
-#: Diagnostics whose name in files is that of older releases.
+#: Diagnostics whose names in files are those of older releases.
 _IN_FILES = {
     "chain_clusters": "islands",
     "cluster_weight": "island_weight",
@@ -49,7 +49,7 @@ _IN_FILES = {
 
 
 def arrays_of(fit: Fit) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """All with a number for every draw or row: (dims, array) by name; none without numbers."""
+    """All values with a number for every draw or row: (dims, array) by name, if not empty."""
     problem, posterior, designs = fit.problem, fit.posterior, fit.posed.designs
     parameters = posterior.parameters._asdict()
     arrays = {
@@ -72,7 +72,7 @@ def arrays_of(fit: Fit) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
 
 
 def values_of(fit: Fit) -> dict[str, Any]:
-    """The rest, as :func:`skcocoafuse.persistence.values.encode` takes it."""
+    """All other values, as arguments of :func:`skcocoafuse.persistence.values.encode`."""
     posed, spec, posterior = fit.posed, fit.problem.spec, fit.posterior
     return {
         "n_features_in": len(posed.numeric_columns),
@@ -100,15 +100,15 @@ def values_of(fit: Fit) -> dict[str, Any]:
 
 
 def _kinds_of_inputs(posed: Posed) -> dict[str, Any] | None:
-    """What the numbers of ``X`` stand for, where they are not the inputs themselves."""
+    """The meaning of the numbers of ``X`` if they are not the inputs themselves."""
     recorded = [design.inputs for design in posed.designs.values() if design.inputs is not None]
     if not recorded or recorded[0].kinds is None:
         return None
     if missing := recorded[0].not_recorded(posed.feature_names):
         raise TypeError(
             f"save() cannot write column {missing[0]!r} of X, which a transformer was fitted to: "
-            "it must hold numbers, strings, categories of these, or dates. Leave it out of X, or "
-            "keep this estimator by joblib.dump or skops.io.dump."
+            "it must contain numbers, strings, categories of these, or dates. Remove it from X, or "
+            "save this estimator with joblib.dump or skops.io.dump."
         )
     return {"kinds": recorded[0].kinds, "levels": recorded[0].levels}
 
@@ -118,7 +118,7 @@ def _scale_values(scale: Scale) -> dict[str, Any]:
 
 
 def _used(designs: dict[str, DesignPart], n_features: int) -> np.ndarray:
-    """Whether a part sees it, for every input; also what the number of inputs is checked by."""
+    """Whether a part uses it, for every input; also used to check the number of inputs."""
     used = np.zeros(n_features, dtype=bool)
     for design in designs.values():
         used[... if design.columns is None else design.columns] = True
@@ -134,7 +134,7 @@ def fit_from(arrays, values: dict[str, Any], behavior: float | None) -> Fit:
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        Copied, so they may be views of what will go.
+        Copied, so they may be views of temporary memory.
     values : dict
     behavior : float or None
         ``ModelSpec.behavior``.
@@ -142,7 +142,7 @@ def fit_from(arrays, values: dict[str, Any], behavior: float | None) -> Fit:
     Raises
     ------
     KeyError, TypeError, ValueError
-        If something is missing, of another kind, or of another shape than the rest.
+        If something is missing, of another type, or does not match the rest in shape.
     """
     names_in, n_features = _inputs(arrays, values)
     y, weight = _rows(arrays)
@@ -200,7 +200,7 @@ def _rows(arrays) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numeric_columns(values: dict[str, Any], n_features: int) -> np.ndarray:
-    """Flags of the columns that hold numbers; in files of format 2.0 all did."""
+    """Flags of numeric columns; in files of format 2.0 all columns were numeric."""
     if "numeric_columns" not in values:
         return np.ones(n_features, dtype=bool)
     flags = values["numeric_columns"]
@@ -210,7 +210,7 @@ def _numeric_columns(values: dict[str, Any], n_features: int) -> np.ndarray:
 
 
 def _training_inputs(arrays, values: dict[str, Any], shape) -> RecordedInputs | None:
-    """What transformers were fitted to, if there were any; only they see it, gaps and all."""
+    """Training inputs of transformers, if any, with missing values; only transformers see them."""
     if "X" not in arrays:
         return None
     kinds = values.get("inputs")  # files of format 2.0 have none
@@ -221,7 +221,7 @@ def _training_inputs(arrays, values: dict[str, Any], shape) -> RecordedInputs | 
 def _design(
     part: str, own: dict[str, Any], labels: list[str], inputs, n_features: int, names_in
 ) -> DesignPart:
-    """A part of the model, its transformer fitted again if it has one."""
+    """A part of the model, with its transformer, if any, fitted again."""
     name, n_columns = f"designs.{part}", len(labels)
     scale = _scale(own, name, (n_columns,))
     transformer, columns = own["transformer"], own["columns"]
@@ -269,7 +269,7 @@ def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
 
 
 def _diagnostics(values, posterior: Posterior) -> dict[str, Any]:
-    """Those that ``evaluation.diagnostics`` makes and looks at; an engine may add others."""
+    """Checked diagnostics that ``evaluation.diagnostics`` uses; an engine may add others."""
     check(isinstance(values, dict), "diagnostics", "names and values")
     for name in _FIGURES:
         demands.number(values[name], f"diagnostics.{name}")
@@ -292,7 +292,7 @@ def _diagnostics(values, posterior: Posterior) -> dict[str, Any]:
 
 
 def _check_remedies(remedies) -> None:
-    """What each remedy of the sampler cost; older files and other engines have none."""
+    """Check the cost of each remedy of the sampler; older files and other engines have none."""
     check(isinstance(remedies, dict), "diagnostics.remedies", "names and costs")
     for remedy, cost in remedies.items():
         name = f"diagnostics.remedies[{remedy!r}]"
@@ -304,7 +304,7 @@ def _check_remedies(remedies) -> None:
 
 
 def _check_transformers(designs, matrices, names) -> None:
-    """They must give what they gave: another scikit-learn may have changed its mind."""
+    """Check that they reproduce their columns: another scikit-learn may behave differently."""
     for part, design in designs.items():
         if design.transformer is None:
             continue
@@ -315,7 +315,7 @@ def _check_transformers(designs, matrices, names) -> None:
 
 
 def _numbers(arrays, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A finite array of float64 for compiled code; zeros if it has no numbers at all."""
+    """A finite array of float64 for compiled code; zeros if it is empty."""
     if 0 in shape:
         return np.zeros(shape)
     values = _array(arrays, name, shape, "f")
@@ -324,7 +324,7 @@ def _numbers(arrays, name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _array(arrays, name: str, shape: tuple[int, ...], kinds: str) -> np.ndarray:
-    """A copy in this machine's order of bytes; floats are of float64."""
+    """A copy in native byte order; floats are float64."""
     check(name in arrays, "the file", f"a variable {name!r}")
     found = arrays[name]
     dtype = found.dtype.newbyteorder("=")

@@ -1,8 +1,8 @@
-"""Groups as the bytes of a netCDF-4 file, made in memory: a full disk is no matter of HDF5.
+"""Groups as the bytes of a netCDF-4 file, created in memory so that HDF5 never meets a full disk.
 
-Text is bytes of a fixed size throughout, characters along an axis of their own in arrays: netCDF's
-own text, which every reader of it knows. Of variable length there is only what netCDF-4 itself has
-in its dimensions. Arrays are contiguous and not filtered, so each is at an offset.
+Text is always of fixed size, with characters along a separate axis in arrays: netCDF's own text,
+which every reader supports. Only netCDF-4's own dimension scales use variable length. Arrays are
+contiguous and not filtered, so each is at an offset.
 """
 
 import io
@@ -20,7 +20,7 @@ def image_of(groups: Mapping[str, Any], attrs: Mapping[str, str]) -> bytes:
     groups : mapping of str to xarray.Dataset
         Of numbers, bools and strings.
     attrs : mapping of str to str
-        Of the whole.
+        Attributes of the root group.
     """
     import h5netcdf
 
@@ -33,7 +33,7 @@ def image_of(groups: Mapping[str, Any], attrs: Mapping[str, str]) -> bytes:
 
 
 def offsets_in(image: bytes, group: str, names) -> dict[str, int]:
-    """Where the arrays of a group begin in an image, by name."""
+    """Offsets of the arrays of a group in an image, by name."""
     import h5py
 
     with h5py.File(io.BytesIO(image), "r") as file:
@@ -47,18 +47,18 @@ def _write_group(group, dataset) -> None:
     for name, variable in dataset.variables.items():
         dims, values, attrs = _as_netcdf(variable.dims, variable.values)
         for dim, size in zip(dims, values.shape, strict=True):
-            if dim not in group.dimensions:  # that of characters
+            if dim not in group.dimensions:  # the axis of characters
                 group.dimensions[dim] = size
         created = group.create_variable(name, dims, values.dtype, data=values)
         along = [other for other in beside if set(dataset[other].dims) <= set(dims)]
         if along and name not in dataset.coords:
-            attrs["coordinates"] = " ".join(along)  # so CF names coordinates that are no dims
+            attrs["coordinates"] = " ".join(along)  # CF, for other coordinates
         _set_attributes(created, attrs)
     _set_attributes(group, dataset.attrs)
 
 
 def _as_netcdf(dims: tuple[str, ...], values: np.ndarray):
-    """Dims, array and attributes by which xarray and others know bools and strings again."""
+    """Dims, array and attributes from which xarray and others restore bools and strings."""
     if values.dtype.kind == "b":
         return dims, values.astype(np.int8), {"dtype": "bool"}
     if values.dtype.kind not in "OU":

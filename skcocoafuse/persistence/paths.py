@@ -1,4 +1,4 @@
-"""What a path means, to ``save`` and ``load`` alike."""
+"""The meaning of paths, for both ``save`` and ``load``."""
 
 import errno
 import os
@@ -6,24 +6,24 @@ from pathlib import Path
 
 
 def local_path(path) -> Path:
-    """The file that a path names, absolute, so that no library on the way reads it otherwise.
+    """The absolute path of a file, so that no library involved interprets it differently.
 
-    As for ``open``, ``numpy.save`` and ``joblib.dump``, a path is taken as it is written: "~" is a
-    name like any other, and so is "https:". xarray expands the one and downloads by the other.
+    As for ``open``, ``numpy.save`` and ``joblib.dump``, a path is taken literally: "~" is an
+    ordinary name, and so is "https:". xarray expands the former and downloads from the latter.
 
     Parameters
     ----------
     path : str, bytes or path-like
-        Relative ones begin at the working directory.
+        Relative paths start at the working directory.
 
     Raises
     ------
     TypeError
-        If it is none of these; open files have no name to go by.
+        If it is none of these; open files are not accepted.
     FileNotFoundError
-        If it is empty, or its folder is not there.
+        If it is empty, or its folder does not exist.
     IsADirectoryError
-        If it is a folder, or ends as one does.
+        If it is a folder, or ends with a separator.
     """
     try:
         written = os.fsdecode(path)

@@ -1,6 +1,6 @@
-"""Transformers that a file may name, and what fitting them again may cost.
+"""Transformers that a file may name, and limits on the cost of refitting them.
 
-They are those that parameters and inputs determine, so that fitting again is the same. No Pipeline:
+They are fully determined by parameters and inputs, so that refitting reproduces them. No Pipeline:
 its `memory` names a folder, whose pickles fitting would read.
 """
 
@@ -32,37 +32,37 @@ TRANSFORMERS: dict[str, Any] = {
     )
 }
 _NAME_FIELDS = {"feature_name", "transformer_name"}  # of ColumnTransformer's own templates
-# Columns that a transformer may make on its way, for each that it takes or gives: a union of a few
-# splines and polynomials, each inside another, needs several.
+# Intermediate columns that a transformer may create for each input or output column: a union of a
+# few nested splines and polynomials needs several.
 _ROOM = 16
-_LEAST_ROOM = 100  # a polynomial in one input, of a high degree
-_MAX_COLUMNS = 10_000  # of one that is not fitted, as in a parameter: its inputs are not known
-_MAX_DEGREE = 50  # time of a spline grows by its square, and far below that accuracy is lost
+_LEAST_ROOM = 100  # a polynomial of high degree in one input
+_MAX_COLUMNS = 10_000  # of an unfitted one, as in a parameter, whose inputs are not known
+_MAX_DEGREE = 50  # the time of a spline grows with its square, and accuracy is lost far below it
 
 
 def parameters_of(transformer) -> dict[str, Any]:
-    """Parameters to keep; ``n_jobs`` is not, for no file is to start processes."""
+    """Parameters to save; not ``n_jobs``, since no file may start processes."""
     own = transformer.get_params(deep=False)
     return {name: None if name == "n_jobs" else value for name, value in own.items()}
 
 
 def transformer_from(kind: str, parameters: dict[str, Any]):
-    """One of the list, not fitted.
+    """An unfitted transformer of the list.
 
     Raises
     ------
     TypeError, ValueError
-        If there is no such kind, or it has no such parameter, or one that is more than data or that
-        would make very many columns.
+        If the kind or a parameter is unknown, or a parameter is not plain data or would create too
+        many columns.
     """
     if kind not in TRANSFORMERS:
-        raise ValueError(f"unknown transformer {kind!r}; known are {list(TRANSFORMERS)}")
+        raise ValueError(f"unknown transformer {kind!r}; known transformers: {list(TRANSFORMERS)}")
     if parameters.get("n_jobs") is not None:
         raise ValueError(f"{kind}.n_jobs must be null in a file; got {parameters['n_jobs']!r}")
     template = parameters.get("verbose_feature_names_out")
     if isinstance(template, str) and not _is_plain_template(template):
         raise ValueError(
-            f"{kind}.verbose_feature_names_out must have no fields but {sorted(_NAME_FIELDS)}, "
+            f"{kind}.verbose_feature_names_out must have no fields except {sorted(_NAME_FIELDS)}, "
             f"without formats; got {template!r}"
         )
     made = TRANSFORMERS[kind](**parameters)
@@ -71,7 +71,7 @@ def transformer_from(kind: str, parameters: dict[str, Any]):
 
 
 def _is_plain_template(template: str) -> bool:
-    """Whether filling it in only puts names together; a format could ask for any length."""
+    """Whether it only concatenates names; a format could request any length."""
     return all(
         field is None or (field in _NAME_FIELDS and not form and not conversion)
         for _, field, form, conversion in string.Formatter().parse(template)
@@ -79,7 +79,7 @@ def _is_plain_template(template: str) -> bool:
 
 
 def check_cost(transformer, n_values, n_outputs: int) -> None:
-    """Refuse a transformer that takes much more memory than its inputs and its columns.
+    """Reject a transformer that takes much more memory than its inputs and outputs.
 
     Parameters
     ----------
@@ -87,21 +87,21 @@ def check_cost(transformer, n_values, n_outputs: int) -> None:
         One of the list, not fitted.
     n_values : pandas.Series of int, or range
         The number of distinct values in each input, by its name if inputs have names. A range, of
-        some length, where inputs are not known.
+        some length, if inputs are not known.
     n_outputs : int
-        The number of columns that it gave.
+        The number of columns that it produced.
 
     Raises
     ------
     ValueError, TypeError, LookupError
-        If it would make many more on its way, or its parameters make no sense.
+        If it would create many more intermediate columns, or its parameters are invalid.
     """
     room = _ROOM * (len(n_values) + n_outputs) + _LEAST_ROOM
     _spend(transformer, n_values, room, room)
 
 
 def _spend(transformer, n_values, left: int, most: int) -> int:
-    """What is left of the columns that may be made, after those of this transformer."""
+    """Number of columns that may still be created after those of this transformer."""
     n_inputs = len(n_values)
     left -= max(1, n_inputs)
     if isinstance(transformer, preprocessing.SplineTransformer):
@@ -117,7 +117,7 @@ def _spend(transformer, n_values, left: int, most: int) -> int:
     elif isinstance(transformer, preprocessing.OneHotEncoder):
         left -= _n_categories(transformer, n_values)
     elif isinstance(transformer, SimpleImputer):
-        left -= n_inputs  # indicators of what was missing
+        left -= n_inputs  # missing-value indicators
     elif isinstance(transformer, FeatureUnion):
         for _, part in transformer.transformer_list:
             left = _spend_part(part, n_values, left, most)
@@ -145,7 +145,7 @@ def _chosen(n_values, columns):
 
 
 def _n_categories(encoder, n_values) -> int:
-    """Columns that a one-hot encoder makes at most."""
+    """Maximum number of columns of a one-hot encoder."""
     if not isinstance(encoder.categories, str):
         return sum(map(len, encoder.categories))
     if isinstance(n_values, range):
@@ -155,7 +155,7 @@ def _n_categories(encoder, n_values) -> int:
 
 
 def _n_monomials(n_inputs: int, degree: int, interaction_only: bool, most: int) -> int:
-    """Monomials up to a degree, which are all computed; any number above ``most`` if more."""
+    """Number of monomials up to a degree, all of which are computed; stops above ``most``."""
     total = of_degree = 1
     for k in range(1, degree + 1):
         factor = n_inputs - k + 1 if interaction_only else n_inputs + k - 1

@@ -1,7 +1,7 @@
 """Values as JSON, and back.
 
-What JSON has no word for is a dict with one key, which begins with ``$`` and names the kind.
-Kinds are a closed list, so what is read is data and never names code.
+Values that JSON cannot represent are dicts with one key, which begins with ``$`` and names the
+kind. Kinds are a closed list, so values are data and never name code.
 """
 
 import math
@@ -16,23 +16,23 @@ from skcocoafuse.model.priors import Prior
 from skcocoafuse.persistence.demands import is_count
 from skcocoafuse.persistence.transformers import TRANSFORMERS, parameters_of, transformer_from
 
-_STRINGS = ("U", "O")  # kinds of array; objects only as far as they are strings
-_NUMBERS = {  # kinds of array, with the bytes that a number may have
+_STRINGS = ("U", "O")  # kinds of array; objects only if they are strings
+_NUMBERS = {  # kinds of array, with the allowed bytes per number
     "b": (1,),
     "i": (1, 2, 4, 8),
     "u": (1, 2, 4, 8),
     "f": (2, 4, 8),
 }
-_DTYPES = {  # that encoders are told to give
+_DTYPES = {  # output dtypes of encoders
     **{kind.__name__: kind for kind in (float, int)},
     **{name: getattr(np, name) for name in ("float32", "float64", "int32", "int64")},
 }
-_MAX_TEXT = 2**26  # bytes of an array of strings, all as long as the longest
+_MAX_TEXT = 2**26  # bytes of an array of strings, all padded to the longest
 _TWISTER = 624  # words of a Mersenne Twister's state
 
 
 def encode(value: Any, name: str):
-    """A value as JSON can hold it.
+    """A value as JSON can represent it.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def encode(value: Any, name: str):
         None, a bool, number, string, type of numbers, :class:`Prior`, RandomState or one of
         ``TRANSFORMERS``, or a list, tuple, dict (by strings) or array of such.
     name : str
-        What to call it in messages.
+        Its name in messages.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def encode(value: Any, name: str):
         f"save() cannot write {name}: it must be None, a bool, number or string, a list, tuple, "
         "array or dict by strings of such, a Prior, a RandomState of the usual kind (MT19937), or "
         f"one of scikit-learn's {', '.join(TRANSFORMERS)}; got {reprlib.repr(value)} of type "
-        f"{kind}. Give a value of that kind, or keep this estimator by joblib.dump or "
+        f"{kind}. Use such a value, or keep this estimator with joblib.dump or "
         "skops.io.dump."
     )
 
@@ -98,12 +98,12 @@ def _is_mersenne_twister(random_state: np.random.RandomState) -> bool:
 def decode(value):
     """Inverse of :func:`encode`; transformers are not fitted.
 
-    Memory is in proportion to the JSON, and nothing is computed but what the values say.
+    Memory is proportional to the size of the JSON, and nothing is computed beyond the values.
 
     Raises
     ------
     ValueError, TypeError, KeyError, OverflowError
-        If the value is not one that :func:`encode` makes.
+        If the value is not one that :func:`encode` returns.
     """
     if isinstance(value, list):
         return [decode(item) for item in value]
@@ -113,7 +113,7 @@ def decode(value):
         return {key: decode(item) for key, item in value.items()}
     ((kind, content),) = value.items()
     if kind not in _KINDS:
-        raise ValueError(f"unknown kind of value {kind!r}; known are {list(_KINDS)}")
+        raise ValueError(f"unknown kind of value {kind!r}; known kinds: {list(_KINDS)}")
     return _KINDS[kind](decode(content))
 
 
@@ -166,13 +166,13 @@ def _prior(content) -> Prior:
 
 
 def _random_state(content) -> np.random.RandomState:
-    """What numpy does not check: a position beyond the words is read from memory beyond them."""
+    """A RandomState; numpy does not check its position, and would read beyond the words."""
     inner, key = content["state"], content["state"]["key"]
     right = (
         content["bit_generator"] == "MT19937"
         and isinstance(key, np.ndarray)
         and (key.dtype, key.shape) == (np.uint32, (_TWISTER,))
-        and key[1:].any()  # from zeros come zeros only, and a Normal value never
+        and key[1:].any()  # zeros generate only zeros, and Normal values never end
         and is_count(inner["pos"])
         and inner["pos"] <= _TWISTER
         and is_count(content["has_gauss"])

@@ -121,7 +121,7 @@ def test_transformers_are_cloned_named_and_fitted_on_frames():
 @pytest.mark.parametrize(
     ("selection", "names", "error", "message"),
     [
-        (["speed"], NAMES, ValueError, "'speed'.*no column of X.*wind"),
+        (["speed"], NAMES, ValueError, "'speed'.*not a column of X.*wind"),
         (["wind"], None, ValueError, "no column names; use indices"),
         ([3], NAMES, ValueError, "column 3.*3 columns"),
         (["wind", 0], NAMES, ValueError, "twice"),

@@ -1,7 +1,7 @@
-"""The No-U-Turn sampler on the compiled kernel, as a method of five parts.
+"""The No-U-Turn sampler on the compiled kernel.
 
-Read them in this order: ``sampler`` has the steps of a fit, ``method`` what can be set or left out,
-``pilots`` the search for where to start, ``convergence`` the loop over the ``remedies`` for chains
-that diverge or disagree. ``state`` is what that loop hands on, ``backend`` runs chains by nutpie;
-``jumps`` and ``bridge_sampling`` have the mathematics of two remedies.
+Read the modules in this order: ``sampler`` has the steps of a fit, ``method`` the settings and the
+stages that can be left out, ``pilots`` the search for starting points, ``convergence`` the loop
+over the ``remedies`` for chains that diverge or disagree. ``state`` is the state of that loop,
+``backend`` runs chains with nutpie; ``jumps`` and ``bridge_sampling`` implement two remedies.
 """

@@ -1,4 +1,4 @@
-"""Chains run by nutpie on the compiled kernel: the only file that knows nutpie."""
+"""Chains run by nutpie on the compiled kernel: the only file that uses nutpie."""
 
 import dataclasses
 import inspect
@@ -14,28 +14,28 @@ from skcocoafuse.compiled.log_posterior import identity_callback, log_posterior_
 from skcocoafuse.inference.engine import Settings
 
 # Standard deviation of starting points around the mode, in coordinates in which that of the
-# posterior is nearly 1: chains start closer to the mode than their draws lie. Not compared.
+# posterior is nearly 1: chains start closer to the mode than their draws are. Not compared.
 _SPREAD = 0.5
 # Fraction of the warm-up for chains that start at a draw. On the transition a whole warm-up took
 # 3.46 s, 0.6 of it 3.02 s, 0.4 of it 2.77 s, but two of these fits had to be continued.
 _TUNE_FROM_DRAW = 0.6
 # Draws in the first adaptation windows. In nutpie's 10 the gradient of a Laplace prior may never
-# change its sign; its variance is then 0, and the chain freezes for good (1 of 9 without data).
+# change sign; its variance is then 0, and the chain freezes permanently (1 of 9 without data).
 _EARLY_WINDOW = 30
-# Draws in the later windows. In nutpie's 80 a chain may see one end of a bent ridge only, and
-# then its mass matrix holds it there (1 of 20 fits of the smooth transition).
+# Draws in the later windows. In nutpie's 80 a chain may see only one end of a curved ridge,
+# and its mass matrix then keeps it there (1 of 20 fits of the smooth transition).
 _WINDOW = 120
-# Seconds that one of several samplers is waited for, before the next one and interrupts are looked
-# at. It bounds how long a core is idle, and has no effect on draws.
+# Seconds to wait for one of several samplers before checking the next one and interrupts. It bounds
+# how long a core is idle and has no effect on draws.
 _POLL = 0.005
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
-    """Chains to run: in which coordinates, how many, and from where.
+    """Chains to run: their coordinates, number and starting points.
 
-    Each starts at one of ``initial_points``, (points, n_parameters), or without these near the
+    Each starts at one of ``initial_points``, (points, n_parameters), or, without these, near the
     center of the coordinates.
     """
 
@@ -47,11 +47,10 @@ class Launch:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What chains of one launch found.
+    """The draws of the chains of one launch.
 
     ``z`` are draws, (chains, draws, n_parameters), in ``coordinates``; ``statistics`` are arrays of
-    shape (chains, draws); ``n_gradients``, (chains,), are leapfrog steps, those of the warm-up
-    included.
+    shape (chains, draws); ``n_gradients``, (chains,), are leapfrog steps, including the warm-up.
     """
 
     kernel: Kernel
@@ -61,14 +60,14 @@ class Run:
     n_gradients: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=int))
 
     def chain(self, number: int) -> "Run":
-        """One of the chains alone."""
+        """A single chain."""
         own = slice(number, number + 1)
         statistics = {name: values[own] for name, values in self.statistics.items()}
         z, n_gradients = self.z[own], self.n_gradients[own]
         return Run(self.kernel, self.coordinates, z, statistics, n_gradients)
 
     def followed_by(self, other: "Run") -> "Run":
-        """The draws of both in their order."""
+        """The draws of both runs in order."""
         statistics = {
             name: np.concatenate([values, other.statistics[name]], axis=1)
             for name, values in self.statistics.items()
@@ -88,13 +87,13 @@ def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
     """Run all launches, as many chains at a time as there are cores.
 
     Launches share the cores; if there are more launches than cores, each gets one core, and the
-    next launch starts as soon as another is done. Draws do not depend on that. An exception, an
-    interrupt above all, ends every chain before it is passed on: none keeps running unseen.
+    next launch starts as soon as another is done. Draws do not depend on that. An exception,
+    especially an interrupt, ends every chain before it propagates, so none keeps running.
 
     Raises
     ------
     RuntimeError
-        If nutpie's compiled code stops, as it does after some warm-ups that are too short.
+        If nutpie's compiled code panics, as it does after some warm-ups that are too short.
     """
     shares = _shares([launch.chains for launch in launches], settings.cores)
     seeds = [int(rng.integers(2**31)) for _ in launches]
@@ -106,7 +105,7 @@ def run_chains(launches: list[Launch], settings: Settings, rng) -> list[Run]:
                 traces |= _take_finished(running)
             with _as_change_of_nutpie():
                 sampler = _start(launch, settings, shares[number], seeds[number])
-            started.callback(_cancel, sampler)  # does nothing to one that is done
+            started.callback(_cancel, sampler)  # no effect on a finished one
             running[number] = sampler
         while running:
             traces |= _take_finished(running)
@@ -126,7 +125,7 @@ def _start(launch: Launch, settings: Settings, cores: int, seed: int):
     fraction = 1.0 if launch.initial_points is None else _TUNE_FROM_DRAW
     own = dataclasses.replace(
         settings,
-        # with more chains than draws ArviZ suspects that axes are swapped
+        # with more chains than draws, ArviZ suspects that axes are swapped
         draws=max(settings.draws, launch.chains),
         chains=launch.chains,
         cores=cores,
@@ -136,9 +135,9 @@ def _start(launch: Launch, settings: Settings, cores: int, seed: int):
 
 
 def _take_finished(running: dict[int, Any]) -> dict[int, Any]:
-    """Traces of the samplers that are done, if any, which leave ``running``.
+    """Traces of finished samplers, if any, which are removed from ``running``.
 
-    There is no way to wait for the first of several samplers, so each is waited for a moment.
+    There is no way to wait for the first of several samplers, so each is polled in turn.
     """
     traces = {}
     for number, sampler in list(running.items()):
@@ -160,28 +159,28 @@ def _panics_as_errors(settings: Settings):
             raise
         raise RuntimeError(
             f"nutpie's compiled code stopped ({error}) in chains of {settings.draws} draws after a "
-            f"warm-up of {settings.tune}. It needs a warm-up that is long enough to adapt in: give "
-            "more tune (500 by default). If it stops with that as well, use inference='pymc'."
+            f"warm-up of {settings.tune}. It needs a warm-up that is long enough to adapt: give "
+            "more tune (500 by default). If it still stops, use inference='pymc'."
         ) from error
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Whether Rust code panicked, whose exceptions are no :class:`Exception`, nor importable."""
+    """Whether Rust code panicked, whose error is not an :class:`Exception` nor importable."""
     return type(error).__name__ == "PanicException"
 
 
 def _cancel(sampler) -> None:
-    """Stop chains; a sampler that panicked would do so again at every call, and is let go."""
+    """Stop chains; a sampler that panicked would do so again at every call, and is dropped."""
     try:
         sampler.cancel()
     except BaseException as error:
         if not _is_panic(error):
             raise
-        vars(sampler).clear()  # or its destructor would call it again
+        vars(sampler).clear()  # otherwise its destructor would call it again
 
 
 def mean_steps(runs: list[Run]) -> float:
-    """Steps of a trajectory, mean over all draws of all chains."""
+    """Mean number of steps of a trajectory over all draws of all chains."""
     steps = [run.statistics["n_steps"] for run in runs]
     return float(sum(values.sum() for values in steps) / sum(values.size for values in steps))
 
@@ -198,7 +197,7 @@ def _read(launch: Launch, trace, draws: int) -> Run:
 
 
 def _n_gradients(trace, n_chains: int) -> np.ndarray:
-    """Leapfrog steps of each chain, warm-up included, as far as the trace has them."""
+    """Leapfrog steps of each chain, including warm-up, if the trace has them."""
     total = np.zeros(n_chains, dtype=int)
     for name in ("warmup_sample_stats", "sample_stats"):
         group: Any = getattr(trace, name, ())
@@ -208,7 +207,7 @@ def _n_gradients(trace, n_chains: int) -> np.ndarray:
 
 
 class NutpieHasChanged(Exception):
-    """Its interface for compiled models is none of the known ones."""
+    """nutpie's interface for compiled models is none of the known ones."""
 
 
 @contextmanager
@@ -235,7 +234,7 @@ def _start_sampler(model, settings: Settings, seed: int):
         progress_bar=settings.progress_bar,
         early_window_switch_freq=_EARLY_WINDOW,
         mass_matrix_switch_freq=_WINDOW,
-        save_warmup=True,  # for its number of steps
+        save_warmup=True,  # for the number of its steps
         blocking=False,
         **low_rank,
         **settings.options,
@@ -243,9 +242,9 @@ def _start_sampler(model, settings: Settings, seed: int):
 
 
 def _nutpie_model(launch: Launch):
-    """Nutpie's own class for compiled models, around the kernel.
+    """The kernel as an instance of nutpie's class for compiled models.
 
-    Its fields differ between releases, so only those that exist are filled.
+    Its fields differ between releases, so only those that exist are set.
     """
     import pandas as pd
     from nutpie.compile_pymc import CompiledPyMCModel
@@ -276,7 +275,7 @@ def _nutpie_model(launch: Launch):
 
 
 def _initial_point_function(launch: Launch):
-    """A function of a seed that gives the point a chain starts at."""
+    """A function from a seed to the starting point of a chain."""
 
     def initial_point(seed):
         rng = np.random.default_rng(seed)

@@ -1,8 +1,8 @@
-"""How much of the posterior lies where a chain is: bridge sampling.
+"""The posterior mass around a chain, by bridge sampling.
 
-A chain that stays in one region does not tell how much of the posterior that region holds, and the
-height of the density there tells little: a lower region may be wider. Bridge sampling compares the
-draws with those of a Normal fitted to them, whose mass is known.
+A chain that stays in one region does not show how much of the posterior mass that region holds,
+and the height of the density there says little: a lower region may be wider. Bridge sampling
+compares the draws with those of a Normal fitted to them, whose mass is known.
 """
 
 import numpy as np
@@ -10,13 +10,14 @@ import numpy as np
 from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
 
-# Quarters of a chain that fit the Normal, and those that are compared with it, in four ways; how
-# far the estimates differ is their error.
+# Quarters of a chain that the Normal is fitted to, and those that are compared with it, in four
+# ways; the spread of the estimates is their error.
 _HALVES = (([0, 2], [1, 3]), ([1, 3], [0, 2]), ([0, 1], [2, 3]), ([2, 3], [0, 1]))
-# A fixed-point iteration stops far below the error of the estimate, mostly much earlier than this.
+# The fixed-point iteration stops far below the error of the estimate, usually much earlier than
+# this.
 _ROUNDS, _TOLERANCE = 1000, 1e-6
-# Log mass that is a clear difference, a twentieth. Estimates of the same place range over 0.9 to
-# 27, so their range counts as well.
+# A clear difference in log mass: a twentieth. Estimates of the same mass have ranges of 0.9 to
+# 27, so the range counts as well.
 _CLEARLY = 3.0
 
 
@@ -27,13 +28,13 @@ def log_evidence(kernel: Kernel, theta: np.ndarray, rng: np.random.Generator) ->
     ----------
     kernel : Kernel
     theta : ndarray of shape (draws, n_parameters)
-        Of one chain in their order, consistently labeled.
+        Draws of one chain in order, consistently labeled.
     rng : numpy.random.Generator
 
     Returns
     -------
     ndarray of shape (4,)
-        From different halves of the draws; how far they differ is their error.
+        From different halves of the draws; their spread is their error.
 
     References
     ----------
@@ -65,12 +66,12 @@ def bridge(own: np.ndarray, drawn: np.ndarray) -> float:
     Parameters
     ----------
     own, drawn : ndarray of shape (draws,)
-        Log ratio of the first density to the second at draws of the first, of the second.
+        Log ratio of the first density to the second, at draws of the first and of the second.
 
     Returns
     -------
     float
-        NaN where no draw of the second lies where the first has a density.
+        NaN if the first density is zero at all draws of the second.
     """
     drawn = np.where(np.isfinite(drawn), drawn, -np.inf)
     if not np.isfinite(drawn).any():
@@ -87,19 +88,20 @@ def bridge(own: np.ndarray, drawn: np.ndarray) -> float:
 
 
 def clearly_less(estimates: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether a region holds hardly any mass compared with another, beyond the estimates' error.
+    """Whether a region has clearly less mass than another, beyond the estimates' error.
 
     Parameters
     ----------
     estimates : ndarray of shape (..., 4)
         From :func:`log_evidence`.
     others : ndarray of shape (4,)
-        Those of the other region.
+        Estimates of the other region.
 
     Returns
     -------
     ndarray of bool, shape (...)
-        True where medians differ by more than 3, and than the estimates of either region do.
+        True if medians differ by more than 3 and by more than the range of either region's
+        estimates.
     """
     doubt = np.maximum(np.maximum(np.ptp(estimates, axis=-1), np.ptp(others)), _CLEARLY)
     return np.median(others) - np.median(estimates, axis=-1) > doubt

@@ -1,4 +1,4 @@
-"""The loop over the remedies: chains until they agree, or nothing is left to try."""
+"""The loop over the remedies: chains run until they agree or nothing is left to try."""
 
 import dataclasses
 import time
@@ -30,7 +30,7 @@ def sample(
     watch: Stopwatch,
     method: Method = METHOD,
 ) -> tuple[Draws, dict[str, Any]]:
-    """Draws of chains that agree if that can be reached, and what it took.
+    """Draws of chains, which agree if possible, and a report of the remedies.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def sample(
 def apply_remedies(
     state: State, remedies: Sequence[Remedy], rng: np.random.Generator, watch: Stopwatch
 ) -> State:
-    """Apply the first remedy that applies, until none does.
+    """Apply the first applicable remedy until there is none.
 
-    One that changed no draw is not tried again before another has changed some.
+    One that changed no draw is not tried again until another has changed some.
     """
     while remedy := next(
         (each for each in remedies if each.name not in state.futile and each.applies(state)), None
@@ -80,18 +80,18 @@ def apply_remedies(
 
 
 def report(state: State) -> dict[str, Any]:
-    """What is told of the way to the draws in ``diagnostics_``.
+    """What ``diagnostics_`` reports about how the draws were obtained.
 
     Returns
     -------
     dict
-        ``target_accept`` in the end; ``thinning``; ``n_gradients`` of all chains, warm-up
-        included, and of jumps; ``remedies``, by name in the order in which they were first
-        applied, with their ``rounds``, ``gradients`` and ``seconds``; ``n_relocated``, how often a
-        chain was restarted from a draw of another; ``n_independent_starts``, from how many starts
-        chains descend; ``rhat_independent_starts``, if chains were relocated, the worst R-hat of a
-        chain for each of these (NaN if there is one only); ``jumps_accepted``, the fraction of the
-        jumps between modes, if draws were assembled by them.
+        The final ``target_accept``; ``thinning``; ``n_gradients`` of all chains, including
+        warm-up, and of jumps; ``remedies``, by name in the order of first application, with their
+        ``rounds``, ``gradients`` and ``seconds``; ``n_relocated``, how often a chain was restarted
+        from a draw of another; ``n_independent_starts``, the number of starts that chains descend
+        from; ``rhat_independent_starts``, if chains were relocated, the worst R-hat of one chain
+        per start (NaN if there is only one); ``jumps_accepted``, the fraction of accepted jumps
+        between modes, if draws were assembled by them.
     """
     independent = independent_starts(state.origins)
     found: dict[str, Any] = {
@@ -123,7 +123,7 @@ def _costs_by_name(costs: tuple[Cost, ...]) -> dict[str, dict[str, float]]:
 
 
 def _worst_rhat(state: State, chains: list[int]) -> float:
-    """Over the quantities that convergence is judged on; NaN for a single chain."""
+    """The worst R-hat of the quantities used to assess convergence; NaN for a single chain."""
     if len(chains) < 2:
         return np.nan
     found = rhat(quantities_of(state.kernel, state.draws)[chains])

@@ -1,11 +1,11 @@
-"""Jumps between modes that chains know but cannot reach from one another.
+"""Jumps between modes that chains have found but cannot reach from one another.
 
-Chains that settled in separate modes say nothing of how much each mode holds. A jump takes a
+Chains that settled in separate modes do not show how much mass each mode holds. A jump moves a
 draw of one mode to the other: in coordinates in which both are nearly standard normal, along a path
 of densities from the first to the second, with short trajectories on the way. It is accepted with
 the probability that leaves the posterior invariant (Neal, 1996, "Sampling from multimodal
 distributions using tempered transitions", Statistics and Computing 6, with the two modes'
-coordinates in place of temperatures). So chains change modes as often as the modes' masses demand.
+coordinates in place of temperatures). So chains change modes in proportion to the modes' masses.
 """
 
 import dataclasses
@@ -20,20 +20,20 @@ from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.posterior.monte_carlo import rhat
 
 # Densities on the way, and leapfrog steps at each: two of three jumps on kin8nm are accepted. On
-# Concrete 2, whose modes are narrow, up to 480 densities did not connect them.
+# Concrete 2, whose modes are narrow, even 480 densities did not connect them.
 _STAGES, _STEPS = 60, 8
-# The first that works is used: longest first. Not compared.
+# The first that works is used, longest first. Not compared.
 _STEP_SIZES = (0.3, 0.2, 0.14, 0.1, 0.07)
-# A step size works if so many of so many trajectories halfway are accepted. Not compared.
+# A step size works if this fraction of this many trajectories halfway is accepted. Not compared.
 _WANTED, _PROBES = 0.8, 12
 
 
 class Jumped(NamedTuple):
-    """What chains hold after jumps.
+    """The draws of chains after jumps.
 
-    ``chain`` and ``draw``, both (chains, draws), say where each draw is taken from; ``accepted``,
-    (clusters,), is the fraction of the jumps out of each cluster that were accepted;
-    ``n_gradients`` is what it took.
+    ``chain`` and ``draw``, both (chains, draws), give the origin of each draw; ``accepted``,
+    (clusters,), is the fraction of accepted jumps out of each cluster; ``n_gradients`` is the
+    number of gradients used.
     """
 
     chain: np.ndarray
@@ -45,9 +45,9 @@ class Jumped(NamedTuple):
 def change_places(
     kernel: Kernel, theta: np.ndarray, clusters: list[list[int]], attempts: int, cores: int, rng
 ) -> Jumped:
-    """Which draw of which chain every chain holds after jumps between clusters.
+    """The draws, by chain and index, that make up every chain after jumps between clusters.
 
-    A chain stays in a cluster for a piece of draws, tries to jump from the last of them, and
+    A chain stays in a cluster for a piece of draws, attempts to jump from the last of them, and
     continues with a piece of draws of the cluster it is then in.
 
     Parameters
@@ -58,7 +58,7 @@ def change_places(
     clusters : list of list of int
         Chains of each cluster, two clusters or more, each with draws that agree.
     attempts : int
-        Jumps that every chain tries; fewer where it has fewer draws.
+        Jumps that every chain attempts; fewer if it has fewer draws.
     cores : int
     rng : numpy.random.Generator
     """
@@ -107,7 +107,7 @@ class _Pieces:
 
     @classmethod
     def cut(cls, theta: np.ndarray, clusters: list[list[int]], n_pieces: int, rng) -> "_Pieces":
-        """So many pieces of every chain; they overlap where draws do not divide."""
+        """``n_pieces`` of every chain; they overlap if draws do not divide evenly."""
         n_draws = theta.shape[1]
         length = -(-n_draws // n_pieces)
         firsts = np.minimum(np.arange(n_pieces) * length, n_draws - length)
@@ -118,7 +118,7 @@ class _Pieces:
         return cls(theta, n_pieces, length, stock)
 
     def take(self, cluster: int, place: int) -> np.ndarray:
-        """Chain and first draw; none twice before all are used."""
+        """Chain and first draw of a piece; no piece is repeated before all are used."""
         return self.stock[cluster][place % len(self.stock[cluster])]
 
     def expand(self, taken: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +131,7 @@ class _Pieces:
 
 @dataclasses.dataclass(frozen=True)
 class _Walk:
-    """The way of one chain through clusters."""
+    """The path of one chain through clusters."""
 
     frames: list[Coordinates]
     densities: list[_Counted]
@@ -140,7 +140,7 @@ class _Walk:
     rng: np.random.Generator
 
     def follow(self, number: int, cluster: int):
-        """Chain and draw of what it holds; jumps out of each cluster, tried and accepted."""
+        """Chain and index of its draws; attempted and accepted jumps out of each cluster."""
         n_chains, n_clusters = len(self.pieces.theta), len(self.frames)
         visits, left = (np.zeros(n_clusters, dtype=int) for _ in range(2))
         taken: list[np.ndarray] = []
@@ -167,10 +167,10 @@ class _Walk:
 
 
 def _work(here: Callable, there: Callable, offset: float, z, step_size: float, rng) -> float:
-    """Log acceptance ratio of a jump: what the changes of density along the way add up to."""
+    """Log acceptance ratio of a jump: the sum of the density changes along the path."""
     total = 0.0
     for stage in range(1, _STAGES + 1):
-        with np.errstate(invalid="ignore"):  # NaN where neither has a density
+        with np.errstate(invalid="ignore"):  # NaN if both densities are zero
             total += (there(z)[0] + offset - here(z)[0]) / _STAGES
         if not np.isfinite(total):
             return -np.inf
@@ -182,7 +182,7 @@ def _work(here: Callable, there: Callable, offset: float, z, step_size: float, r
 def _trajectory(here, there, share, z, step_size, rng) -> tuple[np.ndarray, bool]:
     """A trajectory on the density between the two, accepted or not.
 
-    One that does not end at a number, with a density there, is not accepted.
+    It is rejected unless it ends at a finite point with a positive density.
     """
 
     def between(at):
@@ -190,7 +190,7 @@ def _trajectory(here, there, share, z, step_size, rng) -> tuple[np.ndarray, bool
         return (1 - share) * value + share * other_value, (1 - share) * slope + share * other_slope
 
     momentum = rng.normal(size=len(z))
-    with np.errstate(over="ignore", invalid="ignore"):  # steps that are too long leave all bounds
+    with np.errstate(over="ignore", invalid="ignore"):  # steps that are too long overflow
         value, slope = between(z)
         at, moving = z, momentum
         for _ in range(_STEPS):
@@ -216,12 +216,12 @@ def _step_size(here: Callable, there: Callable, size: int, rng) -> float:
 
 
 def connected(accepted: np.ndarray, min_accepted: float) -> bool:
-    """Whether chains leave all clusters but one often enough to forget where they started."""
+    """Whether chains leave all clusters except one often enough to forget where they started."""
     return bool((np.sort(accepted)[1:] >= min_accepted).all())
 
 
 def settled(quantities: np.ndarray, clusters: list[list[int]], limit: float) -> bool:
-    """Whether there are several clusters, each of them converged (not so a chain that froze)."""
+    """Whether there are several clusters, all of them converged (a frozen chain is not)."""
     return len(clusters) > 1 and all(
         bool((rhat(quantities[chains]) <= limit).all()) for chains in clusters
     )

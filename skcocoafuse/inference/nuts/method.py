@@ -1,4 +1,4 @@
-"""What a fit does beyond running chains: every choice in one record, with its reason."""
+"""The choices a fit makes beyond running chains, in one record with their reasons."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,20 @@ class Method:
     """The stages of the search and the remedies, each of which can be left out.
 
     An argument of :func:`skcocoafuse.inference.nuts.sampler.sample` that no estimator exposes:
-    ``benchmarks/ablation.py`` takes one part away at a time and measures what that costs.
+    ``benchmarks/ablation.py`` removes one part at a time and measures the cost.
     """
 
-    # In turn, so that pilot chains leave narrow modes by the tempered posterior and are drawn to
-    # mass by the posterior itself; on Energy and Concrete as good as 0.2 alone and better than 1
-    # alone. Without any there are no pilot chains.
+    # Alternating, so that pilot chains leave narrow modes on the tempered posterior and are drawn
+    # to mass on the posterior itself; on Energy and Concrete as good as 0.2 alone and better than 1
+    # alone. If empty, there are no pilot chains.
     likelihood_powers: tuple[float, ...] = (0.2, 1.0)
-    # Of each power. Most searches stop earlier; six rounds take 20 to 30 s on Energy and Concrete.
+    # For each power. Most searches stop earlier; six rounds take 20 to 30 s on Energy and Concrete.
     max_rounds: int = 4
-    # Modes that two pilot chains start from, so 8 short chains a round. Not compared.
+    # Modes from which two pilot chains start, so 8 short chains per round. Not compared.
     n_pilots: int = 4
-    # Log mass below the greatest at which a mode still gets chains: a twentieth. Not compared.
+    # Log mass below the largest at which a mode still gets chains: a twentieth. Not compared.
     comparable_mass: float = 3.0
-    # Steps of a pilot trajectory up to which the first run takes shorter steps already, which
+    # Steps of a pilot trajectory up to which the first run already takes shorter steps, which
     # saves the second run that 39 of 40 transition data sets needed.
     cheap_steps: float = 20.0
     # 255 steps. On diabetes with 3 and 4 experts depth 10 (at target_accept 0.95) took 2.5 to 3.4

@@ -1,4 +1,4 @@
-"""Pilot chains: short ones that find where the posterior's mass is, before long chains start."""
+"""Pilot chains: short chains that find where the posterior mass is before long chains start."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -13,16 +13,16 @@ from skcocoafuse.inference.nuts.method import METHOD, Method
 from skcocoafuse.inference.nuts.state import gradients_of
 from skcocoafuse.inference.progress import progress_bar
 
-# Short, since only where pilot chains end, and how long their trajectories are, counts. Not
-# compared with other values.
+# Short, since only the end points of pilot chains and the length of their trajectories matter.
+# Not compared with other values.
 _PILOT: dict[str, Any] = {"draws": 20, "tune": 80, "target_accept": 0.8, "options": {"maxdepth": 6}}
 
 
 class Found(NamedTuple):
-    """Modes, the one of most mass first, and what pilot chains told and took.
+    """Modes, the one with the largest mass first, and figures of the pilot chains.
 
     ``n_steps`` are those of a trajectory on the posterior itself, which predict those of long
-    chains; NaN where no pilot chain ran on it.
+    chains; NaN if no pilot chain ran on it.
     """
 
     modes: list[Mode]
@@ -35,11 +35,11 @@ def explore(
 ) -> Found:
     """Modes that pilot chains lead to.
 
-    A narrow mode may be higher than the one that holds the posterior, and optimization from
-    random starts misses most. So short chains start at the modes of most mass (height times
-    volume), on the posterior with its likelihood raised to each of ``method.likelihood_powers`` in
-    turn, and the ends of the chains are climbed from. The search stops once none of the powers
-    leads to more mass.
+    A narrow mode may be higher than the one with most of the posterior mass, and optimization from
+    random starts misses most modes. So short chains start at the modes with the largest mass
+    (height times volume), on the posterior with its likelihood raised to each of
+    ``method.likelihood_powers`` in turn, and optimization starts from the ends of the chains. The
+    search stops once none of the powers leads to more mass.
     """
     found = Found(sorted(modes, key=_decreasing_mass), np.nan, 0)
     powers = method.likelihood_powers * method.max_rounds

@@ -1,9 +1,9 @@
-"""What is done about chains that diverge or disagree: the remedies, in the order they are tried.
+"""Remedies for chains that diverge or disagree, in the order they are tried.
 
-A remedy says whether it ``applies`` to a state and what ``apply`` makes of it. The first one that
-applies is applied, until none does (:mod:`skcocoafuse.inference.nuts.convergence`). All of them
-leave the posterior invariant: only draws made after chains were told where to go, or how far to
-step, are kept. A new remedy is a class here and an element of ``REMEDIES``.
+A remedy tells whether it ``applies`` to a state, and ``apply`` returns the new state. The first
+applicable one is applied, until there is none (:mod:`skcocoafuse.inference.nuts.convergence`). All
+of them leave the posterior invariant: only draws made after chains were moved or their step size
+was changed are kept. A new remedy is a class here and an element of ``REMEDIES``.
 """
 
 import dataclasses
@@ -26,8 +26,8 @@ from skcocoafuse.inference.nuts.state import (
 )
 from skcocoafuse.posterior.clusters import MAX_RHAT
 
-# Where trajectories take up to the first fraction of the steps that their depth allows, the
-# second fraction of the rejections aimed at is left; trajectories grow by about its inverse.
+# If trajectories take up to the first fraction of the steps that their depth allows, the
+# target rejections are multiplied by the second; trajectories grow by about its inverse.
 # Between an eighth and a quarter, acceptance 0.95 was faster and mixed better than 0.98 (wine).
 TARGET_ACCEPT_STEPS = ((0.125, 0.2), (0.25, 0.5))
 
@@ -36,10 +36,10 @@ class Remedy(Protocol):
     """One way to get chains to agree."""
 
     name: ClassVar[str]
-    phase: ClassVar[str]  # that its seconds belong to
+    phase: ClassVar[str]  # to which its seconds are added
 
     def applies(self, state: State) -> bool:
-        """Whether it may help here."""
+        """Whether it may help in this state."""
 
     def apply(self, state: State, rng: np.random.Generator) -> State:
         """The state afterwards; one with the same draws if it did not help."""
@@ -47,11 +47,11 @@ class Remedy(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ShorterSteps:
-    """Chains that diverge are continued in shorter steps.
+    """Chains that diverge are continued with shorter steps.
 
-    Divergent trajectories hide where the posterior curves more than around its mode, so draws
-    beside them are dropped. Tried before anything else, because later the draws of other remedies
-    would be lost as well, and once, because trajectories must have room to grow.
+    Divergent trajectories miss regions where the posterior curves more than around its mode, so
+    the draws of such a run are dropped. Tried first, because later the draws of other remedies
+    would be lost as well, and only once, because trajectories must have room to grow.
 
     On 40 transition data sets, fits with divergent draws fell from 39 to 4, and R-hat above 1.03
     from 2 to 0.
@@ -61,7 +61,7 @@ class ShorterSteps:
     phase: ClassVar[str] = "sampling"
 
     def applies(self, state: State) -> bool:
-        """Where draws of the first run diverge, at the acceptance rate that was asked for."""
+        """If draws of the first run diverge at the requested acceptance rate."""
         return (
             not state.costs
             and not state.steps_are_short
@@ -70,7 +70,7 @@ class ShorterSteps:
         )
 
     def apply(self, state: State, rng: np.random.Generator) -> State:
-        """Chains go on from their last draws; earlier draws are dropped."""
+        """Chains continue from their last draws; earlier draws are dropped."""
         settings = self._settings(state)
         return state.restarted(continue_chains(state, rng, settings), settings)
 
@@ -79,7 +79,7 @@ class ShorterSteps:
 
 
 def raise_target_accept(settings: Settings, n_steps: float) -> Settings:
-    """Settings with fewer rejections; the same ones where trajectories have no room to grow."""
+    """Settings with fewer rejections; unchanged if trajectories have no room to grow."""
     used = n_steps / 2 ** settings.options["maxdepth"]
     left = next((left for most, left in TARGET_ACCEPT_STEPS if used <= most), None)
     if left is None:
@@ -92,13 +92,13 @@ class MoreDraws:
     """Chains that mix slowly are continued, by as many draws as the first run has.
 
     Of fits with R-hat above 1.05, diabetes (2 to 4 experts), Concrete and Boston agreed with twice
-    to four times the draws, and with longer chains as well: these are slow, not lost.
+    to four times the draws, and with longer chains as well: these are slow, not stuck.
 
     Parameters
     ----------
     max_parts : int
-        Runs of a chain in all. Some folds of diabetes agree with four only; chains stop at three
-        where the fourth is not needed.
+        Total number of runs of a chain. Some folds of diabetes agree only with four; chains stop
+        at three if the fourth is not needed.
     """
 
     max_parts: int = 4
@@ -106,11 +106,11 @@ class MoreDraws:
     phase: ClassVar[str] = "sampling"
 
     def applies(self, state: State) -> bool:
-        """Where chains disagree, and not because each has settled in a mode of its own."""
+        """If chains disagree, and not because each has settled in a separate mode."""
         return len(state.parts) < self.max_parts and unsettled(state.draws)
 
     def apply(self, state: State, rng: np.random.Generator) -> State:
-        """All draws are kept and thinned, or their second half where a chain arrived late."""
+        """All draws are kept and thinned, or their second half if a chain arrived late."""
         return state.extended(continue_chains(state, rng))
 
 
@@ -118,18 +118,19 @@ class MoreDraws:
 class Jumps:
     """Chains that have settled in different modes jump between them.
 
-    Each mode then gets the share of the posterior that it holds. On kin8nm two of three jumps are
+    Each mode then gets its share of the posterior. On kin8nm two of three jumps are
     accepted, and R-hat is 1.01 instead of 1.3 to 1.7; on Boston and Energy none succeeded before
     chains had settled, so they are not tried there.
 
     Parameters
     ----------
     attempts : tuple of int
-        Jumps that each chain tries; the later number only where chains disagree after the earlier.
-        With 24 and 12% of them accepted, R-hat was 1.17 on Concrete.
+        Jumps that each chain attempts; the second number only if chains disagree after the first.
+        With 24 jumps and 12% of them accepted, R-hat was 1.17 on Concrete.
     min_accepted : float
-        Of the jumps out of every cluster but the one that holds chains best. With 24 attempts a
-        chain then leaves its mode two or three times, so that it can forget where it started.
+        Fraction of accepted jumps out of every cluster except the one that retains chains best.
+        With 24 attempts a chain then leaves its mode two or three times, so it can forget where it
+        started.
     """
 
     attempts: tuple[int, ...] = (24, 96)
@@ -138,13 +139,13 @@ class Jumps:
     phase: ClassVar[str] = "jumps between modes"
 
     def applies(self, state: State) -> bool:
-        """Where there are several clusters, each of which has converged."""
+        """If there are several clusters, each of which has converged."""
         return jumps.settled(state.draws.quantities, state.draws.clusters, MAX_RHAT)
 
     def apply(self, state: State, rng: np.random.Generator) -> State:
         """Draws assembled from pieces between jumps, if these connect all clusters.
 
-        They are the last word, agree or not: there is no single chain in them to continue.
+        They are final, whether they agree or not: they contain no single chain to continue.
         """
         kernel, draws, n_gradients = state.kernel, state.draws, state.n_gradients
         theta, cores = labeled(kernel, draws), state.settings.cores
@@ -172,19 +173,20 @@ def _assemble(draws: Draws, theta: np.ndarray, jumped: jumps.Jumped) -> Draws:
 
 @dataclasses.dataclass(frozen=True)
 class Relocation:
-    """Chains that stay where there is hardly any mass are restarted where there is most.
+    """Chains that stay where there is very little mass are restarted where there is most.
 
-    Where a chain starts has no part in what it converges to, and only draws from then on are kept.
-    The height of the density would mislead: on Boston the chain of highest log posterior had
+    The starting point of a chain does not affect what it converges to, and only draws from then on
+    are kept. The height of the density would be misleading: on Boston the chain with the highest
+    log posterior had
     e^-25 of the mass around another. Energy 1 and 2 ended at R-hat 1.03 instead of 1.55 and 1.69.
 
-    R-hat says less afterwards, because a relocated chain agrees with its donor by construction;
-    ``State.origins`` keeps track of the starts that are left.
+    R-hat is less informative afterwards, because a relocated chain agrees with its donor by
+    construction; ``State.origins`` keeps track of the remaining starts.
 
     Parameters
     ----------
     max_rounds : int
-        Each costs as much as all continuations before it; four rounds ended no better than two.
+        Each costs as much as all preceding continuations; four rounds were no better than two.
     """
 
     max_rounds: int = 2
@@ -192,13 +194,13 @@ class Relocation:
     phase: ClassVar[str] = "sampling"
 
     def applies(self, state: State) -> bool:
-        """Where there are several clusters: chains of a single one are slow, not misplaced."""
+        """If there are several clusters: chains of a single one are slow, not misplaced."""
         return len(state.draws.clusters) > 1 and state.rounds(self.name) < self.max_rounds
 
     def apply(self, state: State, rng: np.random.Generator) -> State:
-        """All chains go on, those without mass from a draw of the chain with most.
+        """All chains continue, those with little mass from a draw of the chain with most.
 
-        Without any such chain they go on only if some have not settled yet.
+        Without any such chain they continue only if some have not settled yet.
         """
         donors = find_donors(state, rng)
         if not donors and not unsettled(state.draws):
@@ -212,9 +214,9 @@ class Relocation:
 
 
 def find_donors(state: State, rng: np.random.Generator) -> dict[int, int]:
-    """By the chains that stay where there is hardly any mass, the one where there is most.
+    """For each chain that stays where there is very little mass, the one with most mass.
 
-    A chain that has not moved at all says nothing of the mass around it, and is relocated.
+    A chain that has not moved at all shows nothing about the mass around it, and is relocated.
     """
     draws = draws_of(state.kernel, state.latest)
     frozen = np.ptp(draws.log_posterior, axis=1) == 0.0
@@ -229,7 +231,7 @@ def find_donors(state: State, rng: np.random.Generator) -> dict[int, int]:
 def _log_masses(
     state: State, theta: np.ndarray, moving: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the chains whose mass can be estimated, and the estimates, (chains, 4)."""
+    """Indices of the chains whose mass can be estimated, and the estimates, (chains, 4)."""
     seeds = rng.integers(2**31, size=len(theta))
 
     def estimate(number):

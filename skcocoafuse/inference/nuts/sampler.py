@@ -21,10 +21,10 @@ from skcocoafuse.posterior.clusters import MIN_DRAWS
 
 
 def sample(problem: Problem, settings: Settings, method: Method = METHOD) -> EngineResult:
-    """Chains of the No-U-Turn sampler, started near the modes that hold the posterior.
+    """Chains of the No-U-Turn sampler, started near the modes with the largest posterior mass.
 
-    If nutpie does not take the kernel (its interface for compiled models is not a
-    promise), the PyMC model is sampled instead, with a :class:`KernelFallbackWarning`.
+    If nutpie does not accept the kernel (its interface for compiled models is not guaranteed), the
+    PyMC model is sampled instead, with a :class:`KernelFallbackWarning`.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ def _sample_kernel(kernel: Kernel, settings: Settings, method: Method) -> Engine
 def _launches(
     known: list[Mode], modes: list[Mode], settings: Settings, rng, method: Method
 ) -> tuple[list[Launch], float, int]:
-    """Where chains start; steps of a pilot chain's trajectory; gradients that pilot chains took."""
+    """Chains to start; steps of a pilot chain's trajectory; gradients used by pilot chains."""
     earlier = settings.earlier
     if known and earlier is not None and len(earlier) >= MIN_DRAWS:  # and not a single mode
-        mode = max(known, key=lambda mode: mode.log_mass)  # chains move in its coordinates
+        mode = max(known, key=lambda mode: mode.log_mass)  # chains run in its coordinates
         runs = run_pilots([mode], settings, rng)
         points = mode.normal.from_theta(earlier)
         launch = Launch(mode.kernel, mode.normal, settings.chains, points)
@@ -88,7 +88,7 @@ def _launches(
 def share_chains(
     modes: list[Mode], n_chains: int, comparable_mass: float = METHOD.comparable_mass
 ) -> list[Launch]:
-    """How many chains start at each mode: two or more, at those of comparable mass."""
+    """Distribute chains over the modes of comparable mass, at least two at each."""
     close = [m for m in modes if modes[0].log_mass - m.log_mass < comparable_mass] or modes[:1]
     close = close[: max(1, n_chains // 2)]
     counts = np.full(len(close), n_chains // len(close))

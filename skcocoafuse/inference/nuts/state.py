@@ -1,4 +1,4 @@
-"""What is known while chains are made to agree: an immutable record, and functions of it."""
+"""The state of the loop over remedies: an immutable record, and functions of it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from skcocoafuse.posterior.relabel import relabel
 
 @dataclasses.dataclass(frozen=True)
 class Draws:
-    """Draws of all chains, (chains, draws, ...), and how far chains agree.
+    """Draws of all chains, (chains, draws, ...), and whether chains agree.
 
-    ``clusters`` is empty where chains agree or are too short to tell; otherwise ``quantities`` are
+    ``clusters`` is empty if chains agree or are too short to tell; otherwise ``quantities`` are
     those of :func:`skcocoafuse.posterior.clusters.invariants`.
     """
 
@@ -32,7 +32,7 @@ class Draws:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one application of a remedy took."""
+    """The cost of one application of a remedy."""
 
     remedy: str
     gradients: int
@@ -47,26 +47,26 @@ class State:
     ----------
     kernel : Kernel
     settings : Settings
-        Of the latest run, and of those that continue it.
+        Settings of the latest run and of its continuations.
     parts : tuple of list of Run
-        Successive runs whose draws count, each with a run per chain.
+        Successive runs whose draws are kept, each with a run per chain.
     draws : Draws
-        What would be returned if no remedy followed.
+        The draws to return if no remedy follows.
     origins : tuple of int
-        By chain, the number of the chain whose start it descends from: its own, unless the chain
-        was relocated.
+        For each chain, the index of the chain whose start it descends from: its own, unless the
+        chain was relocated.
     n_gradients : int
         Evaluations of the log density's gradient so far.
     steps_are_short : bool
-        Whether the first run aimed at a higher acceptance rate than was asked for.
+        Whether the first run had a higher target acceptance rate than requested.
     thinning : int
-        One draw out of so many is kept.
+        Every ``thinning``-th draw is kept.
     n_relocated : int
         How often a chain was restarted from a draw of another.
     jumps_accepted : float, optional
-        Fraction of the jumps between clusters, if ``draws`` are assembled by them.
+        Fraction of accepted jumps between clusters, if ``draws`` are assembled by them.
     costs : tuple of Cost
-        Of the remedies that were applied, in order.
+        Costs of the remedies that were applied, in order.
     futile : frozenset of str
         Remedies that changed nothing when applied to these draws.
     """
@@ -94,7 +94,7 @@ class State:
         return sum(cost.remedy == remedy for cost in self.costs)
 
     def restarted(self, runs: list[Run], settings: Settings) -> "State":
-        """With the draws of ``runs`` alone: all earlier ones were warm-up."""
+        """The state with the draws of ``runs`` alone: all earlier ones were warm-up."""
         return dataclasses.replace(
             self,
             settings=settings,
@@ -105,10 +105,10 @@ class State:
         )
 
     def extended(self, runs: list[Run]) -> "State":
-        """With the draws of ``runs`` beside earlier ones, thinned to as many as one run has.
+        """The state with the draws of ``runs`` added, thinned to the number of one run.
 
-        Where some chains are apart even so, one of them may have arrived late: the first half of
-        all draws then counts as warm-up.
+        If some chains still disagree, one of them may have arrived late: the first half of all
+        draws then counts as warm-up.
         """
         parts = (*self.parts, runs)
         draws, thinning = _together(self.kernel, parts), len(parts)
@@ -139,7 +139,7 @@ def continue_chains(
     settings: Settings | None = None,
     donors: Mapping[int, int] | None = None,
 ) -> list[Run]:
-    """One more run of every chain, from its last draw or, with a donor, from a draw of that.
+    """One more run of every chain, from its last draw or, with a donor, from a draw of the donor.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def continue_chains(
     settings : Settings, optional
         Those of the latest run by default.
     donors : mapping of int to int, optional
-        By the numbers of the chains that are relocated, the chain that each is restarted from.
+        For each relocated chain, by index, the chain that it is restarted from.
     """
     launches, donors = [], donors or {}
     for number, own in enumerate(state.latest):
@@ -159,12 +159,12 @@ def continue_chains(
 
 
 def gradients_of(runs: list[Run]) -> int:
-    """Gradients that runs took, warm-up included."""
+    """Gradients used by runs, including warm-up."""
     return int(sum(run.n_gradients.sum() for run in runs))
 
 
 def unsettled(draws: Draws) -> bool:
-    """Whether chains disagree other than by each staying in a mode of its own."""
+    """Whether chains disagree for another reason than each staying in a separate mode."""
     if not draws.clusters:
         return False
     return len(draws.clusters) == 1 or any(
@@ -179,7 +179,7 @@ def labeled(kernel: Kernel, draws: Draws) -> np.ndarray:
 
 
 def draws_of(kernel: Kernel, runs: list[Run]) -> Draws:
-    """All chains of several runs, whether they agree left open."""
+    """All chains of several runs, without checking whether they agree."""
     statistics = {
         name: np.concatenate([run.statistics[name] for run in runs]) for name in runs[0].statistics
     }
@@ -190,14 +190,14 @@ def draws_of(kernel: Kernel, runs: list[Run]) -> Draws:
 
 
 def quantities_of(kernel: Kernel, draws: Draws) -> np.ndarray:
-    """Quantities that convergence is judged on, (chains, draws, quantities)."""
+    """Quantities used to assess convergence, (chains, draws, quantities)."""
     problem = kernel.problem
     parameters = problem.spec.unpack(draws.theta)
     return invariants(problem, Posterior(problem.spec, parameters, draws.log_posterior, {}))
 
 
 def judged(kernel: Kernel, draws: Draws) -> Draws:
-    """The draws with their chains' clusters, if chains disagree and are long enough to tell."""
+    """The draws with chain clusters, if chains disagree and are long enough to tell."""
     if draws.theta.shape[1] < MIN_DRAWS:
         return draws
     quantities = quantities_of(kernel, draws)
@@ -207,7 +207,7 @@ def judged(kernel: Kernel, draws: Draws) -> Draws:
 
 
 def independent_starts(origins: tuple[int, ...]) -> list[int]:
-    """A chain for each start that chains descend from; the one that started there, if it stayed."""
+    """One chain per start that chains descend from; the one that started there, if it stayed."""
     chosen: dict[int, int] = {}
     for chain, origin in enumerate(origins):
         if origin not in chosen or chain == origin:
@@ -220,6 +220,6 @@ def _join(kernel: Kernel, runs: list[Run]) -> Draws:
 
 
 def _together(kernel: Kernel, parts: tuple[list[Run], ...]) -> Draws:
-    """Draws of each chain's runs in their order, thinned to as many as one of them has."""
+    """Draws of each chain's runs in order, thinned to the number of one run."""
     whole = [reduce(Run.followed_by, runs) for runs in zip(*parts, strict=True)]
     return _join(kernel, [run.thinned(len(parts)) for run in whole])
