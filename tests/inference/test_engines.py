@@ -226,7 +226,7 @@ STILL = {"draws": 120, "tune": 1, "n_jobs": 2}  # in these fits chains accept no
 @pytest.mark.parametrize(("chains", "seed"), [(1, 3), (2, 0), (4, 1)])
 def test_a_warm_up_too_short_to_move_ends_in_a_warning(switch, chains, seed):
     X, y = switch[0][:80], switch[1][:80]
-    with pytest.warns(ChainMixingWarning, match="more tune"):
+    with pytest.warns(ChainMixingWarning, match="Increase tune"):
         model = MoERegressor(**STILL, chains=chains, random_state=seed).fit(X, y)
     assert np.isfinite(model.predict(X, return_std=True)).all()
     assert not converged(model.diagnostics_)

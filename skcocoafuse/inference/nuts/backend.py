@@ -234,7 +234,8 @@ def _start_sampler(model, settings: Settings, seed: int):
         progress_bar=settings.progress_bar,
         early_window_switch_freq=_EARLY_WINDOW,
         mass_matrix_switch_freq=_WINDOW,
-        save_warmup=True,  # for the number of its steps
+        # for the number of its steps; ArviZ mistakes axes with more chains than draws
+        save_warmup=settings.tune >= settings.chains,
         blocking=False,
         **low_rank,
         **settings.options,
