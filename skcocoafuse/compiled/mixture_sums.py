@@ -2,7 +2,7 @@
 
 Everything here is a loop over components that compilers turn into vector instructions; loops
 over points and rows are outside. Arrays: ``weight``, ``mean`` and ``sd`` (rows, components), ``x``
-and ``out`` (rows, points). Where the components come from is the work of ``_fused``.
+and ``out`` (rows, points). ``fused_mixture`` computes the components.
 """
 
 import math
