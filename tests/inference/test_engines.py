@@ -231,7 +231,7 @@ def test_a_warm_up_too_short_to_move_ends_in_a_warning(switch, chains, seed):
     assert np.isfinite(model.predict(X, return_std=True)).all()
     assert not converged(model.diagnostics_)
     if model.diagnostics_["still_chains"] == list(range(chains)):
-        with pytest.raises(ValueError, match=r"none of the chains.*has moved.*more tune"):
+        with pytest.raises(ValueError, match=r"none of the chains.*moved.*more tune"):
             model.loo()
 
 
