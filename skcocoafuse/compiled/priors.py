@@ -8,6 +8,10 @@ from skcocoafuse.compiled.layout import CENTERED
 from skcocoafuse.compiled.natural import slice_of
 from skcocoafuse.model.priors import FAMILIES, FAMILY_CODES
 
+# Compiled only as a part of what calls them: numba would cache functions inside others once more in
+# every process, since it cannot recognize those that they refer to.
+_INSIDE = {**OPTIONS, "cache": False}
+
 
 def _chosen_by_code():
     """``entry(code, x, loc, scale, df, smoothing)`` of the family with that code.
@@ -15,17 +19,17 @@ def _chosen_by_code():
     Functions are nested, since machine code has no table of functions.
     """
 
-    @njit(**OPTIONS)
+    @njit(**_INSIDE)
     def chosen(code, x, loc, scale, df, smoothing):
         return np.nan, np.nan
 
     for name, family in FAMILIES.items():
-        chosen = _first_or_rest(FAMILY_CODES[name], njit(**OPTIONS)(family.entry), chosen)
+        chosen = _first_or_rest(FAMILY_CODES[name], njit(**_INSIDE)(family.entry), chosen)
     return chosen
 
 
 def _first_or_rest(own_code, first, rest):
-    @njit(**OPTIONS)
+    @njit(**_INSIDE)
     def choose(code, x, loc, scale, df, smoothing):
         if code == own_code:
             return first(x, loc, scale, df, smoothing)
