@@ -31,18 +31,12 @@ __all__ = [
     "c_callback",
     "call",
     "njit",
-    "plain",
     "python_callback",
     "real_of",
 ]
 
 COMPILED = not config.DISABLE_JIT
 _NOT_RECOVERABLE = -1  # tells samplers to stop
-
-
-def plain(function):
-    """The Python function behind one decorated by :func:`njit`."""
-    return getattr(function, "py_func", function)
 
 
 # -- functions -----------------------------------------------------------------------------
