@@ -1,43 +1,4 @@
 """Scores of predictive distributions and intervals: functions of arrays, and scorers."""
 
-from skcocoafuse.evaluation.metrics import (
-    RECORDERS,
-    SCORERS,
-    Scorer,
-    calibration_error,
-    crps,
-    interval_coverage,
-    interval_length,
-    interval_score,
-    log_predictive_density,
-    lppd_scorer,
-    neg_calibration_error_scorer,
-    neg_crps_scorer,
-    neg_interval_score_scorer,
-    pit,
-    recorded_convergence,
-    recorded_divergences,
-    recorded_rhat,
-    recorded_seconds,
-)
-
-__all__ = [
-    "RECORDERS",
-    "SCORERS",
-    "Scorer",
-    "calibration_error",
-    "crps",
-    "interval_coverage",
-    "interval_length",
-    "interval_score",
-    "log_predictive_density",
-    "lppd_scorer",
-    "neg_calibration_error_scorer",
-    "neg_crps_scorer",
-    "neg_interval_score_scorer",
-    "pit",
-    "recorded_convergence",
-    "recorded_divergences",
-    "recorded_rhat",
-    "recorded_seconds",
-]
+from skcocoafuse.evaluation.metrics import *  # noqa: F403 - the public names, listed there
+from skcocoafuse.evaluation.metrics import __all__ as __all__
