@@ -24,7 +24,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore", ConvergenceWarning)
     X, y = load_diabetes(return_X_y=True)
     CoCoAFusERegressor(inference="map", random_state=0).fit(X, y)  # fills the disk cache
-    for engine in sys.argv[1:] or ["laplace", "nuts"]:
+    for engine in sys.argv[1:] or ["vi", "nuts"]:
         begun = time.perf_counter()
         search = GridSearchCV(
             CoCoAFusERegressor(inference=engine, random_state=0),

@@ -1,7 +1,7 @@
 """Convergence and test density on real sets, beside NGBoost, on the same splits.
 
 Run: python benchmarks/uci.py DATA_FOLDER [--sets ...] [--experts 3 5] [--splits 3]
-[--methods nuts laplace ngboost] [--random-states 0] [--out runs.jsonl]; one line of JSON per fit
+[--methods nuts vi ngboost] [--random-states 0] [--out runs.jsonl]; one line of JSON per fit
 is appended to the file, and `--table runs.jsonl` prints the tables of a file without fitting
 anything.
 DATA_FOLDER holds concrete.csv, energy_heating.csv, boston.csv, kin8nm.csv and wine_red.csv,
@@ -143,7 +143,7 @@ if __name__ == "__main__":
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--experts", nargs="+", type=int, default=[3, 5])
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=["nuts", "laplace", "ngboost"])
+    parser.add_argument("--methods", nargs="+", default=["nuts", "vi", "ngboost"])
     parser.add_argument("--random-states", nargs="+", type=int, default=[0])
     parser.add_argument("--out", type=Path, default=Path("runs.jsonl"))
     parser.add_argument("--table", type=Path)

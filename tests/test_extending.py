@@ -89,7 +89,7 @@ CHECKS = """if True:
         np.testing.assert_allclose(logp(other) - logp(point), difference, rtol=1e-8)
 
     # a fit, in all that a user sees
-    mode_search.N_STARTS, mode_search.N_KEPT = 2, 1
+    mode_search.N_STARTS, mode_search.MAX_ROUNDS = 2, 1
     X, y = rng.normal(size=(24, 1)), rng.normal(size=24)
     fit = CoCoAFusERegressor(2, inference="map", random_state=0).fit(X, y)
     np.testing.assert_allclose(fit.tail_, np.exp(0.5), rtol=1e-5)  # the mode of its prior

@@ -53,7 +53,7 @@ def test_extreme_magnitudes_are_refused(case, inference):
             model(inference=inference).fit(X, y, weight)
 
 
-@pytest.mark.parametrize("inference", ["map", "laplace"])
+@pytest.mark.parametrize("inference", ["map", "vi"])
 def test_inputs_as_they_are_leave_digits_to_an_intercept(inference):
     plain = model(inference=inference, standardize=False, draws=20)
     with pytest.raises(ValueError, match=r"Column 'x1' of X.*at most 1e\+15 .*standardize=False"):
@@ -69,7 +69,7 @@ def test_a_transformer_may_not_make_them_either():
         model(expert_features=cubed).fit(scaled(1e60), Y)
 
 
-@pytest.mark.parametrize("inference", ["map", "laplace"])
+@pytest.mark.parametrize("inference", ["map", "vi"])
 @pytest.mark.parametrize(
     ("X", "y", "weight"),
     [
@@ -104,7 +104,7 @@ def test_predictions_at_extreme_inputs_are_numbers(value):
 FEW = {"inference": "nuts", "draws": 6, "tune": 6, "chains": 2}
 
 
-@pytest.mark.parametrize("params", [FEW, {"inference": "laplace", "draws": 5}])
+@pytest.mark.parametrize("params", [FEW, {"inference": "vi", "draws": 5}])
 def test_a_warning_that_is_an_error_leaves_the_estimator_as_it_was(params):
     """Fitted or not."""
     estimator = MoERegressor(inference="map", n_jobs=1, random_state=0)

@@ -78,7 +78,7 @@ def models(request):
     for regressor in REGRESSORS:
         features = FEATURES[request.param]
         options = {"expert_features": features(), "gate_features": features()}
-        model = regressor(2, inference="laplace", draws=8, random_state=0, **options)
+        model = regressor(2, inference="vi", draws=8, random_state=0, **options)
         fits.append(fit_quietly(model, X, Y))
     return fits
 

@@ -441,7 +441,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         >>> from skcocoafuse import MoERegressor
         >>> from skcocoafuse.datasets import make_switch
         >>> X, y = make_switch(100, random_state=0)
-        >>> model = MoERegressor(inference="laplace", random_state=0).fit(X, y)
+        >>> model = MoERegressor(inference="vi", random_state=0).fit(X, y)
         >>> model.sample_posterior_predictive(X, 50, random_state=0).shape
         (50, 100)
         """
@@ -646,7 +646,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         >>> from skcocoafuse import MoERegressor
         >>> from skcocoafuse.datasets import make_switch
         >>> X, y = make_switch(100, random_state=0)
-        >>> model = MoERegressor(inference="laplace", draws=50, random_state=0).fit(X, y)
+        >>> model = MoERegressor(inference="vi", draws=50, random_state=0).fit(X, y)
         >>> data = model.to_arviz(random_state=0)
         >>> data["posterior"]["expert_coef"].dims
         ('chain', 'draw', 'expert', 'expert_feature')
@@ -692,7 +692,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             Before ``fit``.
         ValueError
             If the draws do not represent the posterior: a single draw, as with
-            ``inference="map"``, or draws of ``"laplace"`` or ``"advi"`` with
+            ``inference="map"``, or draws of ``"vi"`` or ``"advi"`` with
             ``diagnostics_["pareto_k"]`` above 0.7. Also if ``max_draws`` is too small.
 
         Examples
@@ -700,7 +700,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         >>> from skcocoafuse import BoERegressor
         >>> from skcocoafuse.datasets import make_switch
         >>> X, y = make_switch(100, random_state=0)
-        >>> result = BoERegressor(inference="laplace", random_state=0).fit(X, y).loo()
+        >>> result = BoERegressor(inference="vi", random_state=0).fit(X, y).loo()
         >>> result.p_loo > 0, result.pointwise.shape
         (True, (100,))
         """

@@ -58,7 +58,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     >>> from skcocoafuse import MoERegressor, NExpertsSelector, predict_dist
     >>> from skcocoafuse.datasets import make_switch
     >>> X, y = make_switch(150, random_state=0)
-    >>> model = MoERegressor(inference="laplace", random_state=0)
+    >>> model = MoERegressor(inference="vi", random_state=0)
     >>> pipe = make_pipeline(StandardScaler(), NExpertsSelector(model, n_experts=[1, 2]))
     >>> pipe.fit(X, y)[-1].n_experts_
     2

@@ -57,7 +57,7 @@ def loo(estimator, *, reloo=False, max_draws=None) -> LooResult:
     >>> from skcocoafuse import MoERegressor, loo
     >>> from skcocoafuse.datasets import make_switch
     >>> X, y = make_switch(100, random_state=0)
-    >>> pipe = make_pipeline(StandardScaler(), MoERegressor(inference="laplace", random_state=0))
+    >>> pipe = make_pipeline(StandardScaler(), MoERegressor(inference="vi", random_state=0))
     >>> loo(pipe.fit(X, y)).n_rows
     100
     """
@@ -251,8 +251,8 @@ def compare(models, *, confidence=0.95, kind="chebyshev") -> Comparison:
     >>> from skcocoafuse.datasets import make_switch
     >>> X, y = make_switch(200, random_state=0)
     >>> models = {
-    ...     "two lines": MoERegressor(2, inference="laplace", random_state=0).fit(X, y),
-    ...     "one line": MoERegressor(1, inference="laplace", random_state=0).fit(X, y),
+    ...     "two lines": MoERegressor(2, inference="vi", random_state=0).fit(X, y),
+    ...     "one line": MoERegressor(1, inference="vi", random_state=0).fit(X, y),
     ... }
     >>> compared = compare(models, confidence=0.9)
     >>> compared.table.index[0], compared.select()

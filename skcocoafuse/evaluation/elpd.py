@@ -134,7 +134,7 @@ class LooResult:
     >>> from skcocoafuse import MoERegressor
     >>> from skcocoafuse.datasets import make_switch
     >>> X, y = make_switch(100, random_state=0)
-    >>> result = MoERegressor(inference="laplace", random_state=0).fit(X, y).loo()
+    >>> result = MoERegressor(inference="vi", random_state=0).fit(X, y).loo()
     >>> result.pointwise.shape, result.pit.shape, result.n_rows
     ((100,), (100,), 100)
     >>> result.lower_bound(0.9) < result.lower_bound(0.9, kind="cantelli") < result.elpd

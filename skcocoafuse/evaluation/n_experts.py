@@ -111,7 +111,7 @@ def select_n_experts(
     >>> from skcocoafuse import MoERegressor, select_n_experts
     >>> from skcocoafuse.datasets import make_switch
     >>> X, y = make_switch(150, random_state=0)
-    >>> model = MoERegressor(inference="laplace", random_state=0)
+    >>> model = MoERegressor(inference="vi", random_state=0)
     >>> selection = select_n_experts(model, X, y, n_experts=[1, 2])
     >>> selection.n_experts, selection.estimator.n_experts
     (2, 2)

@@ -39,7 +39,7 @@ class PriorSensitivity:
     >>> from skcocoafuse import BoERegressor, prior_sensitivity
     >>> from skcocoafuse.datasets import make_transition
     >>> X, y = make_transition(1000, random_state=0)
-    >>> model = BoERegressor(1, inference="laplace", random_state=0).fit(X, y)
+    >>> model = BoERegressor(1, inference="vi", random_state=0).fit(X, y)
     >>> result = prior_sensitivity(model)
     >>> result.sensitive_priors
     []
@@ -152,7 +152,7 @@ def prior_sensitivity(
         If there is no regressor of this package inside, or ``conclusions`` is not a mapping.
     ValueError
         If the draws do not represent the posterior: a single draw, as with ``inference="map"``,
-        or draws of ``"laplace"`` or ``"advi"`` with ``diagnostics_["pareto_k"]`` above 0.7. Also
+        or draws of ``"vi"`` or ``"advi"`` with ``diagnostics_["pareto_k"]`` above 0.7. Also
         for an invalid ``alpha``, ``threshold`` or entry of ``conclusions``.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
@@ -168,7 +168,7 @@ def prior_sensitivity(
     >>> from skcocoafuse.datasets import make_transition
     >>> X, y = make_transition(100, random_state=0)
     >>> narrow = {"sigma": Prior("lognormal", loc=1.0, scale=0.1)}
-    >>> model = BoERegressor(1, priors=narrow, inference="laplace", random_state=0).fit(X, y)
+    >>> model = BoERegressor(1, priors=narrow, inference="vi", random_state=0).fit(X, y)
     >>> prior_sensitivity(model).sensitive_priors[0]
     'sigma'
     """

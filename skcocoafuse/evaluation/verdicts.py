@@ -103,7 +103,7 @@ def check_posterior(diagnostics: dict, what: str, otherwise: str) -> None:
     if diagnostics["n_chains"] * diagnostics["n_draws"] == 1:
         raise ValueError(
             f"{what} needs draws from the posterior, more than one; got 1, as with "
-            "inference='map'. Fit with inference='nuts', or with 'laplace' for a quick look."
+            "inference='map'. Fit with inference='nuts', or with 'vi' for a quick look."
         )
     if len(diagnostics.get("still_chains", [])) == diagnostics["n_chains"]:
         raise ValueError(

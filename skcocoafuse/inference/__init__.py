@@ -27,8 +27,8 @@ ENGINES = {
         words="runs ``pm.sample`` on ``build_model`` (slower, same posterior)",
         several_threads=False,  # PyTensor's tables, and chains that fork next to other threads
     ),
-    "laplace": EngineRow(
-        module="skcocoafuse.inference.laplace",
+    "vi": EngineRow(
+        module="skcocoafuse.inference.variational",
         samples_posterior=False,
         options=(),
         words="draws from Normal approximations at several modes, corrected by importance weights "

@@ -62,7 +62,7 @@ def uncorrected(log_posterior: np.ndarray, n: int) -> np.ndarray:
     if not finite.size:
         raise ValueError(
             f"None of {log_posterior.size} draws of the approximation has finite posterior "
-            "density: it did not converge. Use inference='nuts' or 'laplace', or another "
+            "density: it did not converge. Use inference='nuts' or 'vi', or another "
             "random_state."
         )
     return np.resize(finite, n)

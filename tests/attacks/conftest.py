@@ -39,8 +39,8 @@ def fits(once, transition):
     quadratic = make_column_transformer((PolynomialFeatures(2), [0]), remainder="passthrough")
     models = {
         "map": BoERegressor(inference="map", expert_features=basis, random_state=0),
-        "laplace": MoERegressor(
-            inference="laplace",
+        "vi": MoERegressor(
+            inference="vi",
             draws=40,
             chains=2,
             expert_features=quadratic,

@@ -296,7 +296,7 @@ TEXTS = {name: (text, says) for name, text, says in _texts()}
 def said(files, tmp_path_factory):
     """What loading says to each crafted file, all in one process."""
     folder = tmp_path_factory.mktemp("crafted")
-    source = files["laplace"]
+    source = files["vi"]
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(10_000)  # what is nested must be written
     for name, (edit, _) in CRAFTED.items():
@@ -357,15 +357,15 @@ TRICKS = (external, virtual, external_link, soft_link, sparse, varying)
 def test_what_hdf5_is_told_of_other_places_is_refused(trick, files, tmp_path):
     """The digest says that the file was changed. Made right again, nothing of it is followed."""
     path = tmp_path / "told.nc"
-    path.write_bytes(files["laplace"].read_bytes())
+    path.write_bytes(files["vi"].read_bytes())
     with h5py.File(path, "r+") as file:
         trick(file["skcocoafuse"], files["map"])
     with pytest.raises(ValueError, match="damaged"):
         load(path)
-    index = json.dumps(unpack(read_file(files["laplace"]), path).index).encode()
+    index = json.dumps(unpack(read_file(files["vi"]), path).index).encode()
     path.write_bytes(pack(path.read_bytes(), index))
     loaded = load(path)
-    assert content(loaded) == content(load(files["laplace"]))
+    assert content(loaded) == content(load(files["vi"]))
 
 
 # -- what is no file ---------------------------------------------------------------------

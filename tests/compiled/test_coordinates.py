@@ -9,7 +9,7 @@ from skcocoafuse import Prior
 from skcocoafuse.compiled.coordinates import Coordinates, laplace_transform_of
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.compiled.log_posterior import log_posterior_callback
-from skcocoafuse.inference import mode_search
+from skcocoafuse.inference import mode_search, modes
 from tests.problems import finite_difference, make_problem
 
 PRIORS = {
@@ -98,7 +98,7 @@ def test_round_coordinates_whiten_the_curvature():
     mode = mode_search.find_modes(kernel, np.random.default_rng(0))[0]
     coordinates = mode.normal
     function = kernel.function(1.0, kernel.plain)
-    curvature = -mode_search.hessian(function, mode.point)
+    curvature = -modes.hessian(function, mode.point)
     white = coordinates.factor.T @ curvature @ coordinates.factor
     assert np.linalg.eigvalsh(curvature).min() > 0.1  # so nothing was floored
     np.testing.assert_allclose(white, np.eye(kernel.n_parameters), atol=1e-3)

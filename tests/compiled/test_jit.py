@@ -65,7 +65,7 @@ NUMBERS = """if True:
             values, gradients = kernel.function().at_many(points)
             found[f"kernel {behavior} {M}"] = [*values[:2], *gradients[:2].ravel()]
             found[f"overflow {behavior} {M}"] = [bool(np.isfinite(values[2]))]
-    mode_search.N_STARTS, mode_search.N_KEPT = 2, 2
+    mode_search.N_STARTS, mode_search.MAX_ROUNDS = 2, 2
     kernel = Kernel(make_problem(2, n=40))
     mode = mode_search.find_modes(kernel, rng)[0]
     settings = Settings(5, 5, 2, 0.8, 1, 0, options={"maxdepth": 2})

@@ -8,7 +8,7 @@ from skcocoafuse import Prior
 from skcocoafuse.compiled import lbfgs
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.compiled.lbfgs import StoppingRule
-from skcocoafuse.inference import mode_search
+from skcocoafuse.inference import modes
 from tests.problems import make_problem
 
 TO_THE_TOP = StoppingRule(max_steps=2000, memory=30, least_gain=0.0)
@@ -19,8 +19,8 @@ def densities():
     normal = {name: Prior("normal") for name in ("expert_coef", "gate_coef")}
     for n_experts in (1, 2, 3):
         kernel = Kernel(make_problem(n_experts, n=100, priors=normal))
-        yield kernel, kernel.function(mode_search.SMOOTHING)
-        yield kernel, kernel.function(mode_search.SMOOTHING, kernel.plain)
+        yield kernel, kernel.function(modes.SMOOTHING)
+        yield kernel, kernel.function(modes.SMOOTHING, kernel.plain)
 
 
 @pytest.mark.parametrize(("kernel", "density"), list(densities()))
@@ -40,7 +40,7 @@ def test_the_end_is_a_maximum(kernel, density):
 def test_one_expert_ends_where_scipy_does():
     """The posterior of one expert has one mode."""
     kernel = Kernel(make_problem(1, n=100))
-    density = kernel.function(mode_search.SMOOTHING, kernel.plain)
+    density = kernel.function(modes.SMOOTHING, kernel.plain)
 
     def negated(point):
         value, gradient = density(point)
@@ -58,7 +58,7 @@ def test_one_expert_ends_where_scipy_does():
 
 def test_it_never_goes_down_and_stops_when_told():
     kernel = Kernel(make_problem(3, n=100))
-    density = kernel.function(mode_search.SMOOTHING, kernel.plain)
+    density = kernel.function(modes.SMOOTHING, kernel.plain)
     start = np.random.default_rng(3).normal(size=kernel.n_parameters)
     values = [
         lbfgs.climb(density, start, StoppingRule(steps, memory=5, least_gain=0.0))[1]
@@ -81,7 +81,7 @@ def test_a_start_of_no_density_stays_where_it_is():
 def test_the_start_is_not_changed():
     kernel = Kernel(make_problem(2))
     start = np.zeros(kernel.n_parameters)
-    lbfgs.climb(kernel.function(mode_search.SMOOTHING), start, TO_THE_TOP)
+    lbfgs.climb(kernel.function(modes.SMOOTHING), start, TO_THE_TOP)
     np.testing.assert_array_equal(start, 0.0)
 
 

@@ -12,9 +12,9 @@ from sklearn.preprocessing import (
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor
 
 MODELS = {
-    "mixture": lambda: MoERegressor(inference="laplace", draws=40, random_state=0),
+    "mixture": lambda: MoERegressor(inference="vi", draws=40, random_state=0),
     "blend": lambda: BoERegressor(3, inference="map", random_state=0),
-    "learned": lambda: CoCoAFusERegressor(inference="laplace", draws=40, random_state=0),
+    "learned": lambda: CoCoAFusERegressor(inference="vi", draws=40, random_state=0),
     "own columns": lambda: CoCoAFusERegressor(
         inference="map", expert_features=[0, 2], gate_features=[1], random_state=0
     ),
@@ -52,7 +52,7 @@ def test_local_coef_is_the_slope_of_the_mean(name, data):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_one_expert_has_its_coefficients_everywhere(data):
     X, y = data
-    model = MoERegressor(1, inference="laplace", draws=200, random_state=0).fit(X, y)
+    model = MoERegressor(1, inference="vi", draws=200, random_state=0).fit(X, y)
     coef, interval = model.local_coef(X[:5], coverage=0.9)
     np.testing.assert_allclose(coef, np.tile(model.expert_coef_[0], (5, 1)), rtol=1e-10)
     table = model.summary(coverage=0.9)

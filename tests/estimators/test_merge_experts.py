@@ -158,7 +158,7 @@ def test_an_expert_without_rows_is_pruned(monkeypatch):
 
 
 def test_a_single_expert():
-    model = fit_quietly(MoERegressor(1, inference="laplace", random_state=0), *two_lines())
+    model = fit_quietly(MoERegressor(1, inference="vi", random_state=0), *two_lines())
     result = quietly(model)
     assert result.estimator is model
     assert result.groups == ((0,),)
@@ -176,7 +176,7 @@ def test_bad_arguments(map_fit, surplus):
 def test_rows_that_loo_cannot_trust_are_named_at_the_call(switch):
     X, y = switch[0][:60], switch[1][:60].copy()
     y[7] += 8.0
-    model = fit_quietly(BoERegressor(1, inference="laplace", random_state=0), X, y)
+    model = fit_quietly(BoERegressor(1, inference="vi", random_state=0), X, y)
     with pytest.warns(InfluentialRowsWarning, match="before merging") as seen:
         model.merge_experts()
     assert seen[0].filename == __file__

@@ -126,7 +126,7 @@ def test_weights_are_copies_and_rows_of_weight_0_need_not_be_there():
 
 def test_sees_through_wrappers(switch):
     X, y = switch[0][:80], switch[1][:80]
-    model = MoERegressor(1, inference="laplace", draws=300, random_state=0)
+    model = MoERegressor(1, inference="vi", draws=300, random_state=0)
     alone = model.fit(X, y).loo()
     search = GridSearchCV(model, {"n_experts": [1]}, cv=2).fit(X, y)
     for wrapped in (make_pipeline(model).fit(X, y), search):
@@ -143,7 +143,7 @@ def test_sees_through_wrappers(switch):
 def test_the_slope_of_a_transformation_counts(switch):
     """A model of logs is compared in units of the target."""
     X, y = switch[0][:80], np.exp(switch[1][:80])
-    model = MoERegressor(1, inference="laplace", draws=300, random_state=0)
+    model = MoERegressor(1, inference="vi", draws=300, random_state=0)
     logs = TransformedTargetRegressor(model, func=np.log, inverse_func=np.exp).fit(X, y)
     plain = loo(logs.regressor_)
     assert loo(logs).elpd == pytest.approx(plain.elpd - np.log(y).sum())
@@ -207,7 +207,7 @@ def test_a_search_without_refit_has_nothing_to_say(switch):
 
 def test_the_warning_names_the_model(monkeypatch, switch):
     X, y = switch[0][:40], switch[1][:40]
-    model = MoERegressor(1, inference="laplace", draws=100, random_state=0).fit(X, y)
+    model = MoERegressor(1, inference="vi", draws=100, random_state=0).fit(X, y)
     bad: LooResult = replace(model.loo(), pareto_k=np.full(40, 0.9))
     monkeypatch.setattr(model, "loo", lambda **_: bad)
     with pytest.warns(InfluentialRowsWarning, match="40 of 40 rows of model 'b'") as seen:

@@ -175,7 +175,7 @@ def test_an_approximation_has_no_chains(change):
 def test_an_approximation_of_few_draws_has_no_chains(transition):
     X, y = transition[0][:60], transition[1][:60]
     for draws in (8, 200):
-        model = MoERegressor(3, inference="laplace", draws=draws, random_state=0)
+        model = MoERegressor(3, inference="vi", draws=draws, random_state=0)
         with pytest.warns(ConvergenceWarning) as seen:
             model.fit(X, y)
         assert not [w for w in seen if "chain" in str(w.message).lower()]
@@ -366,7 +366,7 @@ def test_the_mean_is_off_where_the_warning_says_so_and_the_median_is_not(monkeyp
 @pytest.mark.parametrize("regressor", REGRESSORS)
 def test_ordinary_fits_have_no_expert_out_of_range(regressor, switch):
     X, y = switch[:2]
-    for inference in ("map", "laplace"):
+    for inference in ("map", "vi"):
         model = fit_quietly(regressor(3, inference=inference, random_state=0), X, y)
         assert model.diagnostics_["out_of_range_rows"].tolist() == [0, 0, 0]
 

@@ -87,7 +87,7 @@ def test_probabilities_are_uniform(fitted):
 def test_units_of_the_target(transition):
     X, y = transition[:2]
     one, other = (
-        MoERegressor(1, inference="laplace", draws=100, random_state=0).fit(X, target)
+        MoERegressor(1, inference="vi", draws=100, random_state=0).fit(X, target)
         for target in (y, 7.0 - 1000.0 * y)
     )
     with warnings.catch_warnings():

@@ -156,7 +156,7 @@ def test_what_has_no_distribution_is_named(data):
 
 
 def test_a_fit_that_warns_says_so_here(data):
-    model = MoERegressor(inference="laplace", draws=25, chains=1, random_state=0)
+    model = MoERegressor(inference="vi", draws=25, chains=1, random_state=0)
     with pytest.warns(
         match="Draws of the approximation are too few"
     ):  # 25 draws are too few by any measure

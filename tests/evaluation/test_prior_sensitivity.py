@@ -178,7 +178,7 @@ def test_a_refit_with_the_scaled_prior_agrees(transition):
     def fit(power):
         prior = Prior("normal", loc=1.0, scale=0.15 / np.sqrt(power))
         return BoERegressor(
-            1, priors={"expert_coef": prior}, inference="laplace", draws=5000, random_state=0
+            1, priors={"expert_coef": prior}, inference="vi", draws=5000, random_state=0
         ).fit(X, y)
 
     alpha = 1.25
@@ -199,9 +199,7 @@ def test_more_rows_hang_less_on_priors():
     from skcocoafuse.datasets import make_transition
 
     few, many = (
-        BoERegressor(1, inference="laplace", random_state=0).fit(
-            *make_transition(n, random_state=0)
-        )
+        BoERegressor(1, inference="vi", random_state=0).fit(*make_transition(n, random_state=0))
         for n in (100, 1500)
     )
     few, many = (scale_of(m)["prior_sensitivity"].groupby("prior").max() for m in (few, many))
@@ -222,10 +220,10 @@ def test_rows_are_those_given(nuts_transition, transition):
 
 def test_it_sees_through_wrappers(transition):
     X, y = transition[:2]
-    model = MoERegressor(inference="laplace", random_state=0)
+    model = MoERegressor(inference="vi", random_state=0)
     alone = scale_of(model.fit(X, y), X=X[:3])
     pipe = TransformedTargetRegressor(
-        make_pipeline(FunctionTransformer(), MoERegressor(inference="laplace", random_state=0)),
+        make_pipeline(FunctionTransformer(), MoERegressor(inference="vi", random_state=0)),
         transformer=FunctionTransformer(),
         check_inverse=False,
     ).fit(X, y)

@@ -20,7 +20,7 @@ def small(switch):
     weight[[3, 4]] = 2.0, 0.0
     model = MoERegressor(
         1,
-        inference="laplace",
+        inference="vi",
         draws=1000,
         standardize=False,
         target_resolution=0,
@@ -68,9 +68,7 @@ def test_a_refit_is_the_fit_of_all_other_rows(small, row):
 def test_an_outlier_is_named_and_refitted(transition):
     X, y = transition[0][:60], transition[1][:60].copy()
     y[7] += 8.0
-    model = BoERegressor(1, inference="laplace", draws=500, chains=2, random_state=0, n_jobs=1).fit(
-        X, y
-    )
+    model = BoERegressor(1, inference="vi", draws=500, chains=2, random_state=0, n_jobs=1).fit(X, y)
     with pytest.warns(InfluentialRowsWarning, match=r"rows 7[,)].*1 fits") as seen:
         rough = model.loo()
     assert seen[0].filename == __file__
@@ -87,10 +85,10 @@ def test_an_outlier_is_named_and_refitted(transition):
 def test_independent_draws_are_judged_as_those_of_fits(switch, seed):
     """As a Markov chain these 120 draws pass; resampled ones count once, and are too few."""
     X, y = switch[0][:60], switch[1][:60]
-    model = MoERegressor(1, inference="laplace", draws=30, random_state=seed, n_jobs=1)
+    model = MoERegressor(1, inference="vi", draws=30, random_state=seed, n_jobs=1)
     fit_quietly(model, X, y)
     settings = model._settings()
-    posterior, found = infer(model.fitted_.problem, "laplace", settings, labeled=False)
+    posterior, found = infer(model.fitted_.problem, "vi", settings, labeled=False)
     np.testing.assert_array_equal(posterior.log_posterior, model.posterior_.log_posterior)
     assert converged(found) == converged(model.diagnostics_)
     assert not converged(found)

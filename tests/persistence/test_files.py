@@ -40,14 +40,14 @@ def quadratic():
 
 
 ESTIMATORS = {
-    "plain": MoERegressor(inference="laplace", draws=80, chains=2, random_state=0),
+    "plain": MoERegressor(inference="vi", draws=80, chains=2, random_state=0),
     "parts": CoCoAFusERegressor(
         3,
         expert_features=quadratic(),
         gate_features=np.array([0]),
         behavior_features=[],
         priors={"sigma": Prior("half_normal", scale=np.float64(0.5))},
-        inference="laplace",
+        inference="vi",
         draws=80,
         random_state=np.random.RandomState(5),
     ),
@@ -155,7 +155,7 @@ def test_a_loaded_estimator_clones_fits_and_saves(model, loaded, data, tmp_path)
 
 def test_clusters_keep_their_order_and_weights(data, tmp_path):
     X, y, _ = data
-    model = fit_quietly(MoERegressor(inference="laplace", draws=30, random_state=0), X, y)
+    model = fit_quietly(MoERegressor(inference="vi", draws=30, random_state=0), X, y)
     model.posterior_ = replace(
         model.posterior_,
         clusters=((3, 1), (0,), (2,)),

@@ -30,7 +30,7 @@ def data(transition):
 @pytest.fixture(scope="module")
 def model(once, data):
     X, y, weight = data
-    estimator = CoCoAFusERegressor(3, gate_features=[0], inference="laplace", draws=80)
+    estimator = CoCoAFusERegressor(3, gate_features=[0], inference="vi", draws=80)
     estimator.set_params(chains=2, random_state=0)
     name = "exported fit"
     return once({name: lambda: fit_quietly(estimator, X, y, sample_weight=weight)})[name]
@@ -218,7 +218,7 @@ def group_names(found):
     return list(found.children) if arviz.__version__ >= "1" else found.groups()
 
 
-@pytest.fixture(scope="module", params=["laplace", "map", "nuts"])
+@pytest.fixture(scope="module", params=["vi", "map", "nuts"])
 def table_model(request, transition):
     """Columns of which some are called as variables, dims and statistics are."""
     X = pd.DataFrame(np.column_stack([transition[0][:50], np.arange(50.0) % 3]))

@@ -84,7 +84,7 @@ def fitted():
         expert_features=encoder(),
         gate_features=["x"],
         behavior_features=[COLUMN["count"], "flag"],
-        inference="laplace",
+        inference="vi",
         draws=30,
         random_state=0,
     )
@@ -376,7 +376,7 @@ def test_prior_draws_models_and_exports(fitted):
 def test_conclusions_about_rows_of_a_frame():
     simple = by_columns((OneHotEncoder(drop="first"), ["kind"]), (StandardScaler(), ["x", "count"]))
     model = BoERegressor(
-        1, expert_features=simple, gate_features=[], inference="laplace", draws=100, random_state=0
+        1, expert_features=simple, gate_features=[], inference="vi", draws=100, random_state=0
     )
     fit_quietly(model, FRAME, Y)
     assert "sigma" in prior_sensitivity(model, FRAME[:5]).table.index

@@ -193,7 +193,7 @@ def test_scorers_in_cross_validation(data):
 
 def test_searches_record_how_far_fits_can_be_trusted():
     X, y = make_switch(120, random_state=0)
-    model = MoERegressor(inference="laplace", draws=100, chains=2, random_state=0)
+    model = MoERegressor(inference="vi", draws=100, chains=2, random_state=0)
     search = GridSearchCV(
         make_pipeline(StandardScaler(), model),
         {"moeregressor__n_experts": [1, 2]},

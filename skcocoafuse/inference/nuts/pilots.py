@@ -7,7 +7,7 @@ import numpy as np
 
 from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import Settings
-from skcocoafuse.inference.mode_search import Mode
+from skcocoafuse.inference.modes import Mode, by_mass, climb, distinct
 from skcocoafuse.inference.nuts.backend import Launch, Run, mean_steps, run_chains
 from skcocoafuse.inference.nuts.method import METHOD, Method
 from skcocoafuse.inference.nuts.state import gradients_of
@@ -41,7 +41,7 @@ def explore(
     ``method.likelihood_powers`` in turn, and optimization starts from the ends of the chains. The
     search stops once none of the powers leads to more mass.
     """
-    found = Found(sorted(modes, key=_decreasing_mass), np.nan, 0)
+    found = Found(by_mass(modes), np.nan, 0)
     powers = method.likelihood_powers * method.max_rounds
     rounds_without_gain = 0
     with progress_bar(settings.progress_bar, "pilot chains", len(powers)) as step:
@@ -64,8 +64,8 @@ def _explore_once(
     tempered = kernel.tempered(power)
     runs = run_pilots([mode.on(tempered) for mode in starts], settings, rng)
     ends = np.concatenate([run.coordinates.transformed(run.z[:, -1]) for run in runs])
-    uphill = mode_search.climb(kernel, ends, settings.cores)
-    modes = sorted(mode_search.distinct([*starts, *uphill]), key=_decreasing_mass)
+    uphill = climb(kernel, ends, settings.cores)
+    modes = by_mass(distinct([*starts, *uphill]))
     n_steps = mean_steps(runs) if power == 1.0 else found.n_steps
     return Found(modes, n_steps, found.n_gradients + gradients_of(runs))
 
@@ -74,7 +74,3 @@ def run_pilots(modes: list[Mode], settings: Settings, rng: np.random.Generator) 
     """Two short chains at each of the modes."""
     short = dataclasses.replace(settings, progress_bar=False, **_PILOT)
     return run_chains([Launch(mode.kernel, mode.normal, 2) for mode in modes], short, rng)
-
-
-def _decreasing_mass(mode: Mode) -> float:
-    return -mode.log_mass

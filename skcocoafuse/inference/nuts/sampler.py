@@ -10,7 +10,7 @@ from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import mode_search, pymc_sampler
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
-from skcocoafuse.inference.mode_search import Mode
+from skcocoafuse.inference.modes import Mode
 from skcocoafuse.inference.nuts import convergence
 from skcocoafuse.inference.nuts.backend import Launch, NutpieHasChanged, mean_steps
 from skcocoafuse.inference.nuts.method import METHOD, Method
