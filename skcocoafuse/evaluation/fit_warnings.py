@@ -104,23 +104,25 @@ def _against_divergences(diagnostics: dict) -> str:
 
 def _of_separate_modes(diagnostics: dict) -> str | None:
     clusters, weight = diagnostics["chain_clusters"], diagnostics["cluster_weight"]
-    if len(clusters) == 1 or stands_still(diagnostics):
+    if len(clusters) == 1 or stands_still(diagnostics) or _is_approximation(diagnostics):
         return None
-    approximation = _is_approximation(diagnostics)
     described = "; ".join(
-        ("" if approximation else f"chains {chains} ")
-        + f"with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
+        f"chains {chains} with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
         for chains, part, elpd in zip(clusters, weight, diagnostics["cluster_elpd"], strict=True)
     )
-    what, which, instead = "Chains settled in", "cluster", "another random_state"
-    if approximation:
-        what, which, instead = "The approximation has draws in", "group", "inference='nuts'"
     return (
-        f"{what} {len(clusters)} groups{'' if approximation else ', or chain clusters,'} that "
+        f"Chains settled in {len(clusters)} groups, or chain clusters, that "
         f"disagree (R-hat {beyond(diagnostics['rhat'], MAX_RHAT, 2)}): {described}. Predictions "
-        f"are weighted by stacking; coefficients and summary() are those of the first {which}. "
-        f"Try fewer experts or {instead}."
+        f"are weighted by stacking; coefficients and summary() are those of the first cluster. "
+        f"Try fewer experts{_more_gradients(diagnostics)} or another random_state."
     )
+
+
+def _more_gradients(diagnostics: dict) -> str:
+    """A remedy, if sampling stopped because of its budget of gradients."""
+    if not diagnostics.get("max_gradients_reached", False):
+        return ""
+    return f", inference_options={{'max_gradients': {3 * diagnostics['n_gradients']:.0e}}}"
 
 
 def _of_mixing(diagnostics: dict) -> str | None:
@@ -151,7 +153,8 @@ def _of_mixing(diagnostics: dict) -> str | None:
         )
     if not failed:
         return _of_relocation(diagnostics)
-    what, remedy = "Chains mix slowly", "more tune and draws, or fewer experts"
+    what = "Chains mix slowly"
+    remedy = f"more tune and draws{_more_gradients(diagnostics)}, or fewer experts"
     if _is_approximation(diagnostics):
         what, remedy = "Draws of the approximation are too few", "more draws"
     elif disagree:
@@ -184,10 +187,17 @@ def _of_relocation(diagnostics: dict) -> str | None:
 def _of_approximation(diagnostics: dict) -> str | None:
     if not approximates_badly(diagnostics):
         return None
+    several = ""
+    if len(diagnostics["chain_clusters"]) > 1:
+        several = (
+            f" Predictions weight its {len(diagnostics['chain_clusters'])} modes by stacking; "
+            "coefficients and summary() are those of the first."
+        )
     return (
         "The approximation is far from the posterior: Pareto k-hat "
         f"{beyond(diagnostics['pareto_k'], MAX_PARETO_K, 2)} (wanted: at most {MAX_PARETO_K}), so "
-        "its draws were left uncorrected. Use inference='nuts' if intervals matter."
+        f"its draws were left uncorrected.{several} Use inference='nuts' to report coefficients "
+        "or their intervals."
     )
 
 

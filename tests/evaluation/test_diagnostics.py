@@ -165,11 +165,12 @@ def test_numbers_stay_on_their_side_of_a_limit(value):
     assert (shown > 1.05, shown < 1.05) == (value > 1.05, value < 1.05)
 
 
-@pytest.mark.parametrize("change", [{"ess": 12.0}, {"rhat_within": 1.3}, APART, {"pareto_k": 0.9}])
+@pytest.mark.parametrize("change", [{"ess": 12.0}, {"rhat_within": 1.3}, {**APART, "pareto_k": 0.9}])
 def test_an_approximation_has_no_chains(change):
     message = the_message(**{"pareto_k": 0.3, **change})
     assert "chain" not in message.lower()
     assert "tune" not in message
+    assert ("2 modes by stacking" in message) == ("chain_clusters" in change)
 
 
 def test_an_approximation_of_few_draws_has_no_chains(transition):

@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
+from skcocoafuse.compiled import lbfgs
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.evaluation.verdicts import converged
 from skcocoafuse.exceptions import (
@@ -40,7 +41,7 @@ from skcocoafuse.inference import (
     variational,
 )
 from skcocoafuse.inference.nuts import backend as nutpie_chains
-from skcocoafuse.inference.nuts import pilots, sampler
+from skcocoafuse.inference.nuts import sampler
 from skcocoafuse.model.parameters import PARTS, Parameters
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.rows import RowsInMemory
@@ -453,20 +454,52 @@ def test_threads_of_blas_do_not_change_a_fit():
     np.testing.assert_array_equal(draws(1), draws(2))
 
 
-def test_pilots_find_modes_that_optimisation_misses():
-    """Short chains lead to at least as much mass, and say the same twice."""
-    kernel = Kernel(make_problem(3, n=150))
+def zigzag(n=300):
+    """Three lines over one input, and three experts."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2.0, 2.0, size=(n, 1))
+    y = np.interp(X[:, 0], [-2.0, -0.7, 0.7, 2.0], [-1.0, 1.0, -1.0, 1.0])
+    y += rng.normal(scale=0.1, size=n)
+    spec = ModelSpec(3, dict.fromkeys(PARTS, 1), 1.0)
+    return Problem(spec, RowsInMemory(dict.fromkeys(PARTS, X), y, np.ones(n)))
+
+
+def test_moves_find_the_best_mode_from_poor_ones():
+    """Each mode gains mass or stays, no two become one, and a seed repeats the search."""
+    kernel = Kernel(zigzag())
+    density, rng = modes.searched_density(kernel), np.random.default_rng(0)
+    starts = [width * rng.normal(size=kernel.n_parameters) for width in (1e-6, 1e-2)]
+    begun = [modes.Mode(kernel, *lbfgs.climb(density, at, modes.SHORT)) for at in starts]
+    one, two = (mode_search.improve(begun, np.random.default_rng(1), n) for n in (1, 2))
+    gains = [after.log_mass - before.log_mass for after, before in zip(one, begun, strict=True)]
+    assert min(gains) >= 0.0
+    best = modes.by_mass(mode_search.find_modes(kernel, np.random.default_rng(0)))[0]
+    assert modes.by_mass(one)[0].log_mass >= best.log_mass - 1.0 > begun[0].log_mass + 50.0
+    assert len(modes.distinct(one)) == len(one)
+    assert [mode.log_density for mode in one] == [mode.log_density for mode in two]
+
+
+def test_one_expert_cannot_be_split():
+    kernel = Kernel(make_problem(1, n=60))
     found = mode_search.find_modes(kernel, np.random.default_rng(0))
-    (first, n_steps, n_gradients), (again, _, _) = (
-        pilots.explore(found, QUICK, np.random.default_rng(1)) for _ in range(2)
-    )
-    assert n_gradients > 0
-    assert 1 <= n_steps <= 63
-    best = max(mode.log_mass for mode in found)
-    assert first[0].log_mass >= best - 0.05  # modes nearer than that count as one
-    assert [mode.log_density for mode in first] == [mode.log_density for mode in again]
-    masses = [mode.log_mass for mode in first]
-    assert masses == sorted(masses, reverse=True)
+    assert mode_search.improve(found, np.random.default_rng(0)) == found
+
+
+@pytest.mark.parametrize("n_columns", [0, 2])
+def test_splits_do_not_depend_on_row_order_or_repetition(n_columns):
+    problem = make_problem(3, (2, n_columns, 0), behavior=1.0, n=60)
+    twice = problem.take(np.tile(np.arange(60), 2)[::-1]).reweighted(np.full(120, 0.5))
+    theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
+    for seed in range(8):
+        one, other = (
+            starting_points.split_an_expert(each, theta, np.random.default_rng(seed))
+            for each in (problem, twice)
+        )
+        np.testing.assert_allclose(one, other, atol=1e-6)
+        assert np.isfinite(one).all()
+        before, after = problem.spec.unpack(theta), problem.spec.unpack(one)
+        kept = (before.expert_intercept == after.expert_intercept).sum()
+        assert kept == 1  # of three experts one is split and one is given up
 
 
 def test_chains_are_shared_among_modes_of_comparable_mass():
@@ -489,7 +522,7 @@ def test_chains_are_shared_among_modes_of_comparable_mass():
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        ("nuts", {}, "pilot chains"),
+        ("nuts", {}, "looking for modes"),
         ("advi", {"n": 200}, "fitting .* 200/200"),
         ("pymc", {}, "sampling .* 60/60"),
     ],

@@ -16,6 +16,7 @@ from skcocoafuse.inference.nuts.state import (
     Draws,
     State,
     first_run,
+    gradients_of,
     independent_starts,
     quantities_of,
 )
@@ -48,26 +49,36 @@ def sample(
     info : dict
         See :func:`report`.
     """
-    careful = settings
+    n_rows = launches[0].kernel.problem.rows.n_rows
+    max_gradients = method.max_gradients(settings, n_rows)
+    options = {name: value for name, value in settings.options.items() if name != "max_gradients"}
+    careful = settings = dataclasses.replace(settings, options=options)
     if n_steps <= method.cheap_steps:  # False for NaN
         careful = raise_target_accept(settings, n_steps)
     state = first_run(launches, careful, rng)
     state = dataclasses.replace(state, steps_are_short=careful is not settings)
     watch.lap("sampling")
-    state = apply_remedies(state, method.remedies, rng, watch)
+    state = apply_remedies(state, method.remedies, max_gradients, rng, watch)
     return state.draws, report(state)
 
 
 def apply_remedies(
-    state: State, remedies: Sequence[Remedy], rng: np.random.Generator, watch: Stopwatch
+    state: State,
+    remedies: Sequence[Remedy],
+    max_gradients: float,
+    rng: np.random.Generator,
+    watch: Stopwatch,
 ) -> State:
     """Apply the first applicable remedy until there is none.
 
-    One that changed no draw is not tried again until another has changed some.
+    One that changed no draw is not tried again until another has changed some. None is applied if
+    another run like the latest would bring the fit above ``max_gradients``.
     """
     while remedy := next(
         (each for each in remedies if each.name not in state.futile and each.applies(state)), None
     ):
+        if state.n_gradients + gradients_of(state.latest) > max_gradients:
+            return dataclasses.replace(state, left_out=remedy.name)
         begun = time.perf_counter()
         after = remedy.apply(state, rng)
         watch.lap(remedy.phase)
@@ -87,7 +98,8 @@ def report(state: State) -> dict[str, Any]:
     dict
         The final ``target_accept``; ``thinning``; ``n_gradients`` of all chains, including
         warm-up, and of jumps; ``remedies``, by name in the order of first application, with their
-        ``rounds``, ``gradients`` and ``seconds``; ``n_relocated``, how often a chain was restarted
+        ``rounds``, ``gradients`` and ``seconds``; ``max_gradients_reached``, whether another remedy
+        would have followed; ``n_relocated``, how often a chain was restarted
         from a draw of another; ``n_independent_starts``, the number of starts that chains descend
         from; ``rhat_independent_starts``, if chains were relocated, the worst R-hat of one chain
         per start (NaN if there is only one); ``jumps_accepted``, the fraction of accepted jumps
@@ -99,6 +111,7 @@ def report(state: State) -> dict[str, Any]:
         "thinning": state.thinning,
         "n_gradients": state.n_gradients,
         "remedies": _costs_by_name(state.costs),
+        "max_gradients_reached": bool(state.left_out),
         "n_relocated": state.n_relocated,
         "n_independent_starts": len(independent),
     }

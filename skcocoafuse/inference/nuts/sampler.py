@@ -10,11 +10,11 @@ from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.exceptions import KernelFallbackWarning
 from skcocoafuse.inference import mode_search, pymc_sampler
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
-from skcocoafuse.inference.modes import Mode
+from skcocoafuse.inference.modes import Mode, by_mass
 from skcocoafuse.inference.nuts import convergence
 from skcocoafuse.inference.nuts.backend import Launch, NutpieHasChanged, mean_steps
 from skcocoafuse.inference.nuts.method import METHOD, Method
-from skcocoafuse.inference.nuts.pilots import explore, run_pilots
+from skcocoafuse.inference.nuts.pilots import run_pilots
 from skcocoafuse.inference.nuts.state import gradients_of
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import MIN_DRAWS
@@ -33,8 +33,9 @@ def sample(problem: Problem, settings: Settings, method: Method = METHOD) -> Eng
     method : Method
         Stages and remedies, for benchmarks that leave some out.
     """
-    maxdepth = _maxdepth(settings, method)
-    settings = dataclasses.replace(settings, options={"maxdepth": maxdepth})
+    given = {"maxdepth": method.maxdepth} | settings.options
+    options = {name: _positive_integer(name, value) for name, value in given.items()}
+    settings = dataclasses.replace(settings, options=options)
     try:
         return _sample_kernel(Kernel(problem), settings, method)
     except NutpieHasChanged as change:
@@ -45,14 +46,13 @@ def sample(problem: Problem, settings: Settings, method: Method = METHOD) -> Eng
             KernelFallbackWarning,
             stacklevel=7,  # the line that called fit
         )
-    options = {"max_treedepth": maxdepth}
+    options = {"max_treedepth": options["maxdepth"]}
     return pymc_sampler.sample(problem, dataclasses.replace(settings, options=options))
 
 
-def _maxdepth(settings: Settings, method: Method) -> int:
-    given = settings.options.get("maxdepth", method.maxdepth)
+def _positive_integer(name: str, given) -> int:
     if isinstance(given, bool) or not isinstance(given, Integral) or given < 1:
-        raise ValueError(f"maxdepth must be a positive integer; got {given!r}.")
+        raise ValueError(f"{name} must be a positive integer; got {given!r}.")
     return int(given)
 
 
@@ -75,14 +75,15 @@ def _launches(
     """Chains to start; steps of a pilot chain's trajectory; gradients used by pilot chains."""
     earlier = settings.earlier
     if known and earlier is not None and len(earlier) >= MIN_DRAWS:  # and not a single mode
-        mode = max(known, key=lambda mode: mode.log_mass)  # chains run in its coordinates
-        runs = run_pilots([mode], settings, rng)
+        mode = by_mass(known)[0]  # chains run in its coordinates
+        runs = run_pilots(mode, settings, rng)
         points = mode.normal.from_theta(earlier)
         launch = Launch(mode.kernel, mode.normal, settings.chains, points)
         return [launch], mean_steps(runs), gradients_of(runs)
-    found = explore(modes, settings, rng, method)
-    launches = share_chains(found.modes, settings.chains, method.comparable_mass)
-    return launches, found.n_steps, found.n_gradients
+    modes = by_mass(modes)
+    runs = run_pilots(modes[0], settings, rng)
+    launches = share_chains(modes, settings.chains, method.comparable_mass)
+    return launches, mean_steps(runs), gradients_of(runs)
 
 
 def share_chains(

@@ -69,6 +69,8 @@ class State:
         Costs of the remedies that were applied, in order.
     futile : frozenset of str
         Remedies that changed nothing when applied to these draws.
+    left_out : str
+        A remedy that would have taken too many gradients.
     """
 
     kernel: Kernel
@@ -83,6 +85,7 @@ class State:
     jumps_accepted: float | None = None
     costs: tuple[Cost, ...] = ()
     futile: frozenset[str] = frozenset()
+    left_out: str = ""
 
     @property
     def latest(self) -> list[Run]:

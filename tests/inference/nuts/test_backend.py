@@ -84,7 +84,7 @@ def test_launches_share_the_cores(watch, modes, n_chains):
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_a_fit_keeps_to_its_cores(watch, monkeypatch, cores):
-    """In pilots at several modes, in chains that share modes, and where chains go on."""
+    """In pilots, in chains that share modes, and where chains go on."""
     in_use, active = watch
     rounds, launches = [], []
 
@@ -103,9 +103,10 @@ def test_a_fit_keeps_to_its_cores(watch, monkeypatch, cores):
     monkeypatch.setattr(pilots, "run_chains", pilot)
     monkeypatch.setattr(state, "run_chains", drifting)
     everywhere = dataclasses.replace(METHOD, comparable_mass=np.inf)
-    settings = dataclasses.replace(QUICK, cores=cores, draws=MIN_DRAWS)
+    options = {"max_gradients": 10**9}
+    settings = dataclasses.replace(QUICK, cores=cores, draws=MIN_DRAWS, options=options)
     sampler.sample(make_problem(3, n=60), settings, everywhere)
-    assert rounds[0] == 4
+    assert rounds == [1]
     assert 1 < launches[0] < 4
     assert set(launches[1:]) == {4}  # a launch for each chain that goes on
     assert max(in_use) == cores

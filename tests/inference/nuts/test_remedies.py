@@ -9,7 +9,7 @@ import pytest
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import Settings, mode_search
 from skcocoafuse.inference.engine import Stopwatch
-from skcocoafuse.inference.nuts import backend, convergence, jumps, pilots
+from skcocoafuse.inference.nuts import backend, convergence, jumps, state
 from skcocoafuse.inference.nuts.method import METHOD
 from skcocoafuse.inference.nuts.remedies import REMEDIES
 from skcocoafuse.inference.nuts.state import Draws, State
@@ -56,7 +56,7 @@ def test_the_first_remedy_that_applies_is_applied_until_none_does(remedies, expe
     state = State(None, QUICK, ([],), some_draws(), (0, 1), n_gradients=7)
     watch = Stopwatch()
     rng = np.random.default_rng(0)
-    after = convergence.apply_remedies(state, remedies, rng, watch)
+    after = convergence.apply_remedies(state, remedies, np.inf, rng, watch)
     assert "".join(cost.remedy for cost in after.costs) == expected
     assert after.n_gradients == 7 + 10 * len(expected)
     told = convergence.report(after)["remedies"]
@@ -131,18 +131,27 @@ def test_gradients_of_jumps_are_counted(modes, monkeypatch):
     assert jumped.n_gradients == len(evaluated) > 0
 
 
-@pytest.mark.parametrize(
-    ("change", "told", "ran"),
-    [
-        ({"likelihood_powers": ()}, False, False),
-        ({"likelihood_powers": (0.2,)}, False, True),
-        ({"likelihood_powers": (1.0,), "max_rounds": 1}, True, True),
-    ],
-)
-def test_stages_of_the_search_can_be_left_out(modes, change, told, ran):
-    """Only pilot chains on the posterior itself tell how long trajectories are."""
-    method = dataclasses.replace(METHOD, **change)
-    found = pilots.explore(modes, QUICK, np.random.default_rng(0), method)
-    assert np.isfinite(found.n_steps) == told
-    assert (found.n_gradients > 0) == ran
-    assert found.modes[0].log_mass >= max(mode.log_mass for mode in modes) - 0.05
+def test_remedies_end_with_their_gradients(monkeypatch):
+    """A remedy is left out if one more run like the latest would exceed the allowance."""
+    begun = shifted_runs(SLOWER)[1]
+    begun = [dataclasses.replace(run, n_gradients=np.array([1000])) for run in begun]
+    rows = begun[0].kernel.problem.rows.n_rows
+
+    def outcome(**options):
+        monkeypatch.setattr(state, "run_chains", lambda *_: begun)
+        settings = dataclasses.replace(QUICK, draws=200, options=options)
+        launches = launches_of(begun)
+        rng = np.random.default_rng(0)
+        return convergence.sample(launches, np.nan, settings, rng, Stopwatch())[1]
+
+    assert outcome(max_gradients=5999)["n_gradients"] == 3000
+    stopped, enough = outcome(max_gradients=11_999), outcome(max_gradients=12_000)
+    assert stopped["remedies"]["more draws"] == pytest.approx(
+        {"rounds": 2, "gradients": 6000, "seconds": 0}, abs=60
+    )
+    assert stopped["max_gradients_reached"]
+    assert enough["remedies"]["more draws"]["rounds"] == 3
+    assert not enough["max_gradients_reached"]
+    n_draws = QUICK.chains * (QUICK.draws + QUICK.tune)
+    assert METHOD.max_gradients(QUICK, rows) == n_draws * 250
+    assert METHOD.max_gradients(QUICK, 10**6) == pytest.approx(n_draws * 0.15)
