@@ -86,9 +86,12 @@ class Coordinates:
 
     def log_jacobian(self, z: np.ndarray) -> np.ndarray:
         """Log determinant of the derivative of theta with respect to u, (...)."""
+        return np.log(self.widening(self.transformed(z))).sum(axis=-1)
+
+    def widening(self, u: np.ndarray) -> np.ndarray:
+        """Derivative of each parameter with respect to its transformed coordinate, as u."""
         scale = self.laplace_transform[:, 1]
-        widening = np.where(scale > 0, scale * (1.0 + np.abs(self.transformed(z))), 1.0)
-        return np.log(widening).sum(axis=-1)
+        return np.where(scale > 0, scale * (1.0 + np.abs(u)), 1.0)
 
     @property
     def log_volume(self) -> float:

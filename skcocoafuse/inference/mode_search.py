@@ -44,6 +44,7 @@ N_REVISITED, N_FRESH = 8, 8  # earlier draws to start from, and new starts in ad
 MAX_ROWS = 2000  # used by the search
 _N_TRANSFERRED = 4  # modes of a part of the rows that are refined on all rows
 _REFINED = StoppingRule(max_steps=20, memory=20, least_gain=1e-9)  # from nearly the right curvature
+_MAX_POLISHING = 80  # steps of BFGS on all rows; it ends at rounding accuracy after about 40
 GAIN = 1.0  # gain in log mass that justifies another search
 # Draws of a posterior are about half a unit of log density per parameter below its mode: 0.6 to
 # 1.1 after a twentieth of the rows changed, thousands on other data.
@@ -181,7 +182,9 @@ def polish(modes: list[Mode]) -> np.ndarray:
     """Parameters of highest posterior density near any of the modes, to rounding accuracy.
 
     Starts L-BFGS at the modes of the transformed coordinates, then a trust-region Newton method
-    at the best result.
+    at the best result. With more rows than are searched, starts BFGS at the highest mode, with the
+    curvature of the part of the rows, instead: a matrix of second derivatives takes two gradients
+    of all rows per parameter.
     """
     kernel = modes[0].kernel
     density = kernel.function(SMOOTHING)
@@ -190,6 +193,13 @@ def polish(modes: list[Mode]) -> np.ndarray:
         value, gradient = density(theta)
         return -value, -gradient
 
+    tolerance = 1e-10 * kernel.problem.rows.n_rows
+    if modes[0].factor is not None:
+        spread = kernel.plain.widening(modes[0].point)[:, None] * modes[0].factor
+        options = {"hess_inv0": spread @ spread.T, "gtol": tolerance, "maxiter": _MAX_POLISHING}
+        return optimize.minimize(
+            negated, modes[0].theta, jac=True, method="BFGS", options=options
+        ).x
     near, _ = max(
         (lbfgs.climb(density, mode.theta, LONG) for mode in modes), key=lambda end: end[1]
     )
@@ -199,6 +209,6 @@ def polish(modes: list[Mode]) -> np.ndarray:
         jac=True,
         hess=lambda at: -hessian(density, at),
         method="trust-exact",
-        options={"gtol": 1e-10 * kernel.problem.rows.n_rows, "maxiter": 50},
+        options={"gtol": tolerance, "maxiter": 50},
     )
     return result.x

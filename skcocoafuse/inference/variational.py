@@ -1,6 +1,7 @@
 """Normals fitted variationally at several modes, corrected by importance weights or stacked."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -20,8 +21,9 @@ from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, log_shares
 _MAX_NORMALS = 8  # with the largest mass; stacking gives others almost no weight
 # Of these, with more rows than are searched: one mode has nearly all the mass then, and each step
 # of four takes 32 gradients of all rows.
-_MANY_ROWS = {"n_pairs": 16, "max_steps": 4, "width": 1.0}
+_MANY_ROWS: dict[str, Any] = {"n_pairs": 16, "max_steps": 4, "width": 1.0}
 _MAX_NORMALS_OF_MANY_ROWS = 2  # see above
+_POOL_OF_MANY_ROWS = 100  # proposals, which suffice for k-hat; none is kept
 _POOL = 4  # proposals per kept draw, if weights are usable
 _FIRST_POOL = 1000  # proposals of a first pool that shows whether they are
 _HOPELESS = 1.0  # k-hat of the first pool above which they are not
@@ -34,6 +36,17 @@ class _Approximation:
 
     normal: Coordinates
     bound: float
+
+    def log_density(self, theta: np.ndarray, df: float = np.inf) -> np.ndarray:
+        """Of parameters, (draws, n_parameters); of a t distribution if ``df`` is finite."""
+        standard = stats.multivariate_t(shape=np.eye(theta.shape[-1]), df=df)
+        z = self.normal.from_theta(theta)
+        own = standard.logpdf(z).reshape(len(theta))
+        return own - self.normal.log_volume - self.normal.log_jacobian(z)
+
+    def log_posterior(self, theta: np.ndarray) -> np.ndarray:
+        """The log posterior where the approximation is exact: the bound is the evidence there."""
+        return self.bound + self.log_density(theta)
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
@@ -59,25 +72,21 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     modes = mode_search.begin(kernel, settings, rng)
     watch.lap("optimisation")
     fits, n_failed = _approximate(modes, n_kept, settings, rng)
-    normals = [fit.normal for fit in fits]
     watch.lap("variational")
-    log_share = log_shares(np.array([fit.bound for fit in fits]))
-    for pool_size, limit in ((_FIRST_POOL, _HOPELESS), (_POOL * n_kept, MAX_PARETO_K)):
-        counts = rng.multinomial(pool_size, np.exp(log_share))
-        pool = rng.permutation(np.concatenate(_draw(normals, counts, rng, _DF)))
-        log_posterior = kernel.log_posterior(pool)
-        log_proposal = _log_density(normals, log_share, pool)
-        chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, limit, rng)
-        if chosen is None:
-            break
-    if chosen is not None:
-        theta = pool[chosen].reshape(settings.chains, settings.draws, -1)
-        log_posterior = log_posterior[chosen].reshape(theta.shape[:2])
-    else:
-        chains_each = min(-(-settings.chains // len(normals)), n_kept // len(normals))
-        normals = [normal for normal in normals for _ in range(chains_each)]
-        theta = np.stack(_draw(normals, [n_kept // len(normals)] * len(normals), rng))
+    theta, pareto_k = _corrected(fits, kernel, n_kept, rng)
+    if theta is not None:
+        theta = theta.reshape(settings.chains, settings.draws, -1)
         log_posterior = kernel.log_posterior(theta)
+    else:
+        chains_each = min(-(-settings.chains // len(fits)), n_kept // len(fits))
+        fits = [fit for fit in fits for _ in range(chains_each)]
+        draws = _draw(fits, [n_kept // len(fits)] * len(fits), rng)
+        theta = np.stack(draws)
+        if _has_many_rows(kernel):
+            each = zip(fits, draws, strict=True)
+            log_posterior = np.stack([fit.log_posterior(own) for fit, own in each])
+        else:
+            log_posterior = kernel.log_posterior(theta)
     watch.lap("sampling")
     return EngineResult(
         theta=theta,
@@ -88,6 +97,32 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     )
 
 
+def _has_many_rows(kernel: Kernel) -> bool:
+    return kernel.problem.rows.n_rows > mode_search.MAX_ROWS
+
+
+def _corrected(
+    fits: list[_Approximation], kernel: Kernel, n_kept: int, rng: np.random.Generator
+) -> tuple[np.ndarray | None, float]:
+    """Draws that follow the posterior, (n_kept, n_parameters), or None; and k-hat of their weights.
+
+    With many rows k-hat is estimated, and draws are not corrected.
+    """
+    log_share = log_shares(np.array([fit.bound for fit in fits]))
+    pools = [(_FIRST_POOL, _HOPELESS), (_POOL * n_kept, MAX_PARETO_K)]
+    if _has_many_rows(kernel):
+        pools = [(_POOL_OF_MANY_ROWS, -np.inf)]
+    for pool_size, limit in pools:
+        counts = rng.multinomial(pool_size, np.exp(log_share))
+        pool = rng.permutation(np.concatenate(_draw(fits, counts, rng, _DF)))
+        log_posterior = kernel.log_posterior(pool)
+        log_proposal = _log_density(fits, log_share, pool)
+        chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, limit, rng)
+        if chosen is None:
+            return None, pareto_k
+    return pool[chosen], pareto_k
+
+
 def _approximate(
     modes: list[Mode], n_kept: int, settings: Settings, rng: np.random.Generator
 ) -> tuple[list[_Approximation], int]:
@@ -95,8 +130,7 @@ def _approximate(
 
     There are no more than can have chains that are long enough to tell clusters apart.
     """
-    n_rows = modes[0].kernel.problem.rows.n_rows
-    many_rows = n_rows > mode_search.MAX_ROWS
+    many_rows = _has_many_rows(modes[0].kernel)
     most = _MAX_NORMALS_OF_MANY_ROWS if many_rows else _MAX_NORMALS
     modes = by_mass(modes)[: max(1, min(most, n_kept // MIN_DRAWS))]
     seeds = rng.integers(2**31, size=len(modes))
@@ -127,23 +161,18 @@ def _approximate(
     return fits, len(modes) - len(fits)
 
 
-def _draw(normals: list[Coordinates], counts, rng, df: float = np.inf) -> list[np.ndarray]:
+def _draw(fits: list[_Approximation], counts, rng, df: float = np.inf) -> list[np.ndarray]:
     """Draws around each center, ``counts`` each, from t distributions if ``df`` is finite."""
     draws = []
-    for normal, count in zip(normals, counts, strict=True):
-        z = rng.normal(size=(count, len(normal.centre)))
+    for fit, count in zip(fits, counts, strict=True):
+        z = rng.normal(size=(count, len(fit.normal.centre)))
         if np.isfinite(df):
             z *= np.sqrt(df / rng.chisquare(df, size=(count, 1)))
-        draws.append(normal.to_theta(z))
+        draws.append(fit.normal.to_theta(z))
     return draws
 
 
-def _log_density(normals: list[Coordinates], log_share, theta: np.ndarray) -> np.ndarray:
+def _log_density(fits: list[_Approximation], log_share, theta: np.ndarray) -> np.ndarray:
     """Log density of the mixture of t distributions, (draws,)."""
-    standard = stats.multivariate_t(shape=np.eye(theta.shape[-1]), df=_DF)
-    terms = []
-    for normal, share in zip(normals, log_share, strict=True):
-        z = normal.from_theta(theta)
-        own = standard.logpdf(z).reshape(len(theta))
-        terms.append(share + own - normal.log_volume - normal.log_jacobian(z))
-    return logsumexp(np.stack(terms, axis=-1))
+    terms = np.stack([fit.log_density(theta, _DF) for fit in fits], axis=-1)
+    return logsumexp(log_share + terms)

@@ -165,7 +165,9 @@ def test_numbers_stay_on_their_side_of_a_limit(value):
     assert (shown > 1.05, shown < 1.05) == (value > 1.05, value < 1.05)
 
 
-@pytest.mark.parametrize("change", [{"ess": 12.0}, {"rhat_within": 1.3}, {**APART, "pareto_k": 0.9}])
+@pytest.mark.parametrize(
+    "change", [{"ess": 12.0}, {"rhat_within": 1.3}, {**APART, "pareto_k": 0.9}]
+)
 def test_an_approximation_has_no_chains(change):
     message = the_message(**{"pareto_k": 0.3, **change})
     assert "chain" not in message.lower()

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from skcocoafuse import CoCoAFusERegressor, MoERegressor
 from skcocoafuse.compiled import lbfgs
 from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.datasets import make_switch
 from skcocoafuse.evaluation.verdicts import converged
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
@@ -48,6 +49,7 @@ from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.posterior.monte_carlo import ess, rhat
 from tests.conftest import fit_quietly
+from tests.inference.test_rows_in_parts import in_parts
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
 
 QUICK = Settings(draws=60, tune=120, chains=2, target_accept=0.9, cores=2, seed=3)
@@ -405,6 +407,31 @@ def test_many_rows_are_searched_by_a_part_of_them(monkeypatch, switch):
     part = MoERegressor(inference="map", random_state=0).fit(X, y)
     np.testing.assert_allclose(part.expert_coef_, whole.expert_coef_, rtol=1e-6)
     np.testing.assert_allclose(part.sigma_, whole.sigma_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["map", "vi"])
+def test_many_rows_take_few_gradients_of_all_of_them(monkeypatch, engine):
+    """At most 400 evaluations, and the same posterior as from a search on all rows."""
+    X, y = make_switch(2000, random_state=0)
+    spec = ModelSpec(2, dict.fromkeys(PARTS, 1), 1.0)
+    problem = Problem(spec, RowsInMemory(dict.fromkeys(PARTS, X), y, np.ones(len(y))))
+    settings = dataclasses.replace(QUICK, draws=1000)
+    whole = get_engine(engine)(problem, settings)
+    monkeypatch.setattr(mode_search, "MAX_ROWS", 300)
+    all_rows = in_parts(problem, 1000)
+    found = get_engine(engine)(all_rows, settings)
+    assert 0 < all_rows.rows.sums <= 400
+    mean, other = (result.theta.mean(axis=(0, 1)) for result in (found, whole))
+    sd, other_sd = (result.theta.std(axis=(0, 1)) for result in (found, whole))
+    order = np.argsort(mean[:2]), np.argsort(other[:2])  # experts may be in either order
+    lines, other_lines = mean[:4].reshape(2, 2)[:, order[0]], other[:4].reshape(2, 2)[:, order[1]]
+    if engine == "map":
+        np.testing.assert_allclose(lines, other_lines, atol=1e-6)
+        return
+    np.testing.assert_allclose(lines, other_lines, atol=0.3 * other_sd[:4].max())
+    np.testing.assert_allclose(np.sort(sd), np.sort(other_sd), rtol=0.3)
+    heights = Kernel(problem).log_posterior(found.theta)
+    assert np.abs(heights - found.log_posterior).mean() < 1.0  # as the Normal has them
 
 
 def test_a_part_of_the_rows_weighs_as_much_as_all():
