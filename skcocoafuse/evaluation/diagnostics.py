@@ -23,6 +23,8 @@ _MAX_INDEPENDENT = 250  # draws per chain that R-hat is computed from, if they a
 # An expert whose mean is a width of the target's range outside that range is two widths or so
 # from the targets around: with 1% of the weight it moves the predictive mean by 2% of the range.
 # At a few rows that is within the noise; losing a hundredth of the target's variance is reported.
+_DRAWS_USED = 10, 100  # fewest and most draws to see how experts are used
+_MAX_MIXTURES = 1_000_000  # of draws and rows, beyond the fewest draws: seconds without a gain
 _FAR = 1.0  # widths of the range
 MAX_WEIGHT_FAR = 0.01  # of an expert there, at a row
 MAX_R2_LOSS = 0.01  # of the target's variance
@@ -158,14 +160,13 @@ class OutOfRange(NamedTuple):
     r2_loss: np.ndarray
 
 
-def use_of_experts(
-    problem: Problem, posterior: Posterior, max_draws: int = 100
-) -> tuple[np.ndarray, OutOfRange]:
+def use_of_experts(problem: Problem, posterior: Posterior) -> tuple[np.ndarray, OutOfRange]:
     """Share of the data each expert accounts for, and where it is out of range.
 
     The share, (n_experts,), is the mean responsibility, weighted by row.
     """
-    thinned = posterior.thinned(max_draws)
+    least, most = _DRAWS_USED
+    thinned = posterior.thinned(max(least, min(most, _MAX_MIXTURES // problem.rows.n_rows)))
     seen = problem.y[problem.weight > 0]
     low, high = seen.min(), seen.max()
     far = _FAR * (high - low)
