@@ -44,6 +44,7 @@ class Variant(NamedTuple):
     method: Method
     changes: Callable[[dict], bool] = lambda row: True
     n_starts: int = mode_search.N_STARTS
+    max_rounds: int = mode_search.MAX_ROUNDS
 
 
 def without(name: str) -> Method:
@@ -82,11 +83,9 @@ VARIANTS = {
         lambda row: bool(row["remedies"]) or steps_were_raised(row),
     ),
     "12 optimizations": Variant(METHOD, n_starts=12),
-    "no pilot chains": Variant(replace(METHOD, likelihood_powers=())),
-    "no tempered pilots": Variant(replace(METHOD, likelihood_powers=(1.0,))),
-    "only tempered pilots": Variant(replace(METHOD, likelihood_powers=(0.2,))),
-    "one round of pilots": Variant(replace(METHOD, max_rounds=1)),
-    "pilots at one mode": Variant(replace(METHOD, n_pilots=1)),
+    "no moves": Variant(METHOD, max_rounds=0),
+    "six rounds of moves": Variant(METHOD, max_rounds=6),
+    "depth 8": Variant(replace(METHOD, maxdepth=8)),
     "chains at one mode": Variant(replace(METHOD, comparable_mass=0.0)),
 }
 
@@ -101,6 +100,7 @@ def fit(variant: Variant, n_experts: int, split) -> dict:
         warnings.simplefilter("ignore")
         stack.enter_context(mock.patch.object(sampler, "sample", sample))
         stack.enter_context(mock.patch.object(mode_search, "N_STARTS", variant.n_starts))
+        stack.enter_context(mock.patch.object(mode_search, "MAX_ROUNDS", variant.max_rounds))
         begun = time.perf_counter()
         model.fit(X, y)
         seconds = time.perf_counter() - begun

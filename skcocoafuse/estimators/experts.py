@@ -31,8 +31,9 @@ target_accept : float, default=0.9
     ``"nuts"`` does so once, automatically, if trajectories are short;
     ``diagnostics_["target_accept"]`` is the value it used.
 inference_options : dict, optional
-    Further options of the engine: ``maxdepth`` for ``"nuts"``; ``method`` and ``n`` for
-    ``"advi"``; any argument of ``pm.sample`` for ``"pymc"``.
+    Further options of the engine: ``maxdepth`` (of trajectories, 7 by default) and
+    ``max_gradients`` (that a fit may take to get chains to agree) for ``"nuts"``; ``method`` and
+    ``n`` for ``"advi"``; any argument of ``pm.sample`` for ``"pymc"``.
 standardize : bool, default=True
     Whether to standardize inputs and target inside ``fit``, so that priors of unit scale are
     meaningful. Fitted attributes are always in original units.

@@ -31,8 +31,8 @@ ENGINES = {
         module="skcocoafuse.inference.variational",
         samples_posterior=False,
         options=(),
-        words="draws from Normal approximations at several modes, corrected by importance weights "
-        'if these can be trusted (``diagnostics_["pareto_k"]``)',
+        words="is variational inference: Normals fitted at several modes, their draws corrected "
+        'by importance weights if these can be trusted (``diagnostics_["pareto_k"]``)',
     ),
     "advi": EngineRow(
         module="skcocoafuse.inference.advi",
