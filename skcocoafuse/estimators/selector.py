@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse.evaluation.n_experts import CRITERIA, select_n_experts
 from skcocoafuse.evaluation.selection import RULES
+from skcocoafuse.inference import ENGINE_NAMES
 
 
 class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -29,6 +30,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     cv : int, cross-validation generator or iterable, default=5
     rule : {"best", "one_se", "chebyshev"}, default="one_se"
     confidence : float, default=0.95
+    refit_inference : str, optional
     n_jobs : int, optional
     progress_bar : bool, default=False
         All as in :func:`select_n_experts`.
@@ -75,6 +77,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         cv=5,
         rule="one_se",
         confidence=0.95,
+        refit_inference=None,
         n_jobs=None,
         progress_bar=False,
     ):
@@ -84,6 +87,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.cv = cv
         self.rule = rule
         self.confidence = confidence
+        self.refit_inference = refit_inference
         self.n_jobs = n_jobs
         self.progress_bar = progress_bar
 
@@ -96,6 +100,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         "cv": ["cv_object"],
         "rule": [StrOptions(set(RULES))],
         "confidence": [Real],
+        "refit_inference": [StrOptions(set(ENGINE_NAMES)), None],
         "n_jobs": [Integral, None],
         "progress_bar": ["boolean"],
     }
@@ -139,6 +144,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             cv=cv,
             rule=self.rule,
             confidence=self.confidence,
+            refit_inference=self.refit_inference,
             n_jobs=self.n_jobs,
             progress_bar=self.progress_bar,
             **own,

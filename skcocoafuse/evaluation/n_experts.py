@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
@@ -17,7 +18,7 @@ from skcocoafuse.evaluation.folds import fit_part, partition
 from skcocoafuse.evaluation.runs import Runs
 from skcocoafuse.evaluation.selection import RULES, Candidate, NExpertsSelection
 from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
-from skcocoafuse.inference import samples_posterior
+from skcocoafuse.inference import ENGINE_NAMES, samples_posterior
 from skcocoafuse.inference.progress import progress_bar as drawn_progress
 from skcocoafuse.predictive import prediction
 
@@ -41,6 +42,7 @@ def select_n_experts(
     rule="one_se",
     confidence=0.95,
     groups=None,
+    refit_inference=None,
     n_jobs=None,
     progress_bar=False,
     **fit_params,
@@ -73,6 +75,9 @@ def select_n_experts(
         Confidence of that bound.
     groups : array-like of shape (n_samples,), optional
         Group labels for a ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
+    refit_inference : str, optional
+        Engine that fits the selected number of experts once more, such as "nuts" after a selection
+        with "vi". By default the estimator is the fit by which it was selected.
     n_jobs : int, optional
         Number of candidates to fit in parallel, with joblib's current backend. By default, they
         are fitted one after the other, with the chains of each in parallel.
@@ -118,11 +123,16 @@ def select_n_experts(
     """
     refuse(fit_params, _SCORING, "select_n_experts")
     name = _parameter_name(estimator)
+    engine_name = name.removesuffix("n_experts") + "inference"
+    if refit_inference not in (None, *ENGINE_NAMES):
+        raise ValueError(
+            f"refit_inference must be one of {list(ENGINE_NAMES)} or None; got {refit_inference!r}."
+        )
     numbers = _checked(n_experts, criterion, rule, confidence)
     X, y = indexable(X, y)
     if criterion == "auto":
-        engine = estimator.get_params()[name.removesuffix("n_experts") + "inference"]
-        criterion = "loo" if samples_posterior(engine) else "cv"
+        sampled = samples_posterior(estimator.get_params()[engine_name])
+        criterion = "loo" if sampled else "cv"
     with drawn_progress(progress_bar, "fits", len(numbers)) as step:
         run = Runs(estimator, n_jobs, step)
         models = {m: clone(estimator).set_params(**{name: m}) for m in numbers}
@@ -144,6 +154,11 @@ def select_n_experts(
                 f"With n_experts={m} a held-out row has a non-finite predictive density."
             )
     selection = NExpertsSelection(candidates, criterion, rule, float(confidence))
+    if refit_inference is not None:
+        chosen = {name: selection.n_experts, engine_name: refit_inference}
+        with fit_warnings.without_warnings():
+            refitted = clone(estimator).set_params(**chosen).fit(X, y, **fit_params)
+        selection = replace(selection, refitted=refitted)
     _warn(selection)
     return selection
 
@@ -232,7 +247,7 @@ def _around(chosen: int) -> str:
 
 def _warn(selection: NExpertsSelection) -> None:
     chosen, best = selection.n_experts, selection.best
-    fit_warnings.warn(selection.candidates[chosen].diagnostics, stacklevel=4)
+    fit_warnings.warn(regressor_inside(selection.estimator).diagnostics_, stacklevel=4)
     said = []
     for m in sorted({chosen, best} & set(selection.untrusted)):
         candidate = selection.candidates[m]

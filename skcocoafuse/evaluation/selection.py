@@ -81,12 +81,15 @@ class NExpertsSelection:
     rule : {"best", "one_se", "chebyshev"}
     confidence : float
         Confidence of the lower bounds in the table and of the rule "chebyshev".
+    refitted : estimator, optional
+        A fit of the selected number of experts by another engine.
     """
 
     candidates: dict[int, Candidate]
     criterion: str
     rule: str
     confidence: float
+    refitted: Any = None
 
     @property
     def best(self) -> int:
@@ -119,7 +122,12 @@ class NExpertsSelection:
 
     @property
     def estimator(self):
-        """The estimator with the selected number of experts, fitted to all rows."""
+        """The estimator with the selected number of experts, fitted to all rows.
+
+        By ``refit_inference``, if that was given.
+        """
+        if self.refitted is not None:
+            return self.refitted
         return self.candidates[self.n_experts].estimator
 
     @property

@@ -566,3 +566,27 @@ def test_engines_that_threads_would_break_have_processes(engine, apart):
     for model in (MoERegressor(inference=engine), make_pipeline(MoERegressor(inference=engine))):
         found = Runs(model, 2, lambda: None)(os.getpid, [()] * 4)
         assert (os.getpid() not in found) == apart
+
+
+def test_another_engine_fits_the_selected_number(data):
+    """In the selector as well; candidates and their table stay those of the first engine."""
+    X, y = data
+    options = {"n_experts": [1, 2], "rule": "best", "cv": 3}
+    first = quietly(FAST, X, y, **options)
+    selection = quietly(FAST, X, y, refit_inference="map", **options)
+    assert selection.n_experts == first.n_experts
+    assert selection.estimator.inference == "map"
+    assert selection.estimator.n_experts == selection.n_experts
+    pd.testing.assert_frame_equal(
+        selection.table.drop(columns="seconds"), first.table.drop(columns="seconds")
+    )
+    alone = clone(FAST).set_params(inference="map", n_experts=selection.n_experts).fit(X, y)
+    np.testing.assert_array_equal(selection.estimator.predict(X), alone.predict(X))
+    selector = fit_quietly(NExpertsSelector(FAST, refit_inference="map", **options), X, y)
+    assert selector.best_estimator_.inference == "map"
+    for call in (
+        lambda: select_n_experts(FAST, X, y, refit_inference="mcmc"),
+        lambda: NExpertsSelector(FAST, refit_inference="mcmc").fit(X, y),
+    ):
+        with pytest.raises(ValueError, match=r"refit_inference.*must be"):
+            call()
