@@ -38,12 +38,13 @@ def judge(
     seconds: dict[str, float],
     independent: bool,
     target: Scale = STANDARDIZED,
+    cores: int = 1,
 ) -> tuple[Posterior, dict]:
     """The posterior with weighted clusters, and the results of :func:`diagnose`."""
     looked_at = posterior.shortened(_MAX_INDEPENDENT) if independent else posterior
     quantities = invariants(problem, looked_at)
     overall_rhat = rhat(quantities)
-    posterior = weigh_clusters(problem, posterior, quantities, overall_rhat)
+    posterior = weigh_clusters(problem, posterior, quantities, overall_rhat, cores)
     found = diagnose(problem, posterior, quantities, overall_rhat, seconds, independent, target)
     return posterior, found
 

@@ -77,7 +77,7 @@ def infer(
     parameters = parameters.map(np.ascontiguousarray)
     posterior = Posterior(problem.spec, parameters, result.log_posterior, result.stats)
     posterior, found = diagnostics.judge(
-        problem, posterior, result.seconds, result.independent, target
+        problem, posterior, result.seconds, result.independent, target, settings.cores
     )
     found.update(result.info)
     found["seconds"]["after sampling"] = time.perf_counter() - begun

@@ -18,7 +18,11 @@ _ROUNDS = 1000  # at most; each increases a concave objective
 
 
 def weigh_clusters(
-    problem: Problem, posterior: Posterior, quantities: np.ndarray, overall_rhat: np.ndarray
+    problem: Problem,
+    posterior: Posterior,
+    quantities: np.ndarray,
+    overall_rhat: np.ndarray,
+    cores: int = 1,
 ) -> Posterior:
     """The posterior with its chain clusters, heaviest first, and a weight for each.
 
@@ -30,6 +34,8 @@ def weigh_clusters(
         From :func:`invariants`.
     overall_rhat : ndarray of shape (quantities,)
         R-hat over all chains; if none is above ``MAX_RHAT``, there is one cluster.
+    cores : int, default=1
+        Threads that leave-one-out densities are computed in.
     """
     if not disagree(overall_rhat):
         return posterior
@@ -37,14 +43,9 @@ def weigh_clusters(
     if len(clusters) == 1:
         return posterior
     rows = problem.anchors(_MAX_ROWS)
+    each = [posterior.chains(chains).thinned(_MAX_DRAWS // len(clusters)) for chains in clusters]
     elpd = np.stack(
-        [
-            log_density_left_out(
-                rows, posterior.spec, posterior.chains(chains).thinned(_MAX_DRAWS // len(clusters))
-            )
-            for chains in clusters
-        ],
-        axis=1,
+        [log_density_left_out(rows, posterior.spec, draws, cores) for draws in each], axis=1
     )
     weight = stacking_weights(elpd, rows.weight, prior_rows=1.0)
     order = np.argsort(-weight, kind="stable")
