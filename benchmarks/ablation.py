@@ -85,7 +85,7 @@ VARIANTS = {
     "12 optimizations": Variant(METHOD, n_starts=12),
     "no moves": Variant(METHOD, max_rounds=0),
     "six rounds of moves": Variant(METHOD, max_rounds=6),
-    "depth 8": Variant(replace(METHOD, maxdepth=8)),
+    "depth 7": Variant(replace(METHOD, maxdepth=7)),
     "chains at one mode": Variant(replace(METHOD, comparable_mass=0.0)),
 }
 

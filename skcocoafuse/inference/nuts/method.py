@@ -19,9 +19,11 @@ class Method:
     # Steps of a pilot trajectory up to which the first run already takes shorter steps, which
     # saves the second run that 39 of 40 transition data sets needed.
     cheap_steps: float = 20.0
-    # 127 steps. On Energy and Boston with five experts depth 8 took twice as long for the same test
-    # density; on diabetes depth 10 took 2.5 to 3.4 times as long as 8 and mixed no better.
-    maxdepth: int = 7
+    # 255 steps. On diabetes with 3 and 4 experts depth 10 (at target_accept 0.95) took 2.5 to 3.4
+    # times as long as depth 8 (at 0.9) and mixed no better. Depth 7 halves the time on Energy and
+    # Boston with five experts, but leaves no room for shorter steps, and on diabetes with four
+    # experts R-hat was 1.07 with it and 1.04 with 8, for as many gradients.
+    maxdepth: int = 8
     # Gradients that a fit may take with its remedies, per draw and warm-up draw of all chains, and
     # gradients times rows: with the default numbers of draws 1.5e6 and 9e8, 45 s on two cores.
     # Without any remedy the test density of Concrete, Energy and Boston with five experts is as
