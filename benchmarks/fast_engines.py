@@ -170,8 +170,8 @@ def score(name: str, n_experts: int, split) -> dict:
     found = model.diagnostics_
     low, high = model.predict_interval(X_test).T
     return {
-        "nll": -model.log_prob(X_test, y_test).mean(),
-        "coverage": ((y_test >= low) & (y_test <= high)).mean(),
+        "nll": float(-model.log_prob(X_test, y_test).mean()),
+        "coverage": float(((y_test >= low) & (y_test <= high)).mean()),
         "seconds": found["seconds"]["variational"],
         "search": found["seconds"]["optimisation"],
         "failed": found["n_failed_modes"],
