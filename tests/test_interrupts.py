@@ -11,6 +11,7 @@ PROGRAM = """
 import os, signal, sys, threading, time, warnings
 import joblib
 import numpy as np
+import nutpie  # ArviZ 0.x, which it imports, compiles functions meanwhile; numba reports interrupts
 from sklearn.model_selection import GridSearchCV
 from skcocoafuse import MoERegressor, NExpertsSelector, cross_val_predict_dist, select_n_experts
 from skcocoafuse.datasets import make_transition
