@@ -122,7 +122,8 @@ def _more_gradients(diagnostics: dict) -> str:
     """A remedy, if sampling stopped because of its budget of gradients."""
     if not diagnostics.get("max_gradients_reached", False):
         return ""
-    return f", inference_options={{'max_gradients': {3 * diagnostics['n_gradients']:.0e}}}"
+    more = int(float(f"{3 * diagnostics['n_gradients']:.0e}"))  # one digit; an integer is required
+    return f", inference_options={{'max_gradients': {more:_}}}"
 
 
 def _of_mixing(diagnostics: dict) -> str | None:

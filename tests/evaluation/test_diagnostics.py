@@ -1,5 +1,7 @@
 """Warnings that help: each seen on purpose, with its numbers in diagnostics_."""
 
+import ast
+import re
 import threading
 import warnings
 from dataclasses import replace
@@ -13,7 +15,8 @@ from skcocoafuse import CoCoAFusERegressor, MoERegressor, exceptions
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.evaluation import diagnostics, elpd, fit_warnings, verdicts
 from skcocoafuse.exceptions import beyond
-from skcocoafuse.inference.engine import EngineResult
+from skcocoafuse.inference import get_engine
+from skcocoafuse.inference.engine import EngineResult, Settings
 from skcocoafuse.model.design import Scale
 from skcocoafuse.posterior.clusters import invariants
 from skcocoafuse.posterior.draws import Posterior
@@ -142,6 +145,19 @@ def test_advice_on_divergences_is_not_what_was_done_already():
     assert the_message(**long).endswith(remedy)
     del long["thinning"]  # of another sampler, whose option has another name
     assert the_message(**long).endswith("target_accept=0.99.")
+
+
+@pytest.mark.parametrize("change", [{"rhat_within": 1.3}, APART])
+def test_more_gradients_are_advised_where_they_ran_out(change):
+    """As an option that the engine accepts, word for word."""
+    reached = {"max_gradients_reached": True, "n_gradients": 1_234_567}
+    message = the_message(**change, **reached)
+    (advice,) = re.findall(r"inference_options=(\{.*?\})", message)
+    options = ast.literal_eval(advice)
+    assert options == {"max_gradients": 4_000_000}
+    settings = Settings(100, 100, 1, 0.8, 1, 0, options=options)
+    get_engine("nuts")(make_problem(1, (1, 0, 0), behavior=1.0, n=20), settings)
+    assert "max_gradients" not in the_message(**change)
 
 
 def test_only_what_failed_is_said_and_with_digits_enough():
