@@ -28,7 +28,8 @@ _FIRST_WIDTH = 0.1
 class MatchedNormal(NamedTuple):
     """Mean, lower Cholesky factor of the covariance, and evidence lower bound.
 
-    The bound is the mean of the log density under the Normal plus its entropy.
+    The bound is the mean of the log density under a Normal plus its entropy, averaged over the
+    Normals of the last two steps, which are nearly this one.
     """
 
     mean: np.ndarray

@@ -28,6 +28,7 @@ from skcocoafuse.inference.modes import (
 )
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.inference.starting_points import propose, split_an_expert
+from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.rows import evenly_spaced
 
 N_STARTS = 48  # four of each of the 12 kinds of starting point
@@ -45,7 +46,7 @@ MAX_ROWS = 2000  # used by the search
 _N_TRANSFERRED = 4  # modes of a part of the rows that are refined on all rows
 _REFINED = StoppingRule(max_steps=20, memory=20, least_gain=1e-9)  # from nearly the right curvature
 _MAX_POLISHING = 80  # steps of BFGS on all rows; it ends at rounding accuracy after about 40
-GAIN = 1.0  # gain in log mass that justifies another search
+GAIN = 1.0  # in log mass, that justifies another search or a move
 # Draws of a posterior are about half a unit of log density per parameter below its mode: 0.6 to
 # 1.1 after a twentieth of the rows changed, thousands on other data.
 _MAX_FALL = 2.0
@@ -75,17 +76,23 @@ def revisit(kernel: Kernel, settings: Settings) -> list[Mode]:
         return []
     rng = np.random.default_rng(settings.seed)
     part = kernel.problem.random_part(MAX_ROWS, rng)
-    proposals = [kernel.plain.from_theta(propose(part, rng, kind)) for kind in range(N_FRESH)]
-    fresh = _climb_in_two(kernel, proposals, settings.cores)
+    fresh = _climb_in_two(kernel, _starts(kernel, part, N_FRESH, rng), settings.cores)
     if by_mass(fresh)[0].log_mass > by_mass(modes)[0].log_mass + GAIN:
         return []
     return distinct([*modes, *fresh])
 
 
-def _climb_in_two(kernel: Kernel, points, cores: int) -> list[Mode]:
-    """Distinct modes uphill; only the distinct ends of short runs are refined."""
-    short = distinct(climb(kernel, points, cores, SHORT))
-    return distinct(climb(kernel, [mode.point for mode in short], cores))
+def _starts(kernel: Kernel, problem: Problem, n: int, rng) -> list[np.ndarray]:
+    """Starting points of all kinds in turn, transformed coordinates."""
+    return [kernel.plain.from_theta(propose(problem, rng, kind)) for kind in range(n)]
+
+
+def _climb_in_two(
+    kernel: Kernel, points, cores: int, step: Callable[[], object] = lambda: None
+) -> list[Mode]:
+    """Distinct modes uphill; only the best distinct ends of short runs are refined."""
+    ends = distinct(climb(kernel, points, cores, SHORT, step))[:_N_KEPT]
+    return distinct(climb(kernel, [end.point for end in ends], cores, LONG, step))
 
 
 def find_modes(
@@ -111,21 +118,12 @@ def find_modes(
     searched = kernel if part is kernel.problem else Kernel(part)
     total = N_STARTS + _N_KEPT + MAX_ROUNDS * _N_LINES + _N_TRANSFERRED * (searched is not kernel)
     with progress_bar(show_progress, "looking for modes", total) as step:
-        modes = _from_starts(searched, rng, cores, step)
-        modes = improve(modes, rng, cores, step)
+        starts = _starts(searched, searched.problem, N_STARTS, rng)
+        lines = by_mass(_climb_in_two(searched, starts, cores, step))[:_N_LINES]
+        modes = improve(lines, rng, cores, step)
         if searched is not kernel:
             modes = _transfer(by_mass(modes)[:_N_TRANSFERRED], kernel, cores, step)
     return distinct(modes)
-
-
-def _from_starts(kernel: Kernel, rng, cores: int, step: Callable[[], object]) -> list[Mode]:
-    """The heaviest modes that starting points lead to, at most one per line."""
-    starts = [
-        kernel.plain.from_theta(propose(kernel.problem, rng, kind)) for kind in range(N_STARTS)
-    ]
-    ends = distinct(climb(kernel, starts, cores, SHORT, step))[:_N_KEPT]
-    modes = distinct(climb(kernel, [end.point for end in ends], cores, LONG, step))
-    return by_mass(modes)[:_N_LINES]
 
 
 def improve(

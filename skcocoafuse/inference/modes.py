@@ -58,12 +58,6 @@ class Mode:
         """Log of height times volume: the mode's share of the evidence, up to a constant."""
         return self.log_density + self.normal.log_volume
 
-    def on(self, kernel: Kernel) -> "Mode":
-        """The same point for another density, of which it need not be a mode."""
-        if kernel is self.kernel:
-            return self
-        return Mode(kernel, self.point, searched_density(kernel)(self.point)[0])
-
 
 def climb(
     kernel: Kernel,

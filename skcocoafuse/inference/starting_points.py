@@ -7,6 +7,7 @@ weights and repetitions lead to the same modes.
 import numpy as np
 
 from skcocoafuse.model import forward
+from skcocoafuse.model.mixtures import unfused_mixture
 from skcocoafuse.model.problem import Problem
 
 _RIDGE = 0.1  # relative to a unit prior's precision: an expert may have fewer rows than columns
@@ -71,9 +72,9 @@ def split_an_expert(problem: Problem, theta: np.ndarray, rng: np.random.Generato
     -------
     ndarray of shape (n_parameters,)
     """
-    spec, X_gate = problem.spec, problem.designs["gate"]
+    spec = problem.spec
     now = spec.unpack(theta)
-    mixture = forward.components(forward.NUMPY, now, problem.designs["expert"], X_gate, 1.0)
+    mixture = unfused_mixture(now, problem.designs)
     belongs = forward.responsibilities(mixture, problem.y) * problem.weight[:, None]
     given_up, divided = _choose(mixture, belongs, problem.y, rng)
     share = rng.uniform(*_MIDDLE)
@@ -83,7 +84,7 @@ def split_an_expert(problem: Problem, theta: np.ndarray, rng: np.random.Generato
     if by_residual:
         direction, projection = 0.0 * direction, problem.y - mixture.mean[:, divided]
     else:
-        projection = X_gate @ direction
+        projection = problem.designs["gate"] @ direction
     cut = _weighted_quantiles(projection, belongs[:, divided], np.array([share]))[0]
     above = projection > cut
     after = now.map(np.copy)

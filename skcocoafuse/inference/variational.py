@@ -19,10 +19,11 @@ from skcocoafuse.posterior.clusters import MIN_DRAWS
 from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, log_shares
 
 _MAX_NORMALS = 8  # with the largest mass; stacking gives others almost no weight
-# Of these, with more rows than are searched: one mode has nearly all the mass then, and each step
-# of four takes 32 gradients of all rows.
+# With more rows than are searched, 128 gradients of all rows per Normal, from its curvature, which
+# is nearly right.
 _MANY_ROWS: dict[str, Any] = {"n_pairs": 16, "max_steps": 4, "width": 1.0}
-_MAX_NORMALS_OF_MANY_ROWS = 2  # see above
+# One mode has nearly all the mass then; a second for where it has not. Not compared.
+_MAX_NORMALS_OF_MANY_ROWS = 2
 _POOL_OF_MANY_ROWS = 100  # proposals, which suffice for k-hat; none is kept
 _POOL = 4  # proposals per kept draw, if weights are usable
 _FIRST_POOL = 1000  # proposals of a first pool that shows whether they are
@@ -73,10 +74,11 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     watch.lap("optimisation")
     fits, n_failed = _approximate(modes, n_kept, settings, rng)
     watch.lap("variational")
-    theta, pareto_k = _corrected(fits, kernel, n_kept, rng)
-    if theta is not None:
+    corrected, pareto_k = _corrected(fits, kernel, n_kept, rng)
+    if corrected is not None:
+        theta, log_posterior = corrected
         theta = theta.reshape(settings.chains, settings.draws, -1)
-        log_posterior = kernel.log_posterior(theta)
+        log_posterior = log_posterior.reshape(theta.shape[:2])
     else:
         chains_each = min(-(-settings.chains // len(fits)), n_kept // len(fits))
         fits = [fit for fit in fits for _ in range(chains_each)]
@@ -103,10 +105,11 @@ def _has_many_rows(kernel: Kernel) -> bool:
 
 def _corrected(
     fits: list[_Approximation], kernel: Kernel, n_kept: int, rng: np.random.Generator
-) -> tuple[np.ndarray | None, float]:
-    """Draws that follow the posterior, (n_kept, n_parameters), or None; and k-hat of their weights.
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, float]:
+    """Draws that follow the posterior, or None; and k-hat of their weights.
 
-    With many rows k-hat is estimated, and draws are not corrected.
+    Parameters, (n_kept, n_parameters), and log posterior, (n_kept,). With many rows k-hat is
+    estimated, and draws are not corrected.
     """
     log_share = log_shares(np.array([fit.bound for fit in fits]))
     pools = [(_FIRST_POOL, _HOPELESS), (_POOL * n_kept, MAX_PARETO_K)]
@@ -120,7 +123,7 @@ def _corrected(
         chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, limit, rng)
         if chosen is None:
             return None, pareto_k
-    return pool[chosen], pareto_k
+    return (pool[chosen], log_posterior[chosen]), pareto_k
 
 
 def _approximate(

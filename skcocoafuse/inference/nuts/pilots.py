@@ -14,12 +14,6 @@ _PILOT: dict[str, Any] = {"draws": 20, "tune": 80, "target_accept": 0.8, "option
 
 
 def run_pilots(mode: Mode, settings: Settings, rng: np.random.Generator) -> list[Run]:
-    """Two short chains at a mode.
-
-    Pilot chains once searched for modes as well: up to eight rounds of eight chains, half of them
-    on the tempered posterior, took 280 000 to 380 000 gradients (Energy and Boston, 5 experts).
-    Moves between modes (:func:`skcocoafuse.inference.mode_search.improve`) find as much mass with
-    a tenth of the gradients.
-    """
+    """Two short chains at a mode."""
     short = dataclasses.replace(settings, progress_bar=False, **_PILOT)
     return run_chains([Launch(mode.kernel, mode.normal, 2)], short, rng)
