@@ -98,7 +98,7 @@ def test_engines_do_not_know(engine):
     expected = get_engine(engine)(problem, settings())
     found = get_engine(engine)(other, settings())
     np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-4, atol=1e-4)
-    assert other.rows.sums > 50  # the search itself has its rows in memory
+    assert other.rows.sums > 10  # 22 for map: the search itself has its rows in memory
 
 
 def test_the_sampler_does_not_know():
