@@ -1,6 +1,7 @@
 """The house rules that a machine can check: layers, light imports, PyMC where it belongs."""
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,17 @@ LAYERS = [
     {"predictive", "datasets"},
     {"compiled"},
     {"model"},
-    {"_validation", "_arviz", "_blas", "_hints", "_process", "_threads", "_version", "exceptions"},
+    {
+        "_validation",
+        "_arviz",
+        "_blas",
+        "_cached",
+        "_hints",
+        "_process",
+        "_threads",
+        "_version",
+        "exceptions",
+    },
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "numba", "xarray", "pandas", "matplotlib", "rich"}
@@ -36,6 +47,16 @@ MAY_IMPORT_AT_THE_TOP = {  # files that are themselves imported inside functions
     "compiled/log_posterior.py": {"numba"},
     "predictive/skpro_distribution.py": {"skpro", "pandas"},
 }
+
+
+def test_properties_are_cached_without_a_lock():
+    """See ``_cached``: the one of functools may hang a forked process on Python 3.11."""
+    found = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if re.search(r"functools(?: import.*|\.)cached_property", path.read_text())
+    ]
+    assert found == ["_cached.py"]
 
 
 def room(path: Path) -> str:

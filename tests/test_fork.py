@@ -152,3 +152,25 @@ def test_imports_of_other_threads_are_waited_for(tmp_path):
     child(use)
     thread.join()
     """)
+
+
+def test_properties_that_other_threads_compute_do_not_block():
+    """In Python 3.11 all instances share a lock, which a child inherits as it is."""
+    run("""
+    from skcocoafuse._cached import cached_property
+    inside, leave = threading.Event(), threading.Event()
+    class Slow:
+        @cached_property
+        def value(self):
+            if threading.current_thread() is not threading.main_thread():
+                inside.set()
+                leave.wait()
+            return 1
+    thread = threading.Thread(target=lambda: Slow().value)
+    thread.start()
+    inside.wait()
+    child(lambda: Slow().value)
+    leave.set()
+    thread.join()
+    assert isinstance(Slow.value, cached_property)
+    """)

@@ -1,12 +1,12 @@
 """Model comparison by leave-one-out cross-validation."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from numbers import Real
 
 import numpy as np
 
+from skcocoafuse._cached import cached_property
 from skcocoafuse.evaluation import elpd
 from skcocoafuse.evaluation.elpd import Difference, LooResult
 from skcocoafuse.evaluation.fit_warnings import without_warnings

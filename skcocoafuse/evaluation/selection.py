@@ -1,11 +1,11 @@
 """Candidates with different numbers of experts, and the rules that select among them."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from skcocoafuse._cached import cached_property
 from skcocoafuse.evaluation import elpd, verdicts
 from skcocoafuse.evaluation.comparison import regressor_inside
 from skcocoafuse.evaluation.elpd import Difference

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from skcocoafuse._cached import cached_property
 from skcocoafuse._threads import in_threads
 from skcocoafuse.compiled import lbfgs
 from skcocoafuse.compiled.coordinates import Coordinates

@@ -4,10 +4,10 @@ No column is converted before a part of the model uses it, so a column that only
 uses, or that is unused, may contain strings, dates or missing values.
 """
 
-from functools import cached_property
-
 import numpy as np
 from sklearn.utils import check_array
+
+from skcocoafuse._cached import cached_property
 
 # pandas' names for object columns that contain only numbers (or missing values)
 _OBJECTS_AS_NUMBERS = {"boolean", "empty", "floating", "integer", "mixed-integer-float"}

@@ -7,11 +7,11 @@ exports access rows only through the protocol :class:`Rows`, whatever the implem
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from skcocoafuse._cached import cached_property
 from skcocoafuse.model.parameters import PARTS
 
 #: Rows in a tile: 64 numbers of a column are half a kilobyte, so everything an expert needs of

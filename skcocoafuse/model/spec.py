@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from skcocoafuse._cached import cached_property
 from skcocoafuse.model.parameters import (
     CONTRAST,
     DEFAULT_PRIORS,

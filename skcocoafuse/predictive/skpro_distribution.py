@@ -1,11 +1,12 @@
 """Predictive distributions as skpro objects; imports skpro, so import this module lazily."""
 
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from skpro.distributions.base import BaseDistribution
+
+from skcocoafuse._cached import cached_property
 
 _FAR = 1e-9  # probability below the point from which self-distances are measured
 

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from skcocoafuse._cached import cached_property
 from skcocoafuse._process import no_warnings
 
 # log of the absolute derivative of functions that FunctionTransformer may hold
