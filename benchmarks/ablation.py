@@ -76,7 +76,7 @@ VARIANTS = {
     "no shorter first steps": Variant(replace(METHOD, cheap_steps=0.0), first_steps_were_raised),
     **{
         f"no {name}": Variant(without(name), applied(name))
-        for name in ("more draws", "jumps between modes", "relocation")
+        for name in ("more draws", "jumps between modes")
     },
     "no remedies": Variant(
         replace(METHOD, remedies=(), cheap_steps=0.0),
@@ -85,7 +85,7 @@ VARIANTS = {
     "12 optimizations": Variant(METHOD, n_starts=12),
     "no moves": Variant(METHOD, max_rounds=0),
     "six rounds of moves": Variant(METHOD, max_rounds=6),
-    "depth 7": Variant(replace(METHOD, maxdepth=7)),
+    "depth 8": Variant(replace(METHOD, maxdepth=8)),
     "chains at one mode": Variant(replace(METHOD, comparable_mass=0.0)),
 }
 

@@ -136,7 +136,7 @@ def short_chains(problem, settings) -> EngineResult:
     """NUTS from each mode, in place of the Normals."""
     rng, kernel, watch = np.random.default_rng(settings.seed), Kernel(problem), Stopwatch()
     modes = by_mass(mode_search.begin(kernel, settings, rng))[:_MODES]
-    watch.lap("optimisation")
+    watch.lap("optimization")
     short = dataclasses.replace(
         settings, draws=100, tune=100, target_accept=0.8, options={"maxdepth": 6}
     )  # 60 draws are fewer than stacking tells chains apart by
@@ -173,7 +173,7 @@ def score(name: str, n_experts: int, split) -> dict:
         "nll": float(-model.log_prob(X_test, y_test).mean()),
         "coverage": float(((y_test >= low) & (y_test <= high)).mean()),
         "seconds": found["seconds"]["variational"],
-        "search": found["seconds"]["optimisation"],
+        "search": found["seconds"]["optimization"],
         "failed": found["n_failed_modes"],
         "k-hat": found["pareto_k"],
     }

@@ -126,7 +126,7 @@ def tables(path: Path) -> None:
             warns=sampled["warned"].map(bool),
         )
         columns = "set method split random_state rhat ess mean_n_steps target_accept n_divergences"
-        columns += " thinning n_relocated nll best_chain warns fit_seconds"
+        columns += " thinning nll best_chain warns fit_seconds"
         print(sampled[columns.split()].round(3).to_string())
         print(sampled.groupby("method")["converged"].mean().to_string())
         rest = sampled[~sampled["converged"]]

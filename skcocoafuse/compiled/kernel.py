@@ -1,6 +1,5 @@
 """The log posterior of a problem, for machine code and for Python."""
 
-import copy
 import math
 from dataclasses import replace
 
@@ -44,13 +43,11 @@ class Kernel:
         The constants of the priors, which the compiled function omits.
     plain : Coordinates
         The transformed coordinates of this model, without a linear map.
-    power : float
-        Power of the likelihood, 1.0 for the posterior.
     """
 
     def __init__(self, problem: Problem):
         spec, rows = problem.spec, problem.rows
-        self.problem, self.power = problem, 1.0
+        self.problem = problem
         self.n_parameters = spec.n_parameters
         self.constant = _prior_constant(spec)
         self.plain = Coordinates.plain(laplace_transform_of(spec))
@@ -61,14 +58,6 @@ class Kernel:
             self._tiles = replace(rows).tiles  # of a copy, so that they are freed with the kernel
         else:
             self._elsewhere = _SumOverParts(rows, self._layout)
-
-    def tempered(self, power: float) -> "Kernel":
-        """The kernel with the likelihood raised to a power."""
-        if power == self.power:
-            return self
-        other = copy.copy(self)
-        other.power = power
-        return other
 
     def user_data(
         self,
@@ -85,7 +74,7 @@ class Kernel:
         kinks = np.full(2, smoothing)  # of contrasts, and of all others
         if coordinates is not None:  # the transform removes the exact kink
             kinks *= [0.0 if transforms_gates(self.problem.spec) else 1.0, 0.0]
-        model = model_of(self.problem.spec, self.power, kinks)
+        model = model_of(self.problem.spec, kinks)
         arrays = {"basis": model.basis}
         if self._tiles is not None:
             arrays |= self._tiles._asdict()

@@ -62,8 +62,6 @@ class Model(NamedTuple):
         Sum-to-zero basis of the gates.
     rounding_variance : float
         Part of every variance.
-    power : float
-        Power of the likelihood.
     smoothing : ndarray of shape (2,)
         Smoothing of the kinks of priors: of contrasts, and of all others.
     """
@@ -73,7 +71,6 @@ class Model(NamedTuple):
     prior: np.ndarray
     basis: np.ndarray
     rounding_variance: float
-    power: float
     smoothing: np.ndarray
 
 
@@ -97,16 +94,15 @@ def _natural_sizes(spec: ModelSpec) -> list[int]:
     ]
 
 
-def model_of(spec: ModelSpec, power: float, smoothing: np.ndarray) -> Model:
+def model_of(spec: ModelSpec, smoothing: np.ndarray) -> Model:
     """The assumptions of a model."""
     sizes = {block.name: block.size for block in spec.blocks}
     return Model(
         _firsts([sizes.get(name, 0) for name in PARAMETERS]),
         np.array([_constraint(row) for row in PARAMETERS.values()], dtype=np.int64),
-        np.array([prior_record(spec.priors[name]) for name in PARAMETERS]),
+        np.array([_prior_record(spec.priors[name]) for name in PARAMETERS]),
         np.ascontiguousarray(spec.basis),
         spec.rounding_variance,
-        power,
         smoothing,
     )
 
@@ -119,7 +115,7 @@ def _constraint(row) -> int:
     return EXPONENTIAL if row.constraint == POSITIVE else SAME
 
 
-def prior_record(prior) -> list[float]:
+def _prior_record(prior) -> list[float]:
     """A prior as a record for machine code."""
     return [FAMILY_CODES[prior.family], prior.loc, prior.scale, prior.df]
 

@@ -33,7 +33,6 @@ DATA = np.dtype(
         ("prior", "f8", (_N, 4)),
         ("basis", "i8"),
         ("rounding_variance", "f8"),
-        ("power", "f8"),
         ("smoothing", "f8", (2,)),
         ("X", "i8"),  # of the tiles, as the next three; all 0 where rows are elsewhere
         ("y", "i8"),
@@ -65,7 +64,6 @@ def _model_in(data):
         data["prior"],
         carray(as_pointer(data["basis"]), (n_experts, n_experts - 1), np.float64),
         data["rounding_variance"],
-        data["power"],
         data["smoothing"],
     )
 
@@ -105,8 +103,6 @@ def log_posterior(theta, data, gradient):
     natural, d_natural = np.empty(layout.natural[-1]), np.zeros(layout.natural[-1])
     to_natural(theta, model, layout, natural)
     total, failed = _log_likelihood(natural, layout, data, d_natural)
-    total *= model.power
-    d_natural *= model.power
     gradient[:] = 0.0
     total += log_prior(theta, natural, model, layout, gradient, d_natural)
     add_gradient(natural, d_natural, model, layout, gradient)

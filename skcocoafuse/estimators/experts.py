@@ -31,7 +31,7 @@ target_accept : float, default=0.9
     ``"nuts"`` does so once, automatically, if trajectories are short;
     ``diagnostics_["target_accept"]`` is the value it used.
 inference_options : dict, optional
-    Further options of the engine: ``maxdepth`` (of trajectories, 8 by default) and
+    Further options of the engine: ``maxdepth`` (of trajectories, 7 by default) and
     ``max_gradients`` (that a fit may take to get chains to agree) for ``"nuts"``; ``method`` and
     ``n`` for ``"advi"``; any argument of ``pm.sample`` for ``"pymc"``.
 standardize : bool, default=True

@@ -10,15 +10,11 @@ import numpy as np
 from skcocoafuse.evaluation.diagnostics import MAX_R2_LOSS, MAX_WEIGHT_FAR
 from skcocoafuse.evaluation.verdicts import (
     MIN_ESS,
-    MIN_INDEPENDENT_STARTS,
     MIN_SHARE,
-    agrees_by_construction,
     approximates_badly,
     cannot_tell,
     collapsed_experts,
-    independent_rhat,
     stands_still,
-    starts_left,
 )
 from skcocoafuse.exceptions import (
     ChainMixingWarning,
@@ -153,7 +149,7 @@ def _of_mixing(diagnostics: dict) -> str | None:
             f"least {MIN_ESS:.0f})"
         )
     if not failed:
-        return _of_relocation(diagnostics)
+        return None
     what = "Chains mix slowly"
     remedy = f"more tune and draws{_more_gradients(diagnostics)}, or fewer experts"
     if _is_approximation(diagnostics):
@@ -163,25 +159,6 @@ def _of_mixing(diagnostics: dict) -> str | None:
     return (
         f"{what}: {' and '.join(failed)}, over the log posterior and the predictions at "
         f"{N_ANCHORS} rows. Try {remedy}; see diagnostics_."
-    )
-
-
-def _of_relocation(diagnostics: dict) -> str | None:
-    if len(diagnostics["chain_clusters"]) > 1 or not agrees_by_construction(diagnostics):
-        return None
-    relocated, independent = starts_left(diagnostics)
-    n_chains, worst = diagnostics["n_chains"], independent_rhat(diagnostics)
-    if independent < MIN_INDEPENDENT_STARTS:
-        left = f"the chains have {max(independent, 1)} independent start(s) (wanted: at least "
-        left += f"{MIN_INDEPENDENT_STARTS})"
-    else:
-        left = f"chains with independent starts disagree (R-hat {beyond(worst, MAX_RHAT, 2)}, "
-        left += f"wanted: at most {MAX_RHAT})"
-    return (
-        f"R-hat {diagnostics['rhat']:.3f} does not show that chains found the same region "
-        f"independently: {relocated} time(s), a chain was restarted from a draw of another chain, "
-        f"because its region has almost none of the posterior mass, and {left}. Refit with "
-        f"chains={2 * n_chains} or another random_state, and compare the predictions."
     )
 
 

@@ -9,8 +9,6 @@ from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, enough_draws
 # Below it, means and sds have Monte Carlo errors above a tenth of the posterior sd, and R-hat and
 # the effective sample size are themselves rough (Vehtari et al., 2021, recommend 100 per chain).
 MIN_ESS = 100.0
-# Of chains, since a single one cannot be compared; applies if other chains were relocated.
-MIN_INDEPENDENT_STARTS = 2
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 
 
@@ -32,7 +30,6 @@ def settled(diagnostics: dict) -> bool:
     return not (
         len(diagnostics["chain_clusters"]) > 1
         or mixes_badly(diagnostics)
-        or agrees_by_construction(diagnostics)
         or approximates_badly(diagnostics)
     )
 
@@ -50,33 +47,6 @@ def mixes_badly(diagnostics: dict) -> bool:
 def stands_still(diagnostics: dict) -> bool:
     """Whether a chain never moved."""
     return bool(diagnostics.get("still_chains"))  # missing in older files
-
-
-def agrees_by_construction(diagnostics: dict) -> bool:
-    """Whether chains that were not restarted from another one are too few, or disagree.
-
-    A relocated chain agrees with its donor because it started there, so R-hat of all chains does
-    not show that chains from different starts found the same region.
-    """
-    relocated, independent = starts_left(diagnostics)
-    if not relocated:
-        return False
-    return independent < MIN_INDEPENDENT_STARTS or not independent_rhat(diagnostics) <= MAX_RHAT
-
-
-def independent_rhat(diagnostics: dict) -> float:
-    """R-hat over one chain per independent start."""
-    return diagnostics.get("rhat_independent_starts", diagnostics["rhat"])  # as in older files
-
-
-def starts_left(diagnostics: dict) -> tuple[int, int]:
-    """How often chains were relocated, and how many independent starts remain.
-
-    Older files have only the former, as ``n_moved``; each relocation loses at most one start.
-    """
-    n_chains = diagnostics["n_chains"]
-    relocated = diagnostics.get("n_relocated", diagnostics.get("n_moved", 0))
-    return relocated, diagnostics.get("n_independent_starts", n_chains - relocated)
 
 
 def cannot_tell(diagnostics: dict) -> bool:

@@ -37,7 +37,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     kernel = Kernel(problem)
     watch = Stopwatch()
     mode = mode_search.begin(kernel, settings, rng)[0]
-    watch.lap("optimisation")
+    watch.lap("optimization")
     n_kept = settings.chains * settings.draws
     n_steps = settings.options.get("n", 20_000)
     bar = progress_bar(settings.progress_bar, "fitting", n_steps)  # PyMC's is on stdout

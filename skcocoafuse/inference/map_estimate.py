@@ -15,7 +15,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     modes = mode_search.begin(kernel, settings, rng)
     theta = mode_search.polish(modes)
     value, _ = kernel(theta)
-    watch.lap("optimisation")
+    watch.lap("optimization")
     return EngineResult(
         theta=theta[None, None, :],
         log_posterior=np.full((1, 1), value),

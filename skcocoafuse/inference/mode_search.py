@@ -77,7 +77,7 @@ def revisit(kernel: Kernel, settings: Settings) -> list[Mode]:
     rng = np.random.default_rng(settings.seed)
     part = kernel.problem.random_part(MAX_ROWS, rng)
     fresh = _climb_in_two(kernel, _starts(kernel, part, N_FRESH, rng), settings.cores)
-    if by_mass(fresh)[0].log_mass > by_mass(modes)[0].log_mass + GAIN:
+    if max(m.log_mass for m in fresh) > max(m.log_mass for m in modes) + GAIN:
         return []
     return distinct([*modes, *fresh])
 
@@ -119,10 +119,10 @@ def find_modes(
     total = N_STARTS + _N_KEPT + MAX_ROUNDS * _N_LINES + _N_TRANSFERRED * (searched is not kernel)
     with progress_bar(show_progress, "looking for modes", total) as step:
         starts = _starts(searched, searched.problem, N_STARTS, rng)
-        lines = by_mass(_climb_in_two(searched, starts, cores, step))[:_N_LINES]
+        lines = by_mass(_climb_in_two(searched, starts, cores, step), cores)[:_N_LINES]
         modes = improve(lines, rng, cores, step)
         if searched is not kernel:
-            modes = _transfer(by_mass(modes)[:_N_TRANSFERRED], kernel, cores, step)
+            modes = _transfer(by_mass(modes, cores)[:_N_TRANSFERRED], kernel, cores, step)
     return distinct(modes)
 
 

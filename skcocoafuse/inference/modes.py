@@ -95,17 +95,18 @@ def distinct(modes: Iterable[Mode], tolerance: float = 0.05) -> list[Mode]:
     return kept
 
 
-def by_mass(modes: Iterable[Mode]) -> list[Mode]:
-    """The heaviest first."""
-    return sorted(modes, key=lambda mode: -mode.log_mass)
+def by_mass(modes: Iterable[Mode], cores: int = 1) -> list[Mode]:
+    """The heaviest first; curvatures that are not known yet are computed in threads."""
+    modes = list(modes)
+    masses = np.array(in_threads(lambda mode: mode.log_mass, modes, cores))
+    return [modes[number] for number in np.argsort(-masses, kind="stable")]
 
 
 def hessian(density: LogDensity, at: np.ndarray) -> np.ndarray:
-    """Second derivatives by central differences of the gradient, symmetrized."""
-    width = 1e-5
-    steps = width * np.eye(at.size)
-    _, gradients = density.at_many(np.concatenate([at + steps, at - steps]))
-    matrix = (gradients[: at.size] - gradients[at.size :]) / (2 * width)
+    """Second derivatives by forward differences of the gradient, symmetrized."""
+    width = 1e-6  # errors of truncation and of rounding are then alike, a millionth of unit scale
+    _, gradients = density.at_many(np.concatenate([at[None], at + width * np.eye(at.size)]))
+    matrix = (gradients[1:] - gradients[0]) / width
     return 0.5 * (matrix + matrix.T)
 
 

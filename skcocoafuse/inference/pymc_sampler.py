@@ -34,7 +34,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     watch = Stopwatch()
     kernel = Kernel(problem)
     mode = mode_search.begin(kernel, settings, rng)[0]
-    watch.lap("optimisation")
+    watch.lap("optimization")
     arguments: dict[str, Any] = {
         "draws": settings.draws,
         "tune": settings.tune,

@@ -71,7 +71,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     rng, kernel, watch = np.random.default_rng(settings.seed), Kernel(problem), Stopwatch()
     n_kept = settings.chains * settings.draws
     modes = mode_search.begin(kernel, settings, rng)
-    watch.lap("optimisation")
+    watch.lap("optimization")
     fits, n_failed = _approximate(modes, n_kept, settings, rng)
     watch.lap("variational")
     corrected, pareto_k = _corrected(fits, kernel, n_kept, rng)
@@ -135,7 +135,7 @@ def _approximate(
     """
     many_rows = _has_many_rows(modes[0].kernel)
     most = _MAX_NORMALS_OF_MANY_ROWS if many_rows else _MAX_NORMALS
-    modes = by_mass(modes)[: max(1, min(most, n_kept // MIN_DRAWS))]
+    modes = by_mass(modes, settings.cores)[: max(1, min(most, n_kept // MIN_DRAWS))]
     seeds = rng.integers(2**31, size=len(modes))
 
     def approximate(job) -> _Approximation | None:

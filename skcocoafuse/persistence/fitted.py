@@ -273,10 +273,7 @@ def _diagnostics(values, posterior: Posterior) -> dict[str, Any]:
     check(isinstance(values, dict), "diagnostics", "names and values")
     for name in _FIGURES:
         demands.number(values[name], f"diagnostics.{name}")
-    for name in ("pareto_k", "rhat_independent_starts"):
-        demands.number(values.get(name, np.nan), f"diagnostics.{name}")
-    for name in ("n_moved", "n_relocated", "n_independent_starts"):  # the first in older files
-        demands.count(values.get(name, 0), f"diagnostics.{name}")
+    demands.number(values.get("pareto_k", np.nan), "diagnostics.pareto_k")
     _check_remedies(values.get("remedies", {}))
     size = (values["n_chains"], values["n_draws"])
     check(size == posterior.log_posterior.shape, "diagnostics", "n_chains and n_draws of the draws")

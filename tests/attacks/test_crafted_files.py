@@ -267,10 +267,6 @@ CRAFTED = {
         at("fit.diagnostics.remedies", {"x": {"rounds": 1, "gradients": "1", "seconds": 0.1}}),
         "gradients must be a number",
     ),
-    "independent starts of text": (
-        at("fit.diagnostics.n_independent_starts", "2"),
-        "n_independent_starts must be an int",
-    ),
     "half a fit": (without("fit.islands"), "islands"),
     "draws of another type": (at("parameters.draws", "many"), "draws"),
     "jobs of another type": (at("parameters.n_jobs", [1]), "n_jobs"),

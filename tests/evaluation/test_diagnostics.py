@@ -400,7 +400,7 @@ def test_numbers_are_there(nuts_transition):
         assert verdicts.collapsed_experts(numbers) == []
         assert numbers["n_chains"] == 4
         assert numbers["n_draws"] == 1000
-        assert {"optimisation", "sampling"} <= set(numbers["seconds"])
+        assert {"optimization", "sampling"} <= set(numbers["seconds"])
 
 
 def test_summary_is_a_table_in_original_units(nuts_switch):

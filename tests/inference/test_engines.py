@@ -81,7 +81,7 @@ def test_engines_give_draws_of_the_right_shape(run):
 def test_engines_say_where_their_time_went(run):
     """Phases follow one another, so none is counted twice."""
     _, _, result, passed = run
-    assert "optimisation" in result.seconds or "sampling" in result.seconds
+    assert "optimization" in result.seconds or "sampling" in result.seconds
     assert min(result.seconds.values()) > 0.0
     assert sum(result.seconds.values()) <= passed
 
@@ -229,7 +229,7 @@ def test_the_fallback_warning_points_at_the_users_line(monkeypatch, transition):
 STILL = {"draws": 120, "tune": 1, "n_jobs": 2}  # in these fits chains accept no step
 
 
-@pytest.mark.parametrize(("chains", "seed"), [(1, 3), (2, 0), (4, 1)])
+@pytest.mark.parametrize(("chains", "seed"), [(1, 3), (2, 2), (4, 1)])
 def test_a_warm_up_too_short_to_move_ends_in_a_warning(switch, chains, seed):
     X, y = switch[0][:80], switch[1][:80]
     with pytest.warns(ChainMixingWarning, match="Increase tune"):
@@ -629,15 +629,6 @@ def test_progress_in_a_notebook_needs_no_widgets(monkeypatch):
         step()
     assert [html.rpartition(" ")[2] for html in seen] == ["0/5", "1/5", "2/5", "2/2"]
     assert all("climbing" in html and "<progress" in html for html in seen)
-
-
-def test_a_tempered_kernel_weighs_the_likelihood():
-    problem = make_problem(2, n=40)
-    kernel = Kernel(problem)
-    theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
-    prior, half, full = (kernel.tempered(power)(theta)[0] for power in (0.0, 0.5, 1.0))
-    assert half == pytest.approx(0.5 * (prior + full))
-    assert kernel.tempered(1.0) is kernel
 
 
 def test_advi_refuses_unknown_methods():

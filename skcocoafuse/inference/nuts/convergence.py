@@ -17,10 +17,7 @@ from skcocoafuse.inference.nuts.state import (
     State,
     first_run,
     gradients_of,
-    independent_starts,
-    quantities_of,
 )
-from skcocoafuse.posterior.monte_carlo import rhat
 
 
 def sample(
@@ -99,24 +96,16 @@ def report(state: State) -> dict[str, Any]:
         The final ``target_accept``; ``thinning``; ``n_gradients`` of all chains, including
         warm-up, and of jumps; ``remedies``, by name in the order of first application, with their
         ``rounds``, ``gradients`` and ``seconds``; ``max_gradients_reached``, whether another remedy
-        would have followed; ``n_relocated``, how often a chain was restarted
-        from a draw of another; ``n_independent_starts``, the number of starts that chains descend
-        from; ``rhat_independent_starts``, if chains were relocated, the worst R-hat of one chain
-        per start (NaN if there is only one); ``jumps_accepted``, the fraction of accepted jumps
-        between modes, if draws were assembled by them.
+        would have followed; ``jumps_accepted``, the fraction of accepted jumps between modes, if
+        draws were assembled by them.
     """
-    independent = independent_starts(state.origins)
     found: dict[str, Any] = {
         "target_accept": state.settings.target_accept,
         "thinning": state.thinning,
         "n_gradients": state.n_gradients,
         "remedies": _costs_by_name(state.costs),
         "max_gradients_reached": bool(state.left_out),
-        "n_relocated": state.n_relocated,
-        "n_independent_starts": len(independent),
     }
-    if state.n_relocated:
-        found["rhat_independent_starts"] = _worst_rhat(state, independent)
     if state.jumps_accepted is not None:
         found["jumps_accepted"] = state.jumps_accepted
     return found
@@ -133,11 +122,3 @@ def _costs_by_name(costs: tuple[Cost, ...]) -> dict[str, dict[str, float]]:
         }
         for name in names
     }
-
-
-def _worst_rhat(state: State, chains: list[int]) -> float:
-    """The worst R-hat of the quantities used to assess convergence; NaN for a single chain."""
-    if len(chains) < 2:
-        return np.nan
-    found = rhat(quantities_of(state.kernel, state.draws)[chains])
-    return float(np.nanmax(found)) if np.isfinite(found).any() else np.nan

@@ -19,16 +19,14 @@ class Method:
     # Steps of a pilot trajectory up to which the first run already takes shorter steps, which
     # saves the second run that 39 of 40 transition data sets needed.
     cheap_steps: float = 20.0
-    # 255 steps. On diabetes with 3 and 4 experts depth 10 (at target_accept 0.95) took 2.5 to 3.4
-    # times as long as depth 8 (at 0.9) and mixed no better. Depth 7 halves the time on Energy and
-    # Boston with five experts, but leaves no room for shorter steps, and on diabetes with four
-    # experts R-hat was 1.07 with it and 1.04 with 8, for as many gradients.
-    maxdepth: int = 8
+    # 127 steps; one more where steps are shorter. On diabetes depth 10 took 2.5 to 3.4 times as long
+    # as 8 and mixed no better; 7 takes half as long as 8 where trajectories are cut off (Energy,
+    # Boston), for the same test density (mean of 30 fits 1.219, 1.211 with 8).
+    maxdepth: int = 7
     # Gradients that a fit may take with its remedies, per draw and warm-up draw of all chains, and
-    # gradients times rows: with the default numbers of draws 1.5e6 and 9e8, 45 s on two cores.
-    # Without any remedy the test density of Concrete, Energy and Boston with five experts is as
-    # good (mean difference -0.01).
-    gradients_per_draw: float = 250.0
+    # gradients times rows: with the default numbers of draws 9e5 and 9e8, 45 s on two cores.
+    # Without any remedy the mean test density of 30 fits is worse by 0.003 (standard error 0.004).
+    gradients_per_draw: float = 150.0
     row_gradients_per_draw: float = 1.5e5
     remedies: tuple[Remedy, ...] = REMEDIES
 

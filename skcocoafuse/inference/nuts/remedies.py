@@ -11,22 +11,20 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from skcocoafuse._threads import in_threads
 from skcocoafuse.inference.engine import Settings
-from skcocoafuse.inference.nuts import bridge_sampling, jumps
+from skcocoafuse.inference.nuts import jumps
 from skcocoafuse.inference.nuts.backend import mean_steps
 from skcocoafuse.inference.nuts.state import (
     Draws,
     State,
     continue_chains,
-    draws_of,
     judged,
     labeled,
     unsettled,
 )
 from skcocoafuse.posterior.clusters import MAX_RHAT
 
-# If trajectories take up to the first fraction of the steps that their depth allows, the
+# If trajectories take up to the first fraction of the steps that one more depth allows, the
 # target rejections are multiplied by the second; trajectories grow by about its inverse.
 # Between an eighth and a quarter, acceptance 0.95 was faster and mixed better than 0.98 (wine).
 TARGET_ACCEPT_STEPS = ((0.125, 0.2), (0.25, 0.5))
@@ -79,12 +77,17 @@ class ShorterSteps:
 
 
 def raise_target_accept(settings: Settings, n_steps: float) -> Settings:
-    """Settings with fewer rejections; unchanged if trajectories have no room to grow."""
-    used = n_steps / 2 ** settings.options["maxdepth"]
+    """Settings with fewer rejections, and one more depth for the shorter steps.
+
+    They are unchanged if trajectories have no room to grow.
+    """
+    options = settings.options | {"maxdepth": settings.options["maxdepth"] + 1}
+    used = n_steps / 2 ** options["maxdepth"]
     left = next((left for most, left in TARGET_ACCEPT_STEPS if used <= most), None)
     if left is None:
         return settings
-    return dataclasses.replace(settings, target_accept=1.0 - left * (1.0 - settings.target_accept))
+    target_accept = 1.0 - left * (1.0 - settings.target_accept)
+    return dataclasses.replace(settings, target_accept=target_accept, options=options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,77 +174,4 @@ def _assemble(draws: Draws, theta: np.ndarray, jumped: jumps.Jumped) -> Draws:
     return Draws(theta[at], draws.log_posterior[at], statistics)
 
 
-@dataclasses.dataclass(frozen=True)
-class Relocation:
-    """Chains that stay where there is very little mass are restarted where there is most.
-
-    The starting point of a chain does not affect what it converges to, and only draws from then on
-    are kept. The height of the density would be misleading: on Boston the chain with the highest
-    log posterior had
-    e^-25 of the mass around another. Energy 1 and 2 ended at R-hat 1.03 instead of 1.55 and 1.69.
-
-    R-hat is less informative afterwards, because a relocated chain agrees with its donor by
-    construction; ``State.origins`` keeps track of the remaining starts.
-
-    Parameters
-    ----------
-    max_rounds : int
-        Each costs as much as all preceding continuations; four rounds were no better than two.
-    """
-
-    max_rounds: int = 2
-    name: ClassVar[str] = "relocation"
-    phase: ClassVar[str] = "sampling"
-
-    def applies(self, state: State) -> bool:
-        """If there are several clusters: chains of a single one are slow, not misplaced."""
-        return len(state.draws.clusters) > 1 and state.rounds(self.name) < self.max_rounds
-
-    def apply(self, state: State, rng: np.random.Generator) -> State:
-        """All chains continue, those with little mass from a draw of the chain with most.
-
-        Without any such chain they continue only if some have not settled yet.
-        """
-        donors = find_donors(state, rng)
-        if not donors and not unsettled(state.draws):
-            return state
-        restarted = state.restarted(continue_chains(state, rng, donors=donors), state.settings)
-        origins = tuple(
-            state.origins[donors.get(chain, chain)] for chain in range(len(state.origins))
-        )
-        n_relocated = state.n_relocated + len(donors)
-        return dataclasses.replace(restarted, origins=origins, n_relocated=n_relocated)
-
-
-def find_donors(state: State, rng: np.random.Generator) -> dict[int, int]:
-    """For each chain that stays where there is very little mass, the one with most mass.
-
-    A chain that has not moved at all shows nothing about the mass around it, and is relocated.
-    """
-    draws = draws_of(state.kernel, state.latest)
-    frozen = np.ptp(draws.log_posterior, axis=1) == 0.0
-    numbers, estimates = _log_masses(state, labeled(state.kernel, draws), ~frozen, rng)
-    if not numbers.size:
-        return {}
-    best = int(np.median(estimates, axis=1).argmax())
-    poor = numbers[bridge_sampling.clearly_less(estimates, estimates[best])]
-    return dict.fromkeys([*poor.tolist(), *np.flatnonzero(frozen).tolist()], int(numbers[best]))
-
-
-def _log_masses(
-    state: State, theta: np.ndarray, moving: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the chains whose mass can be estimated, and the estimates, (chains, 4)."""
-    seeds = rng.integers(2**31, size=len(theta))
-
-    def estimate(number):
-        own = np.random.default_rng(seeds[number])
-        return bridge_sampling.log_evidence(state.kernel, theta[number], own)
-
-    numbers = np.flatnonzero(moving)
-    estimates = np.array(in_threads(estimate, numbers, state.settings.cores)).reshape(-1, 4)
-    known = np.isfinite(estimates).all(axis=1)
-    return numbers[known], estimates[known]
-
-
-REMEDIES: tuple[Remedy, ...] = (ShorterSteps(), MoreDraws(), Jumps(), Relocation())
+REMEDIES: tuple[Remedy, ...] = (ShorterSteps(), MoreDraws(), Jumps())

@@ -1,7 +1,6 @@
 """The state of the loop over remedies: an immutable record, and functions of it."""
 
 import dataclasses
-from collections.abc import Mapping
 from functools import reduce
 
 import numpy as np
@@ -52,17 +51,12 @@ class State:
         Successive runs whose draws are kept, each with a run per chain.
     draws : Draws
         The draws to return if no remedy follows.
-    origins : tuple of int
-        For each chain, the index of the chain whose start it descends from: its own, unless the
-        chain was relocated.
     n_gradients : int
         Evaluations of the log density's gradient so far.
     steps_are_short : bool
         Whether the first run had a higher target acceptance rate than requested.
     thinning : int
         Every ``thinning``-th draw is kept.
-    n_relocated : int
-        How often a chain was restarted from a draw of another.
     jumps_accepted : float, optional
         Fraction of accepted jumps between clusters, if ``draws`` are assembled by them.
     costs : tuple of Cost
@@ -77,11 +71,9 @@ class State:
     settings: Settings
     parts: tuple[list[Run], ...]
     draws: Draws
-    origins: tuple[int, ...]
     n_gradients: int
     steps_are_short: bool = False
     thinning: int = 1
-    n_relocated: int = 0
     jumps_accepted: float | None = None
     costs: tuple[Cost, ...] = ()
     futile: frozenset[str] = frozenset()
@@ -91,10 +83,6 @@ class State:
     def latest(self) -> list[Run]:
         """The last run of every chain."""
         return self.parts[-1]
-
-    def rounds(self, remedy: str) -> int:
-        """How often a remedy was applied."""
-        return sum(cost.remedy == remedy for cost in self.costs)
 
     def restarted(self, runs: list[Run], settings: Settings) -> "State":
         """The state with the draws of ``runs`` alone: all earlier ones were warm-up."""
@@ -132,32 +120,14 @@ def first_run(launches: list[Launch], settings: Settings, rng: np.random.Generat
     runs = run_chains(launches, settings, rng)
     chains = [run.chain(number) for run in runs for number in range(len(run.z))]
     kernel = launches[0].kernel
-    draws, origins = _join(kernel, chains), tuple(range(len(chains)))
-    return State(kernel, settings, (chains,), draws, origins, gradients_of(runs))
+    return State(kernel, settings, (chains,), _join(kernel, chains), gradients_of(runs))
 
 
 def continue_chains(
-    state: State,
-    rng: np.random.Generator,
-    settings: Settings | None = None,
-    donors: Mapping[int, int] | None = None,
+    state: State, rng: np.random.Generator, settings: Settings | None = None
 ) -> list[Run]:
-    """One more run of every chain, from its last draw or, with a donor, from a draw of the donor.
-
-    Parameters
-    ----------
-    state : State
-    rng : numpy.random.Generator
-    settings : Settings, optional
-        Those of the latest run by default.
-    donors : mapping of int to int, optional
-        For each relocated chain, by index, the chain that it is restarted from.
-    """
-    launches, donors = [], donors or {}
-    for number, own in enumerate(state.latest):
-        run = state.latest[donors.get(number, number)]
-        points = run.z[0] if number in donors else own.z[0, -1:]
-        launches.append(Launch(run.kernel, run.coordinates, 1, points))
+    """One more run of every chain, from its last draw; by default with the latest settings."""
+    launches = [Launch(run.kernel, run.coordinates, 1, run.z[0, -1:]) for run in state.latest]
     return run_chains(launches, settings or state.settings, rng)
 
 
@@ -207,15 +177,6 @@ def judged(kernel: Kernel, draws: Draws) -> Draws:
     if not disagree(rhat(quantities)):
         return draws
     return dataclasses.replace(draws, quantities=quantities, clusters=find_clusters(quantities))
-
-
-def independent_starts(origins: tuple[int, ...]) -> list[int]:
-    """One chain per start that chains descend from; the one that started there, if it stayed."""
-    chosen: dict[int, int] = {}
-    for chain, origin in enumerate(origins):
-        if origin not in chosen or chain == origin:
-            chosen[origin] = chain
-    return sorted(chosen.values())
 
 
 def _join(kernel: Kernel, runs: list[Run]) -> Draws:

@@ -11,7 +11,7 @@ from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import get_engine
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
-from skcocoafuse.inference.nuts import backend, bridge_sampling, convergence, jumps, state
+from skcocoafuse.inference.nuts import backend, convergence, jumps, state
 from skcocoafuse.posterior.clusters import MAX_RHAT, find_clusters, invariants
 from skcocoafuse.posterior.draws import Posterior
 from tests.problems import make_problem
@@ -141,7 +141,7 @@ def settled(problem, result):
 
 @pytest.fixture
 def sample_from(monkeypatch):
-    """What becomes of chains whose draws are those of a result, and are of like mass."""
+    """What becomes of chains whose draws are those of a result."""
 
     def sample_from(problem, result):
         kernel = Kernel(problem)
@@ -150,7 +150,6 @@ def sample_from(monkeypatch):
         statistics = {"logp": logp, "diverging": np.zeros(logp.shape, dtype=bool)}
         whole = backend.Run(kernel, kernel.plain, z, statistics)
         monkeypatch.setattr(state, "run_chains", lambda *_: [whole])
-        monkeypatch.setattr(bridge_sampling, "log_evidence", lambda *_: np.zeros(4))
         launches = [backend.Launch(kernel, kernel.plain, len(z))]
         rng = np.random.default_rng(0)
         return convergence.sample(launches, np.nan, SETTINGS, rng, Stopwatch())

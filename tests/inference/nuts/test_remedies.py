@@ -53,7 +53,7 @@ class Fake:
     ],
 )
 def test_the_first_remedy_that_applies_is_applied_until_none_does(remedies, expected):
-    state = State(None, QUICK, ([],), some_draws(), (0, 1), n_gradients=7)
+    state = State(None, QUICK, ([],), some_draws(), n_gradients=7)
     watch = Stopwatch()
     rng = np.random.default_rng(0)
     after = convergence.apply_remedies(state, remedies, np.inf, rng, watch)
@@ -68,7 +68,7 @@ def test_the_first_remedy_that_applies_is_applied_until_none_does(remedies, expe
 
 
 def test_remedies_have_names_of_their_own():
-    assert len({remedy.name for remedy in REMEDIES}) == len(REMEDIES) == 4
+    assert len({remedy.name for remedy in REMEDIES}) == len(REMEDIES)
 
 
 @pytest.mark.parametrize("left_out", [remedy.name for remedy in REMEDIES])
@@ -83,7 +83,7 @@ def test_any_remedy_can_be_left_out(monkeypatch, left_out):
 
     def ran(answers, remedies):
         Scripted(monkeypatch, *answers)
-        settings = dataclasses.replace(QUICK, draws=200, options={"maxdepth": 8})
+        settings = dataclasses.replace(QUICK, draws=200, options={"maxdepth": 7})
         method = dataclasses.replace(METHOD, remedies=remedies)
         rng = np.random.default_rng(0)
         launches = launches_of(answers[0])
@@ -153,5 +153,5 @@ def test_remedies_end_with_their_gradients(monkeypatch):
     assert enough["remedies"]["more draws"]["rounds"] == 3
     assert not enough["max_gradients_reached"]
     n_draws = QUICK.chains * (QUICK.draws + QUICK.tune)
-    assert METHOD.max_gradients(QUICK, rows) == n_draws * 250
+    assert METHOD.max_gradients(QUICK, rows) == n_draws * 150
     assert METHOD.max_gradients(QUICK, 10**6) == pytest.approx(n_draws * 0.15)
