@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numba import carray
 
-from skcocoafuse._threads import raise_if_cancelled
+from skcocoafuse._threads import in_threads, raise_if_cancelled
 from skcocoafuse.compiled.coordinates import Coordinates, laplace_transform_of, transforms_gates
 from skcocoafuse.compiled.jit import python_callback
 from skcocoafuse.compiled.layout import Layout, layout_of, model_of
@@ -109,10 +109,14 @@ class Kernel:
         """Log posterior and gradient at one unconstrained vector."""
         return self.function()(theta)
 
-    def log_posterior(self, theta: np.ndarray) -> np.ndarray:
+    def log_posterior(self, theta: np.ndarray, cores: int = 1) -> np.ndarray:
         """Log posterior of many unconstrained vectors, (..., n_parameters) to (...)."""
         flat = np.ascontiguousarray(theta.reshape(-1, self.n_parameters))
-        return self.function(with_gradient=False).at_many(flat)[0].reshape(theta.shape[:-1])
+        density = self.function(with_gradient=False)
+        parts = in_threads(
+            lambda part: density.at_many(part)[0], np.array_split(flat, cores), cores
+        )
+        return np.concatenate(parts).reshape(theta.shape[:-1])
 
 
 class _SumOverParts:

@@ -74,7 +74,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     watch.lap("optimization")
     fits, n_failed = _approximate(modes, n_kept, settings, rng)
     watch.lap("variational")
-    corrected, pareto_k = _corrected(fits, kernel, n_kept, rng)
+    corrected, pareto_k = _corrected(fits, kernel, n_kept, settings, rng)
     if corrected is not None:
         theta, log_posterior = corrected
         theta = theta.reshape(settings.chains, settings.draws, -1)
@@ -88,7 +88,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
             each = zip(fits, draws, strict=True)
             log_posterior = np.stack([fit.log_posterior(own) for fit, own in each])
         else:
-            log_posterior = kernel.log_posterior(theta)
+            log_posterior = kernel.log_posterior(theta, settings.cores)
     watch.lap("sampling")
     return EngineResult(
         theta=theta,
@@ -104,7 +104,11 @@ def _has_many_rows(kernel: Kernel) -> bool:
 
 
 def _corrected(
-    fits: list[_Approximation], kernel: Kernel, n_kept: int, rng: np.random.Generator
+    fits: list[_Approximation],
+    kernel: Kernel,
+    n_kept: int,
+    settings: Settings,
+    rng: np.random.Generator,
 ) -> tuple[tuple[np.ndarray, np.ndarray] | None, float]:
     """Draws that follow the posterior, or None; and k-hat of their weights.
 
@@ -118,7 +122,7 @@ def _corrected(
     for pool_size, limit in pools:
         counts = rng.multinomial(pool_size, np.exp(log_share))
         pool = rng.permutation(np.concatenate(_draw(fits, counts, rng, _DF)))
-        log_posterior = kernel.log_posterior(pool)
+        log_posterior = kernel.log_posterior(pool, settings.cores)
         log_proposal = _log_density(fits, log_share, pool)
         chosen, pareto_k = resample(log_posterior, log_proposal, n_kept, limit, rng)
         if chosen is None:

@@ -19,8 +19,8 @@ class Method:
     # Steps of a pilot trajectory up to which the first run already takes shorter steps, which
     # saves the second run that 39 of 40 transition data sets needed.
     cheap_steps: float = 20.0
-    # 127 steps; one more where steps are shorter. On diabetes depth 10 took 2.5 to 3.4 times as long
-    # as 8 and mixed no better; 7 takes half as long as 8 where trajectories are cut off (Energy,
+    # 127 steps; one more depth for shorter steps. On diabetes depth 10 took 2.5 to 3.4 times as
+    # long as 8 and mixed no better; 7 takes half as long where trajectories are cut off (Energy,
     # Boston), for the same test density (mean of 30 fits 1.219, 1.211 with 8).
     maxdepth: int = 7
     # Gradients that a fit may take with its remedies, per draw and warm-up draw of all chains, and
