@@ -30,7 +30,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     cv : int, cross-validation generator or iterable, default=5
     rule : {"best", "one_se", "chebyshev"}, default="one_se"
     confidence : float, default=0.95
-    refit_inference : str, optional
+    inference : str, default="auto"
     n_jobs : int, optional
     progress_bar : bool, default=False
         All as in :func:`select_n_experts`.
@@ -77,7 +77,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         cv=5,
         rule="one_se",
         confidence=0.95,
-        refit_inference=None,
+        inference="auto",
         n_jobs=None,
         progress_bar=False,
     ):
@@ -87,7 +87,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.cv = cv
         self.rule = rule
         self.confidence = confidence
-        self.refit_inference = refit_inference
+        self.inference = inference
         self.n_jobs = n_jobs
         self.progress_bar = progress_bar
 
@@ -100,7 +100,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         "cv": ["cv_object"],
         "rule": [StrOptions(set(RULES))],
         "confidence": [Real],
-        "refit_inference": [StrOptions(set(ENGINE_NAMES)), None],
+        "inference": [StrOptions({"auto", *ENGINE_NAMES})],
         "n_jobs": [Integral, None],
         "progress_bar": ["boolean"],
     }
@@ -144,7 +144,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             cv=cv,
             rule=self.rule,
             confidence=self.confidence,
-            refit_inference=self.refit_inference,
+            inference=self.inference,
             n_jobs=self.n_jobs,
             progress_bar=self.progress_bar,
             **own,

@@ -11,7 +11,7 @@ from skcocoafuse.model.chunks import map_rows
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.posterior.clusters import invariants
+from skcocoafuse.posterior.clusters import invariants, predictive_error
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.monte_carlo import (
     ess,
@@ -84,7 +84,8 @@ def diagnose(
     dict
         ``rhat``: the worst over all invariants, NaN for a single draw;
         ``rhat_log_posterior``; ``rhat_within`` and ``ess``: the worst within a cluster;
-        ``still_chains``: chains that never moved;
+        ``predictive_error``: the Monte Carlo error of predictions within a cluster, in predictive
+        standard deviations; ``still_chains``: chains that never moved;
         ``chain_clusters``: lists of chains that agree, heaviest first, with ``cluster_weight``
         (their weight in predictions) and ``cluster_elpd`` (leave-one-out log density of the
         target in its units, as in ``loo()``); ``n_divergences``; ``mean_n_steps``,
@@ -113,6 +114,7 @@ def diagnose(
         "rhat_log_posterior": float(overall_rhat[0]),
         "rhat_within": _worst(np.nanmax, rhat_within),
         "ess": _worst(np.nanmin, ess_within),
+        "predictive_error": predictive_error(quantities, clusters),
         "still_chains": [] if independent else _still_chains(posterior),
         "chain_clusters": clusters,
         "cluster_weight": posterior.cluster_weight,

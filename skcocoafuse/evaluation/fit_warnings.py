@@ -25,7 +25,7 @@ from skcocoafuse.exceptions import (
     SeparateModesWarning,
     beyond,
 )
-from skcocoafuse.posterior.clusters import MAX_RHAT, N_ANCHORS
+from skcocoafuse.posterior.clusters import MAX_RHAT, N_ANCHORS, SMALL_ERROR
 from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K
 
 _silent = ContextVar("silent", default=False)
@@ -158,7 +158,17 @@ def _of_mixing(diagnostics: dict) -> str | None:
         what = "Chains disagree" if diagnostics["n_chains"] > 1 else "The chain drifts"
     return (
         f"{what}: {' and '.join(failed)}, over the log posterior and the predictions at "
-        f"{N_ANCHORS} rows. Try {remedy}; see diagnostics_."
+        f"{N_ANCHORS} rows.{_of_predictions(diagnostics)} Try {remedy}; see diagnostics_."
+    )
+
+
+def _of_predictions(diagnostics: dict) -> str:
+    error = diagnostics.get("predictive_error", np.nan)  # missing in older files
+    if not error <= SMALL_ERROR:
+        return ""
+    return (
+        f" Predictions hardly depend on that: their Monte Carlo error is {error:.3f} predictive "
+        "standard deviations; coefficients may."
     )
 
 

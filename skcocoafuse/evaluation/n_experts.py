@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -42,7 +43,7 @@ def select_n_experts(
     rule="one_se",
     confidence=0.95,
     groups=None,
-    refit_inference=None,
+    inference="auto",
     n_jobs=None,
     progress_bar=False,
     **fit_params,
@@ -60,9 +61,9 @@ def select_n_experts(
         The numbers to try.
     criterion : {"auto", "loo", "cv"}, default="auto"
         How rows are held out: "loo", one at a time by importance weights, without further fits;
-        "cv", in folds, with one fit per fold. "auto" is "loo" for engines that sample the
-        posterior, such as "nuts", and "cv" for others, whose draws may be too far from the
-        posterior for "loo".
+        "cv", in folds, with one fit per fold. "auto" is "loo" if the engine of the candidates
+        samples the posterior, such as "nuts", and "cv" otherwise: draws may then be too far from
+        the posterior for "loo".
     cv : int, cross-validation generator or iterable, default=5
         Folds of ``criterion="cv"``, as in scikit-learn; each row is left out once.
     rule : {"best", "one_se", "chebyshev"}, default="one_se"
@@ -75,9 +76,11 @@ def select_n_experts(
         Confidence of that bound.
     groups : array-like of shape (n_samples,), optional
         Group labels for a ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
-    refit_inference : str, optional
-        Engine that fits the selected number of experts once more, such as "nuts" after a selection
-        with "vi". By default the estimator is the fit by which it was selected.
+    inference : str, default="auto"
+        Engine that fits the candidates. If it is not the estimator's own, the latter fits the
+        selected number of experts once more. "auto" is the estimator's own, but "vi" in place of
+        one that samples the posterior, which takes many times as long, unless ``criterion`` is
+        "loo".
     n_jobs : int, optional
         Number of candidates to fit in parallel, with joblib's current backend. By default, they
         are fitted one after the other, with the chains of each in parallel.
@@ -123,16 +126,12 @@ def select_n_experts(
     """
     refuse(fit_params, _SCORING, "select_n_experts")
     name = _parameter_name(estimator)
-    engine_name = name.removesuffix("n_experts") + "inference"
-    if refit_inference not in (None, *ENGINE_NAMES):
-        raise ValueError(
-            f"refit_inference must be one of {list(ENGINE_NAMES)} or None; got {refit_inference!r}."
-        )
     numbers = _checked(n_experts, criterion, rule, confidence)
     X, y = indexable(X, y)
+    own = estimator
+    estimator, engine = _with_engine(own, name.removesuffix("n_experts"), inference, criterion)
     if criterion == "auto":
-        sampled = samples_posterior(estimator.get_params()[engine_name])
-        criterion = "loo" if sampled else "cv"
+        criterion = "loo" if samples_posterior(engine) else "cv"
     with drawn_progress(progress_bar, "fits", len(numbers)) as step:
         run = Runs(estimator, n_jobs, step)
         models = {m: clone(estimator).set_params(**{name: m}) for m in numbers}
@@ -154,10 +153,9 @@ def select_n_experts(
                 f"With n_experts={m} a held-out row has a non-finite predictive density."
             )
     selection = NExpertsSelection(candidates, criterion, rule, float(confidence))
-    if refit_inference is not None:
-        chosen = {name: selection.n_experts, engine_name: refit_inference}
+    if estimator is not own:
         with fit_warnings.without_warnings():
-            refitted = clone(estimator).set_params(**chosen).fit(X, y, **fit_params)
+            refitted = clone(own).set_params(**{name: selection.n_experts}).fit(X, y, **fit_params)
         selection = replace(selection, refitted=refitted)
     _warn(selection)
     return selection
@@ -173,6 +171,22 @@ def _parameter_name(estimator) -> str:
             "MoERegressor or BoERegressor, alone or in a Pipeline or TransformedTargetRegressor."
         )
     return names[0]
+
+
+def _with_engine(estimator, prefix: str, inference: str, criterion: str) -> tuple[Any, str]:
+    """The estimator that fits the candidates, itself or a clone, and its engine."""
+    if inference not in ("auto", *ENGINE_NAMES):
+        raise ValueError(
+            f"inference must be 'auto' or one of {list(ENGINE_NAMES)}; got {inference!r}."
+        )
+    own = estimator.get_params()[prefix + "inference"]
+    if inference == "auto":
+        inference = "vi" if samples_posterior(own) and criterion != "loo" else own
+    if inference == own:
+        return estimator, own
+    other = {"inference": inference, "inference_options": None}  # options are those of an engine
+    changed = clone(estimator).set_params(**{prefix + name: value for name, value in other.items()})
+    return changed, inference
 
 
 def _checked(n_experts, criterion, rule, confidence) -> list[int]:

@@ -82,7 +82,8 @@ class NExpertsSelection:
     confidence : float
         Confidence of the lower bounds in the table and of the rule "chebyshev".
     refitted : estimator, optional
-        A fit of the selected number of experts by another engine.
+        A fit of the selected number of experts by the estimator's own engine, if another one
+        selected it.
     """
 
     candidates: dict[int, Candidate]
@@ -124,7 +125,7 @@ class NExpertsSelection:
     def estimator(self):
         """The estimator with the selected number of experts, fitted to all rows.
 
-        By ``refit_inference``, if that was given.
+        By its own engine, even if another one fitted the candidates.
         """
         if self.refitted is not None:
             return self.refitted

@@ -17,6 +17,14 @@ def progress_bar(shown: bool, label: str, total: int) -> Iterator[Callable[[], N
         yield step
 
 
+def announce(shown: bool, line: str) -> None:
+    """A line where progress bars are drawn, if these are ``shown``."""
+    if shown:
+        from rich.console import Console
+
+        Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def _in_terminal(label: str, total: int) -> Iterator[Callable[[], None]]:
     from rich.console import Console

@@ -84,7 +84,7 @@ def data():
 @pytest.fixture(scope="module")
 def sampled(once, data):
     name = "numbers of experts, sampled"
-    return once({name: lambda: quietly(SAMPLED, *data, n_experts=[1, 2, 3])})[name]
+    return once({name: lambda: quietly(SAMPLED, *data, n_experts=[1, 2, 3], criterion="loo")})[name]
 
 
 @pytest.fixture(scope="module")
@@ -285,11 +285,11 @@ def test_chains_that_disagree_are_told_of_the_choice(data):
 
 def test_inside_a_pipeline_and_behind_a_transformed_target(data):
     X, y = data
-    plain = quietly(SAMPLED, X, y, n_experts=[1, 2])
+    plain = quietly(SAMPLED, X, y, n_experts=[1, 2], criterion="loo")
     pipe = make_pipeline(StandardScaler(), SAMPLED)
     target = TransformedTargetRegressor(SAMPLED, transformer=StandardScaler())
     for wrapped in (pipe, target):
-        found = quietly(wrapped, X, y, n_experts=[1, 2])
+        found = quietly(wrapped, X, y, n_experts=[1, 2], criterion="loo")
         assert found.n_experts == 2
         # the model standardises by itself: the same but for rounding, and so the same chains
         np.testing.assert_allclose(found.table["elpd"], plain.table["elpd"], atol=3.0)
@@ -568,25 +568,36 @@ def test_engines_that_threads_would_break_have_processes(engine, apart):
         assert (os.getpid() not in found) == apart
 
 
-def test_another_engine_fits_the_selected_number(data):
-    """In the selector as well; candidates and their table stay those of the first engine."""
+def test_another_engine_fits_the_candidates(data):
+    """And the estimator's own, with its options, the selected number; in the selector as well."""
     X, y = data
     options = {"n_experts": [1, 2], "rule": "best", "cv": 3}
-    first = quietly(FAST, X, y, **options)
-    selection = quietly(FAST, X, y, refit_inference="map", **options)
-    assert selection.n_experts == first.n_experts
-    assert selection.estimator.inference == "map"
-    assert selection.estimator.n_experts == selection.n_experts
+    candidates = quietly(FAST, X, y, **options)
+    nuts = clone(FAST).set_params(inference="nuts", tune=100, inference_options={"maxdepth": 6})
+    selection = quietly(nuts, X, y, **options)
+    assert selection.n_experts == candidates.n_experts
     pd.testing.assert_frame_equal(
-        selection.table.drop(columns="seconds"), first.table.drop(columns="seconds")
+        selection.table.drop(columns="seconds"), candidates.table.drop(columns="seconds")
     )
-    alone = clone(FAST).set_params(inference="map", n_experts=selection.n_experts).fit(X, y)
-    np.testing.assert_array_equal(selection.estimator.predict(X), alone.predict(X))
-    selector = fit_quietly(NExpertsSelector(FAST, refit_inference="map", **options), X, y)
-    assert selector.best_estimator_.inference == "map"
+    assert [c.estimator.inference for c in selection.candidates.values()] == ["vi", "vi"]
+    alone = fit_quietly(clone(nuts).set_params(n_experts=selection.n_experts), X, y)
+    selector = fit_quietly(NExpertsSelector(nuts, **options), X, y)
+    for found in (selection.estimator, selector.best_estimator_):
+        assert found.get_params() == alone.get_params()
+        np.testing.assert_array_equal(found.predict(X), alone.predict(X))
+
+
+def test_an_engine_can_be_named(data):
+    """Without a second fit if it is the estimator's own."""
+    X, y = data
+    pipe = make_pipeline(StandardScaler(), FAST)
+    selection = quietly(pipe, X, y, n_experts=[2], cv=2, inference="map")
+    assert selection.candidates[2].estimator[-1].inference == "map"
+    assert selection.estimator[-1].inference == "vi"
+    assert quietly(FAST, X, y, n_experts=[1], cv=2, inference="vi").refitted is None
     for call in (
-        lambda: select_n_experts(FAST, X, y, refit_inference="mcmc"),
-        lambda: NExpertsSelector(FAST, refit_inference="mcmc").fit(X, y),
+        lambda: select_n_experts(FAST, X, y, inference="mcmc"),
+        lambda: NExpertsSelector(FAST, inference="mcmc").fit(X, y),
     ):
-        with pytest.raises(ValueError, match=r"refit_inference.*must be"):
+        with pytest.raises(ValueError, match=r"inference.*must be"):
             call()

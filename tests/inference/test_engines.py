@@ -549,7 +549,11 @@ def test_chains_are_shared_among_modes_of_comparable_mass():
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        ("nuts", {}, "looking for modes"),
+        (
+            "nuts",
+            {},
+            "2 chains of 30 draws: about .* gradients .*, 7,620 at most, 9,000 with",
+        ),
         ("advi", {"n": 200}, "fitting .* 200/200"),
         ("pymc", {}, "sampling .* 60/60"),
     ],

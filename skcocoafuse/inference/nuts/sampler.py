@@ -16,6 +16,7 @@ from skcocoafuse.inference.nuts.backend import Launch, NutpieHasChanged, mean_st
 from skcocoafuse.inference.nuts.method import METHOD, Method
 from skcocoafuse.inference.nuts.pilots import run_pilots
 from skcocoafuse.inference.nuts.state import gradients_of
+from skcocoafuse.inference.progress import announce
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import MIN_DRAWS
 
@@ -64,9 +65,27 @@ def _sample_kernel(kernel: Kernel, settings: Settings, method: Method) -> Engine
     watch.lap("optimization")
     launches, n_steps, n_gradients = _launches(known, modes, settings, rng, method)
     watch.lap("pilot chains")
+    n_rows = kernel.problem.rows.n_rows
+    announce(
+        settings.progress_bar, _plan(settings, n_steps, method.max_gradients(settings, n_rows))
+    )
     draws, info = convergence.sample(launches, n_steps, settings, rng, watch, method)
     info["n_gradients"] += n_gradients
     return EngineResult(draws.theta, draws.log_posterior, draws.statistics, watch.seconds, info)
+
+
+def _plan(settings: Settings, n_steps: float, max_gradients: float) -> str:
+    """What the chains will take: trajectories as in pilot chains, or as long as their depth allows.
+
+    With many rows that is most of a fit, and its time is known after the first few draws.
+    """
+    n_draws = settings.draws + settings.tune
+    least = settings.chains * n_draws * n_steps
+    most = settings.chains * n_draws * (2 ** settings.options["maxdepth"] - 1)
+    return (
+        f"{settings.chains} chains of {n_draws} draws: about {least:,.0f} gradients of the log "
+        f"posterior, {most:,} at most, {max(most, int(max_gradients)):,} with remedies"
+    )
 
 
 def _launches(

@@ -97,7 +97,7 @@ LATE, APART = [0.0, (-4.0, 2.0)], [-2.0, 2.0]
         ([LATE, LATE, APART, APART], 2),  # later still
     ],
 )
-@pytest.mark.usefixtures("as_they_are")
+@pytest.mark.usefixtures("as_they_are", "however_little_predictions_change")
 def test_chains_go_on_for_as_many_draws_as_at_first(monkeypatch, parts, thinning):
     """From the last draw of each, until they agree or sit in modes of their own."""
     parts = [shifted_runs(shifts)[1] for shifts in parts]
@@ -211,6 +211,18 @@ def test_a_bent_ridge_is_sampled_in_shorter_steps(monkeypatch):
     assert found["mean_n_steps"] > before["mean_n_steps"]
 
 
+def test_chains_do_not_go_on_where_predictions_hardly_change(monkeypatch):
+    """They disagree, by little next to the noise."""
+    runs = shifted_runs(SLOW)[1]
+    sampler = Scripted(monkeypatch, runs)
+    draws, info = agreed(runs, dataclasses.replace(QUICK, draws=200))
+    assert draws.clusters == [[0, 1, 2]]
+    assert info["remedies"] == {}
+    assert len(sampler.asked) == 1
+    assert not info["max_gradients_reached"]
+
+
+@pytest.mark.usefixtures("however_little_predictions_change")
 def test_a_fit_that_went_on_says_so(monkeypatch):
     """The engine, whose chains never quite agree: of four parts one draw in four is kept."""
     problem = make_problem(2, n=60)
@@ -234,6 +246,7 @@ def test_a_fit_that_went_on_says_so(monkeypatch):
     np.testing.assert_allclose(result.log_posterior, expected, rtol=1e-10)
 
 
+@pytest.mark.usefixtures("however_little_predictions_change")
 def test_chains_that_agree_in_pairs_are_left_to_it(monkeypatch):
     """R-hat of all is above its limit, but there is no mode to jump to."""
     settings = dataclasses.replace(QUICK, draws=200, tune=100)

@@ -71,6 +71,7 @@ def test_remedies_have_names_of_their_own():
     assert len({remedy.name for remedy in REMEDIES}) == len(REMEDIES)
 
 
+@pytest.mark.usefixtures("however_little_predictions_change")
 @pytest.mark.parametrize("left_out", [remedy.name for remedy in REMEDIES])
 def test_any_remedy_can_be_left_out(monkeypatch, left_out):
     """Chains that diverge, mix slowly and sit apart call for all of them."""
@@ -131,6 +132,7 @@ def test_gradients_of_jumps_are_counted(modes, monkeypatch):
     assert jumped.n_gradients == len(evaluated) > 0
 
 
+@pytest.mark.usefixtures("however_little_predictions_change")
 def test_remedies_end_with_their_gradients(monkeypatch):
     """A remedy is left out if one more run like the latest would exceed the allowance."""
     begun = shifted_runs(SLOWER)[1]

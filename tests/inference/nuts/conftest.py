@@ -1,0 +1,11 @@
+"""What tests of remedies share."""
+
+import pytest
+
+from skcocoafuse.inference.nuts import remedies
+
+
+@pytest.fixture
+def however_little_predictions_change(monkeypatch):
+    """Made-up chains are so narrow that they disagree about hardly anything."""
+    monkeypatch.setattr(remedies, "SMALL_ERROR", 0.0)
