@@ -9,7 +9,6 @@ import numpy as np
 
 from skcocoafuse.evaluation.diagnostics import MAX_R2_LOSS, MAX_WEIGHT_FAR
 from skcocoafuse.evaluation.verdicts import (
-    MIN_ESS,
     MIN_SHARE,
     approximates_badly,
     cannot_tell,
@@ -25,14 +24,16 @@ from skcocoafuse.exceptions import (
     SeparateModesWarning,
     beyond,
 )
-from skcocoafuse.posterior.clusters import MAX_RHAT, N_ANCHORS, SMALL_ERROR
-from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K
+from skcocoafuse.posterior.clusters import MAX_RHAT, N_ANCHORS
+from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, MIN_ESS
 
 _silent = ContextVar("silent", default=False)
 # Share of the draws. The region behind so few divergences has about as little of the mass; missing
 # it shifts averages by less than their Monte Carlo error, a 60th of a standard deviation for 4000
 # draws.
 _FEW_DIVERGENCES = 0.001
+# Predictive standard deviations; costs 0.0002 in log density at the row where it is largest.
+_SMALL_ERROR = 0.02
 _CAREFUL = 0.99  # target_accept that left no or fewer divergences
 
 
@@ -164,7 +165,7 @@ def _of_mixing(diagnostics: dict) -> str | None:
 
 def _of_predictions(diagnostics: dict) -> str:
     error = diagnostics.get("predictive_error", np.nan)  # missing in older files
-    if not error <= SMALL_ERROR:
+    if not error <= _SMALL_ERROR:
         return ""
     return (
         f" Predictions hardly depend on that: their Monte Carlo error is {error:.3f} predictive "

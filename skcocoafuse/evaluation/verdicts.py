@@ -4,11 +4,8 @@ import numpy as np
 
 from skcocoafuse.exceptions import beyond
 from skcocoafuse.posterior.clusters import MAX_RHAT
-from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, enough_draws
+from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, MIN_ESS, enough_draws
 
-# Below it, means and sds have Monte Carlo errors above a tenth of the posterior sd, and R-hat and
-# the effective sample size are themselves rough (Vehtari et al., 2021, recommend 100 per chain).
-MIN_ESS = 100.0
 MIN_SHARE = 0.01  # of the rows' weight; an expert below it has collapsed
 
 

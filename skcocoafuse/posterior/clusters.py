@@ -15,9 +15,6 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.monte_carlo import rhat
 
-# Monte Carlo error of predictions, in predictive standard deviations, that hardly matters: it costs
-# 0.0002 in log density at the row where it is largest.
-SMALL_ERROR = 0.02
 N_ANCHORS = 10  # rows; chains in other modes differ in predictions at most rows, not at one
 MAX_RHAT = 1.05  # of all chains together; below it there is one cluster
 # Of pairs of chains, whose R-hat varies more than that of all chains; after a spurious link, R-hat

@@ -16,6 +16,9 @@ MAX_PARETO_K = 0.7  # above it importance weights are unreliable, however many d
 _LEAST_TAIL = 5  # draws that a Pareto tail can be fitted to
 LEAST_DRAWS = 5 * _LEAST_TAIL  # of which a fifth is such a tail
 _LEAST_WEIGHT = 1e-290  # relative to a largest weight of 1; below it the fit would overflow
+# Below it, means and sds have Monte Carlo errors above a tenth of the posterior sd, and R-hat and
+# the effective sample size are themselves rough (Vehtari et al., 2021, recommend 100 per chain).
+MIN_ESS = 100.0
 
 
 def rhat(draws: np.ndarray) -> np.ndarray:

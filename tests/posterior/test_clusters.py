@@ -81,7 +81,8 @@ def test_predictive_error_is_that_within_clusters():
     quantities[2:, :, 6:11] += 3.0
     apart = predictive_error(quantities, [[0, 1], [2, 3]])
     each = [predictive_error(quantities[part], [[0, 1]]) for part in ([0, 1], [2, 3])]
-    assert apart == max(each) < 0.1 < 0.5 < predictive_error(quantities, [[0, 1, 2, 3]])
+    assert apart == max(each)
+    assert predictive_error(quantities, [[0, 1, 2, 3]]) > 5.0 * apart
 
 
 def test_predictive_error_of_one_draw_is_unknown():

@@ -53,28 +53,29 @@ def sample(
     if n_steps <= method.cheap_steps:  # False for NaN
         careful = raise_target_accept(settings, n_steps)
     state = first_run(launches, careful, rng)
-    state = dataclasses.replace(state, steps_are_short=careful is not settings)
+    state = dataclasses.replace(
+        state, steps_are_short=careful is not settings, max_gradients=max_gradients
+    )
     watch.lap("sampling")
-    state = apply_remedies(state, method.remedies, max_gradients, rng, watch)
+    state = apply_remedies(state, method.remedies, rng, watch)
     return state.draws, report(state)
 
 
 def apply_remedies(
     state: State,
     remedies: Sequence[Remedy],
-    max_gradients: float,
     rng: np.random.Generator,
     watch: Stopwatch,
 ) -> State:
     """Apply the first applicable remedy until there is none.
 
     One that changed no draw is not tried again until another has changed some. None is applied if
-    another run like the latest would bring the fit above ``max_gradients``.
+    another run like the latest would bring the fit above its ``max_gradients``.
     """
     while remedy := next(
         (each for each in remedies if each.name not in state.futile and each.applies(state)), None
     ):
-        if state.n_gradients + gradients_of(state.latest) > max_gradients:
+        if state.n_gradients + gradients_of(state.latest) > state.max_gradients:
             return dataclasses.replace(state, left_out=remedy.name)
         begun = time.perf_counter()
         after = remedy.apply(state, rng)

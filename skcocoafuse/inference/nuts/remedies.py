@@ -22,7 +22,7 @@ from skcocoafuse.inference.nuts.state import (
     labeled,
     unsettled,
 )
-from skcocoafuse.posterior.clusters import MAX_RHAT, SMALL_ERROR, predictive_error
+from skcocoafuse.posterior.clusters import MAX_RHAT, predictive_error
 
 # If trajectories take up to the first fraction of the steps that one more depth allows, the
 # target rejections are multiplied by the second; trajectories grow by about its inverse.
@@ -92,7 +92,7 @@ def raise_target_accept(settings: Settings, n_steps: float) -> Settings:
 
 @dataclasses.dataclass(frozen=True)
 class MoreDraws:
-    """Chains that mix slowly are continued, while that may still change predictions.
+    """Chains that mix slowly are continued, while that may change predictions enough.
 
     By as many draws as the first run has.
 
@@ -104,18 +104,27 @@ class MoreDraws:
     max_parts : int
         Total number of runs of a chain. Some folds of diabetes agree only with four; chains stop
         at three if the fourth is not needed.
+    least_error : float
+        Monte Carlo error of predictions, in predictive standard deviations, that is worth all
+        gradients which a fit may take: 0.001 in log density at the row where it is largest. A run
+        that takes a tenth of them is worth a tenth of it.
     """
 
     max_parts: int = 4
+    least_error: float = 0.05
     name: ClassVar[str] = "more draws"
     phase: ClassVar[str] = "sampling"
 
     def applies(self, state: State) -> bool:
-        """If chains disagree about predictions, and not because each has a mode to itself."""
+        """If chains disagree, and not because each has settled in a separate mode.
+
+        Or if they agree and few draws are effective.
+        """
         return (
             len(state.parts) < self.max_parts
             and unsettled(state.draws)
-            and predictive_error(state.draws.quantities, state.draws.clusters) > SMALL_ERROR
+            and predictive_error(state.draws.quantities, state.draws.clusters)
+            > self.least_error * state.share_of_next
         )
 
     def apply(self, state: State, rng: np.random.Generator) -> State:

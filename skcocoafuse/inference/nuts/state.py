@@ -10,16 +10,20 @@ from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.nuts.backend import Launch, Run, run_chains
 from skcocoafuse.posterior.clusters import MIN_DRAWS, disagree, find_clusters, invariants
 from skcocoafuse.posterior.draws import Posterior
-from skcocoafuse.posterior.monte_carlo import rhat
+from skcocoafuse.posterior.monte_carlo import MIN_ESS, ess, rhat
 from skcocoafuse.posterior.relabel import relabel
+
+# Effective draws over draws below which chains are continued, where few draws were asked for and
+# MIN_ESS is too much to want. Not compared.
+_LEAST_EFFICIENCY = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class Draws:
-    """Draws of all chains, (chains, draws, ...), and whether chains agree.
+    """Draws of all chains, (chains, draws, ...), and whether they suffice.
 
-    ``clusters`` is empty if chains agree or are too short to tell; otherwise ``quantities`` are
-    those of :func:`skcocoafuse.posterior.clusters.invariants`.
+    ``clusters`` is empty if they do, or if chains are too short to tell; otherwise ``quantities``
+    are those of :func:`skcocoafuse.posterior.clusters.invariants`.
     """
 
     theta: np.ndarray
@@ -53,6 +57,8 @@ class State:
         The draws to return if no remedy follows.
     n_gradients : int
         Evaluations of the log density's gradient so far.
+    max_gradients : float
+        Remedies may bring ``n_gradients`` to this number.
     steps_are_short : bool
         Whether the first run had a higher target acceptance rate than requested.
     thinning : int
@@ -72,12 +78,18 @@ class State:
     parts: tuple[list[Run], ...]
     draws: Draws
     n_gradients: int
+    max_gradients: float = np.inf
     steps_are_short: bool = False
     thinning: int = 1
     jumps_accepted: float | None = None
     costs: tuple[Cost, ...] = ()
     futile: frozenset[str] = frozenset()
     left_out: str = ""
+
+    @property
+    def share_of_next(self) -> float:
+        """Gradients of one more run like the latest, over ``max_gradients``."""
+        return gradients_of(self.latest) / self.max_gradients
 
     @property
     def latest(self) -> list[Run]:
@@ -170,13 +182,20 @@ def quantities_of(kernel: Kernel, draws: Draws) -> np.ndarray:
 
 
 def judged(kernel: Kernel, draws: Draws) -> Draws:
-    """The draws with chain clusters, if chains disagree and are long enough to tell."""
+    """The draws with chain clusters, if these call for more draws and are long enough to tell.
+
+    A single cluster if chains agree in pairs, or if they agree and too few draws are effective.
+    """
     if draws.theta.shape[1] < MIN_DRAWS:
         return draws
     quantities = quantities_of(kernel, draws)
+    clusters = find_clusters(quantities)
     if not disagree(rhat(quantities)):
-        return draws
-    return dataclasses.replace(draws, quantities=quantities, clusters=find_clusters(quantities))
+        wanted = min(MIN_ESS, _LEAST_EFFICIENCY * draws.log_posterior.size)
+        if np.nanmin(ess(quantities), initial=np.inf) >= wanted:
+            return draws
+        clusters = [list(range(len(quantities)))]
+    return dataclasses.replace(draws, quantities=quantities, clusters=clusters)
 
 
 def _join(kernel: Kernel, runs: list[Run]) -> Draws:

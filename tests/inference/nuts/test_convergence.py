@@ -12,7 +12,9 @@ from skcocoafuse.evaluation import verdicts
 from skcocoafuse.exceptions import SeparateModesWarning
 from skcocoafuse.inference import Settings, get_engine, mode_search
 from skcocoafuse.inference.engine import Stopwatch
-from skcocoafuse.inference.nuts import backend, convergence, jumps, state
+from skcocoafuse.inference.nuts import backend, convergence, jumps, remedies, state
+from skcocoafuse.posterior.clusters import disagree
+from skcocoafuse.posterior.monte_carlo import rhat
 from tests.problems import make_problem
 
 QUICK = Settings(draws=60, tune=120, chains=2, target_accept=0.9, cores=2, seed=3)
@@ -211,15 +213,35 @@ def test_a_bent_ridge_is_sampled_in_shorter_steps(monkeypatch):
     assert found["mean_n_steps"] > before["mean_n_steps"]
 
 
-def test_chains_do_not_go_on_where_predictions_hardly_change(monkeypatch):
-    """They disagree, by little next to the noise."""
-    runs = shifted_runs(SLOW)[1]
+def test_chains_go_on_where_predictions_may_change_enough_for_the_price(monkeypatch):
+    """Their error must be above that share of ``least_error`` which a run has of all gradients."""
+    runs = [dataclasses.replace(run, n_gradients=np.array([1000])) for run in shifted_runs(SLOW)[1]]
     sampler = Scripted(monkeypatch, runs)
-    draws, info = agreed(runs, dataclasses.replace(QUICK, draws=200))
+    kernel = runs[0].kernel
+    draws = state.judged(kernel, state.draws_of(kernel, runs))
     assert draws.clusters == [[0, 1, 2]]
-    assert info["remedies"] == {}
-    assert len(sampler.asked) == 1
-    assert not info["max_gradients_reached"]
+    monkeypatch.setattr(remedies, "predictive_error", lambda *_: 0.01)  # a fifth of least_error
+    for max_gradients, goes_on in ((14_900, False), (15_100, True)):
+        sampler.asked.clear()
+        settings = dataclasses.replace(QUICK, draws=200, options={"max_gradients": max_gradients})
+        info = agreed(runs, settings)[1]
+        assert (len(sampler.asked) > 1) == goes_on
+        assert list(info["remedies"]) == ["more draws"] * goes_on
+        assert not info["max_gradients_reached"]
+
+
+def test_chains_go_on_if_few_draws_are_effective(monkeypatch):
+    """Although they agree: each wanders so slowly, and so far, as the others."""
+    kernel, runs = shifted_runs(SAME, n_draws=400)
+    rng = np.random.default_rng(0)
+    for number, run in enumerate(runs):
+        phase = np.linspace(0.0, 12.0 * np.pi, 400) + rng.uniform(0.0, 2.0 * np.pi)
+        runs[number] = dataclasses.replace(run, z=run.z + 0.3 * np.sin(phase)[:, None])
+    slow = state.judged(kernel, state.draws_of(kernel, runs))
+    assert slow.clusters == [[0, 1, 2]]
+    assert not disagree(rhat(slow.quantities))
+    assert state.unsettled(slow)
+    assert state.judged(kernel, state.draws_of(kernel, shifted_runs(SAME, 400)[1])).clusters == []
 
 
 @pytest.mark.usefixtures("however_little_predictions_change")

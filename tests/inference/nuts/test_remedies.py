@@ -56,7 +56,7 @@ def test_the_first_remedy_that_applies_is_applied_until_none_does(remedies, expe
     state = State(None, QUICK, ([],), some_draws(), n_gradients=7)
     watch = Stopwatch()
     rng = np.random.default_rng(0)
-    after = convergence.apply_remedies(state, remedies, np.inf, rng, watch)
+    after = convergence.apply_remedies(state, remedies, rng, watch)
     assert "".join(cost.remedy for cost in after.costs) == expected
     assert after.n_gradients == 7 + 10 * len(expected)
     told = convergence.report(after)["remedies"]
