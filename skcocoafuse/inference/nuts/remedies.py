@@ -18,11 +18,12 @@ from skcocoafuse.inference.nuts.state import (
     Draws,
     State,
     continue_chains,
-    judged,
     labeled,
+    quantities_of,
     unsettled,
 )
-from skcocoafuse.posterior.clusters import MAX_RHAT, predictive_error
+from skcocoafuse.posterior.clusters import MAX_RHAT, disagree, predictive_error
+from skcocoafuse.posterior.monte_carlo import rhat
 
 # If trajectories take up to the first fraction of the steps that one more depth allows, the
 # target rejections are multiplied by the second; trajectories grow by about its inverse.
@@ -173,7 +174,7 @@ class Jumps:
             if not jumps.connected(jumped.accepted, self.min_accepted):
                 return dataclasses.replace(state, n_gradients=n_gradients)
             assembled = _assemble(draws, theta, jumped)
-            if not judged(kernel, assembled).clusters:
+            if not disagree(rhat(quantities_of(kernel, assembled))):
                 break
         return dataclasses.replace(
             state,
