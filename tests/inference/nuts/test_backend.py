@@ -3,6 +3,7 @@
 import dataclasses
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -119,13 +120,21 @@ def test_an_interrupt_ends_every_chain(watch, modes, cores):
     """Those under way are cancelled, and those that wait for a core never begin."""
     in_use, active = watch
     long = dataclasses.replace(QUICK, cores=cores, draws=10_000_000)
-    timer = threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT))
-    timer.start()
+
+    def interrupt():
+        last = time.monotonic() + 30.0
+        while len(in_use) < cores and time.monotonic() < last:
+            time.sleep(0.01)
+        time.sleep(0.2)  # time for one more to begin, if it would
+        signal.raise_signal(signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
     with pytest.raises(KeyboardInterrupt):
         backend.run_chains([launch(modes[0], 1)] * 4, long, np.random.default_rng(0))
     assert len(in_use) == cores
     assert active == []
-    timer.join()
+    interrupter.join()
 
 
 def test_a_failure_ends_the_other_chains(modes, monkeypatch):
