@@ -83,13 +83,13 @@ def models(request):
     return fits
 
 
-def check(function, rows=ROWS, targets=TARGETS):
+def check(function, rows=ROWS, targets=TARGETS, rtol=1e-9):
     """The same for all rows, and for parts of them in another order, of which some are alone."""
     whole = function(rows, targets)
     order = np.random.default_rng(1).permutation(len(rows))
     parts = np.split(order, [1, 2, 3, 5, 9])
     found = np.concatenate([function(rows[part], targets[part]) for part in parts])
-    np.testing.assert_allclose(found, whole[order], rtol=1e-9)
+    np.testing.assert_allclose(found, whole[order], rtol=rtol)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -101,8 +101,10 @@ def test_of_methods(name, models):
 @pytest.mark.parametrize("name", DIST_METHODS)
 def test_of_distributions(name, models):
     method = DIST_METHODS[name]
+    # regions of the farthest rows end near 1e8, where numbers are 1e-8 apart
+    rtol = 1e-6 if name == "hdi mass" else 1e-9
     for model in models:
-        check(lambda rows, y, model=model: method(predict_dist(model, rows), y))
+        check(lambda rows, y, model=model: method(predict_dist(model, rows), y), rtol=rtol)
         dist = model.predict_dist(ROWS[:12])  # and so are slices of a distribution
         part = method(dist[3:5], TARGETS[3:5])
         np.testing.assert_allclose(part, method(dist, TARGETS[:12])[3:5], rtol=1e-9)

@@ -149,7 +149,7 @@ def gradients_of(runs: list[Run]) -> int:
 
 
 def unsettled(draws: Draws) -> bool:
-    """Whether chains disagree for another reason than each staying in a separate mode."""
+    """Whether more draws are called for, and not because each chain stays in a separate mode."""
     if not draws.clusters:
         return False
     return len(draws.clusters) == 1 or any(
@@ -189,13 +189,17 @@ def judged(kernel: Kernel, draws: Draws) -> Draws:
     if draws.theta.shape[1] < MIN_DRAWS:
         return draws
     quantities = quantities_of(kernel, draws)
-    clusters = find_clusters(quantities)
-    if not disagree(rhat(quantities)):
-        wanted = min(MIN_ESS, _LEAST_EFFICIENCY * draws.log_posterior.size)
-        if np.nanmin(ess(quantities), initial=np.inf) >= wanted:
-            return draws
+    if disagree(rhat(quantities)):
+        clusters = find_clusters(quantities)
+    elif np.nanmin(ess(quantities), initial=np.inf) < _wanted_ess(draws.log_posterior.size):
         clusters = [list(range(len(quantities)))]
+    else:
+        return draws
     return dataclasses.replace(draws, quantities=quantities, clusters=clusters)
+
+
+def _wanted_ess(n_draws: int) -> float:
+    return min(MIN_ESS, _LEAST_EFFICIENCY * n_draws)
 
 
 def _join(kernel: Kernel, runs: list[Run]) -> Draws:
