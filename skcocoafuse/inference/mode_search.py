@@ -77,7 +77,8 @@ def revisit(kernel: Kernel, settings: Settings) -> list[Mode]:
     rng = np.random.default_rng(settings.seed)
     part = kernel.problem.random_part(MAX_ROWS, rng)
     fresh = _climb_in_two(kernel, _starts(kernel, part, N_FRESH, rng), settings.cores)
-    if max(m.log_mass for m in fresh) > max(m.log_mass for m in modes) + GAIN:
+    best, known = (by_mass(found, settings.cores)[0].log_mass for found in (fresh, modes))
+    if best > known + GAIN:
         return []
     return distinct([*modes, *fresh])
 

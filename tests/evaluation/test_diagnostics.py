@@ -124,6 +124,15 @@ def the_message(**change):
     return message
 
 
+def test_slow_chains_whose_predictions_are_settled_are_told_apart():
+    settled = the_message(rhat_within=1.2, predictive_error=0.0149)
+    assert "Monte Carlo error is 0.015 predictive standard deviations; coefficients may." in settled
+    for change in ({"predictive_error": 0.3}, {"predictive_error": np.nan}, {}):
+        message = the_message(rhat_within=1.2, **change)
+        assert message.startswith("Chains disagree")
+        assert "Predictions hardly" not in message
+
+
 def test_one_divergence_is_not_said_in_the_words_of_many():
     one, few = the_message(n_divergences=1), the_message(n_divergences=4)
     many = the_message(n_divergences=110)
