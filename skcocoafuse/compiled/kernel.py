@@ -9,7 +9,7 @@ from numba import carray
 from skcocoafuse._threads import in_threads, raise_if_cancelled
 from skcocoafuse.compiled.coordinates import Coordinates, laplace_transform_of, transforms_gates
 from skcocoafuse.compiled.jit import python_callback
-from skcocoafuse.compiled.layout import Layout, layout_of, model_of
+from skcocoafuse.compiled.layout import Layout, layout_of, model_of, natural_sizes
 from skcocoafuse.compiled.likelihood import value_and_gradient
 from skcocoafuse.compiled.log_posterior import (
     DATA,
@@ -18,7 +18,6 @@ from skcocoafuse.compiled.log_posterior import (
     evaluate_rows,
     log_posterior_callback,
 )
-from skcocoafuse.model.parameters import CONTRAST
 from skcocoafuse.model.priors import FAMILIES, POSITIVE
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.rows import Rows, RowsInMemory, Tiles
@@ -51,7 +50,7 @@ class Kernel:
         self.n_parameters = spec.n_parameters
         self.constant = _prior_constant(spec)
         self.plain = Coordinates.plain(laplace_transform_of(spec))
-        self._layout = layout_of(spec)
+        self._layout, self._model = layout_of(spec), model_of(spec)
         self._tiles: Tiles | None = None
         self._elsewhere: _SumOverParts | None = None
         if isinstance(rows, RowsInMemory):
@@ -74,7 +73,7 @@ class Kernel:
         kinks = np.full(2, smoothing)  # of contrasts, and of all others
         if coordinates is not None:  # the transform removes the exact kink
             kinks *= [0.0 if transforms_gates(self.problem.spec) else 1.0, 0.0]
-        model = model_of(self.problem.spec, kinks)
+        model = self._model._replace(smoothing=kinks)
         arrays = {"basis": model.basis}
         if self._tiles is not None:
             arrays |= self._tiles._asdict()
@@ -203,15 +202,13 @@ def _prior_constant(spec: ModelSpec) -> float:
     """The constants of all prior densities, which the compiled function omits.
 
     Computed as the difference at a point where every entry of a parameter is 0 (1 for positive
-    ones), so that no formula is duplicated.
+    ones), so that no formula is duplicated. The density of contrasts is over the logits, not their
+    coordinates: hence natural sizes.
     """
-    total = 0.0
+    total, sizes = 0.0, natural_sizes(spec)
     for block in spec.blocks:
         prior = spec.priors[block.name]
-        count = block.size
-        if block.constraint == CONTRAST:  # the density is over the M logits, not their coordinates
-            count = spec.n_experts * math.prod(block.shape[1:]) if block.size else 0
         full = prior.log_density(math.log, 1.0 if block.constraint == POSITIVE else 0.0)
         entry = FAMILIES[prior.family].entry  # in Python, so nothing is compiled for it
-        total += count * (full - entry(0.0, prior.loc, prior.scale, prior.df, 0.0)[0])
+        total += sizes[block.name] * (full - entry(0.0, prior.loc, prior.scale, prior.df, 0.0)[0])
     return total

@@ -78,24 +78,25 @@ def layout_of(spec: ModelSpec) -> Layout:
     """The layout of a model."""
     columns = [spec.n_features[part] * TILE_ROWS for part in PARTS]
     behavior = LEARNED if spec.behavior is None else int(spec.behavior)
-    return Layout(_firsts(columns), _firsts(_natural_sizes(spec)), spec.n_experts, behavior)
+    sizes = list(natural_sizes(spec).values())
+    return Layout(_firsts(columns), _firsts(sizes), spec.n_experts, behavior)
 
 
 def _firsts(sizes: list[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _natural_sizes(spec: ModelSpec) -> list[int]:
+def natural_sizes(spec: ModelSpec) -> dict[str, int]:
     """Entries of every parameter of the table; none for those that the model does not have."""
     own = {block.name for block in spec.blocks}
-    return [
-        math.prod(spec.sizes[axis] for axis in row.axes) if name in own else 0
+    return {
+        name: math.prod(spec.sizes[axis] for axis in row.axes) if name in own else 0
         for name, row in PARAMETERS.items()
-    ]
+    }
 
 
-def model_of(spec: ModelSpec, smoothing: np.ndarray) -> Model:
-    """The assumptions of a model."""
+def model_of(spec: ModelSpec) -> Model:
+    """The assumptions of a model, without smoothing."""
     sizes = {block.name: block.size for block in spec.blocks}
     return Model(
         _firsts([sizes.get(name, 0) for name in PARAMETERS]),
@@ -103,7 +104,7 @@ def model_of(spec: ModelSpec, smoothing: np.ndarray) -> Model:
         np.array([_prior_record(spec.priors[name]) for name in PARAMETERS]),
         np.ascontiguousarray(spec.basis),
         spec.rounding_variance,
-        smoothing,
+        np.zeros(2),
     )
 
 
