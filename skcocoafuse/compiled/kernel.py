@@ -207,6 +207,8 @@ def _prior_constant(spec: ModelSpec) -> float:
     """
     total, sizes = 0.0, natural_sizes(spec)
     for block in spec.blocks:
+        if not block.size:  # one expert's gate has natural parameters, but no prior
+            continue
         prior = spec.priors[block.name]
         full = prior.log_density(math.log, 1.0 if block.constraint == POSITIVE else 0.0)
         entry = FAMILIES[prior.family].entry  # in Python, so nothing is compiled for it

@@ -70,12 +70,13 @@ def apply_remedies(
     """Apply the first applicable remedy until there is none.
 
     One that changed no draw is not tried again until another has changed some. None is applied if
-    another run like the latest would bring the fit above its ``max_gradients``.
+    its predicted gradients would bring the fit above ``max_gradients``.
     """
     while remedy := next(
         (each for each in remedies if each.name not in state.futile and each.applies(state)), None
     ):
-        if state.n_gradients + gradients_of(state.latest) > state.max_gradients:
+        predicted = remedy.relative_cost * gradients_of(state.latest)
+        if state.n_gradients + predicted > state.max_gradients:
             return dataclasses.replace(state, left_out=remedy.name)
         begun = time.perf_counter()
         after = remedy.apply(state, rng)

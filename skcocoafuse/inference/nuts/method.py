@@ -24,11 +24,11 @@ class Method:
     # Boston), for the same test density (mean of 30 fits 1.219, 1.211 with 8).
     maxdepth: int = 7
     # Gradients that a fit may take with its remedies, per draw and warm-up draw of all chains, and
-    # gradients times rows: with the default numbers of draws 9e5 and 9e8, about 45 s on two
-    # cores, 63 where shorter steps took longer than the first run (wine, five experts).
+    # gradients times rows: with the default numbers of draws 9e5 and 6.6e8, about 45 s on two
+    # cores.
     # Without any remedy the mean test density of 30 fits is worse by 0.003 (standard error 0.004).
     gradients_per_draw: float = 150.0
-    row_gradients_per_draw: float = 1.5e5
+    row_gradients_per_draw: float = 1.1e5
     remedies: tuple[Remedy, ...] = REMEDIES
 
     def max_gradients(self, settings: Settings, n_rows: int) -> float:

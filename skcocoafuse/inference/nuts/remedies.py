@@ -36,6 +36,7 @@ class Remedy(Protocol):
 
     name: ClassVar[str]
     phase: ClassVar[str]  # to which its seconds are added
+    relative_cost: ClassVar[float]  # predicted gradients, over those of the latest run
 
     def applies(self, state: State) -> bool:
         """Whether it may help in this state."""
@@ -53,18 +54,27 @@ class ShorterSteps:
     would be lost as well, and only once, because trajectories must have room to grow.
 
     On 40 transition data sets, fits with divergent draws fell from 39 to 4, and R-hat above 1.03
-    from 2 to 0.
+    from 2 to 0. Nine fits of real data with few divergent draws (3 or 5 experts) had the same test
+    density without it, within 0.02, a smaller R-hat, and took a third of the gradients.
+
+    Parameters
+    ----------
+    least_share : float
+        Fraction of divergent draws.
     """
 
+    least_share: float = 0.005
     name: ClassVar[str] = "shorter steps"
     phase: ClassVar[str] = "sampling"
+    relative_cost: ClassVar[float] = 1.6  # mean of nine fits: 1.4 to 2.2
 
     def applies(self, state: State) -> bool:
         """If draws of the first run diverge at the requested acceptance rate."""
+        diverging = np.concatenate([run.statistics["diverging"] for run in state.latest])
         return (
             not state.costs
             and not state.steps_are_short
-            and any(run.statistics["diverging"].any() for run in state.latest)
+            and diverging.mean() > self.least_share
             and self._settings(state) is not state.settings
         )
 
@@ -115,6 +125,7 @@ class MoreDraws:
     least_error: float = 0.05
     name: ClassVar[str] = "more draws"
     phase: ClassVar[str] = "sampling"
+    relative_cost: ClassVar[float] = 1.0
 
     def applies(self, state: State) -> bool:
         """If chains disagree, and not because each has settled in a separate mode.
@@ -156,6 +167,7 @@ class Jumps:
     min_accepted: float = 0.1
     name: ClassVar[str] = "jumps between modes"
     phase: ClassVar[str] = "jumps between modes"
+    relative_cost: ClassVar[float] = 1.0  # 0.4 to 1.1
 
     def applies(self, state: State) -> bool:
         """If there are several clusters, each of which has converged."""

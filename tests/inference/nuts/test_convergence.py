@@ -149,12 +149,13 @@ def test_real_chains_go_on_alike_for_the_same_seed(monkeypatch):
     ("diverging", "n_steps", "expected"),
     [
         (0, 16, 0.9),
-        (1, 16, 0.98),
-        (1, 32, 0.98),
-        (1, 33, 0.95),
-        (1, 64, 0.95),
-        (1, 65, 0.9),
-        (0, 33, 0.9),
+        (2, 16, 0.9),  # of 400
+        (3, 16, 0.98),
+        (3, 32, 0.98),
+        (3, 33, 0.95),
+        (3, 64, 0.95),
+        (3, 65, 0.9),
+        (2, 33, 0.9),
     ],
 )
 def test_chains_that_diverge_go_on_in_shorter_steps(monkeypatch, diverging, n_steps, expected):

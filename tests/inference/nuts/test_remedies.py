@@ -31,6 +31,7 @@ class Fake:
     at: tuple[int, ...]
     helps: bool = True
     phase: ClassVar[str] = "sampling"
+    relative_cost: ClassVar[float] = 1.0
 
     def applies(self, state):
         return state.thinning in self.at
@@ -65,6 +66,18 @@ def test_the_first_remedy_that_applies_is_applied_until_none_does(remedies, expe
         assert cost["rounds"] == expected.count(name)
         assert cost["gradients"] == 10 * expected.count(name)
     assert sum(cost["seconds"] for cost in told.values()) <= sum(watch.seconds.values()) + 1e-9
+
+
+def test_a_remedy_is_left_out_if_its_own_predicted_gradients_are_too_many(monkeypatch):
+    monkeypatch.setattr(convergence, "gradients_of", lambda _: 10)
+    monkeypatch.setattr(Fake, "relative_cost", 1.6)
+    for most, expected in ((22.9, []), (23.0, ["a"])):
+        state = State(None, QUICK, ([],), some_draws(), n_gradients=7, max_gradients=most)
+        after = convergence.apply_remedies(
+            state, [Fake("a", (1,))], np.random.default_rng(0), Stopwatch()
+        )
+        assert [cost.remedy for cost in after.costs] == expected
+        assert after.left_out == ("" if expected else "a")
 
 
 def test_remedies_have_names_of_their_own():
@@ -156,4 +169,4 @@ def test_remedies_end_with_their_gradients(monkeypatch):
     assert not enough["max_gradients_reached"]
     n_draws = QUICK.chains * (QUICK.draws + QUICK.tune)
     assert METHOD.max_gradients(QUICK, rows) == n_draws * 150
-    assert METHOD.max_gradients(QUICK, 10**6) == pytest.approx(n_draws * 0.15)
+    assert METHOD.max_gradients(QUICK, 10**6) == pytest.approx(n_draws * 0.11)
