@@ -4,6 +4,8 @@ For M experts a row needs 2 M + 1 exponentials, M square roots and one logarithm
 what these alone cost in a loop over an array that stays in the first-level cache, plus
 2 d (2 M + 1) multiply-adds (value and gradient) at the rate of a loop of them.
 
+The last column is the ratio of the same with a noise that depends on the d inputs.
+
 Run: python benchmarks/kernel_speed.py
 """
 
@@ -67,12 +69,12 @@ def floor_of(loop) -> float:
     return 1e9 * min(times)
 
 
-def kernel_time(n: int, d: int, M: int) -> float:
-    """Nanoseconds per row of value and gradient."""
+def kernel_time(n: int, d: int, M: int, n_noise: int = 0) -> float:
+    """Nanoseconds per row of value and gradient, with a constant noise or inputs of the noise."""
     rng = np.random.default_rng(0)
-    spec = ModelSpec(M, dict.fromkeys(PARTS, d))
+    spec = ModelSpec(M, {**dict.fromkeys(PARTS, d), "noise": n_noise})
     X = rng.normal(size=(n, d))
-    designs = {"expert": X, "gate": X, "behavior": X}
+    designs = {**dict.fromkeys(PARTS, X), "noise": X[:, :n_noise]}
     rows = RowsInMemory(designs, rng.normal(size=n), np.ones(n))
     function = Kernel(Problem(spec, rows)).function()
     theta = 0.3 * rng.normal(size=spec.n_parameters)
@@ -91,12 +93,17 @@ if __name__ == "__main__":
     loops = {"exp": _loop_exp, "log": _loop_log, "sqrt": _loop_sqrt, "fma": _loop_multiply_add}
     unit = {name: floor_of(loop) for name, loop in loops.items()}
     print("ns per element:", {name: round(value, 2) for name, value in unit.items()})
-    print(f"{'n':>6s} {'d':>3s} {'M':>2s} {'us/gradient':>12s} {'ns/row':>8s} {'floor':>7s} ratio")
+    print(
+        f"{'n':>6s} {'d':>3s} {'M':>2s} {'us/gradient':>12s} {'ns/row':>8s} {'floor':>7s} ratio "
+        f"{'noise(x)':>9s}"
+    )
     for n, d, M in [(500, 1, 2), (500, 10, 3), (5000, 10, 3), (50_000, 10, 4)]:
         floor = (2 * M + 1) * unit["exp"] + unit["log"] + M * unit["sqrt"]
         floor += 2 * d * (2 * M + 1) * unit["fma"]  # forward and backward
-        measured = kernel_time(n, d, M)
+        pairs = [(kernel_time(n, d, M), kernel_time(n, d, M, d)) for _ in range(3)]
+        measured = statistics.median(one for one, _ in pairs)
+        with_inputs = statistics.median(other / one for one, other in pairs)
         print(
             f"{n:6d} {d:3d} {M:2d} {measured * n / 1e3:12.1f} {measured:8.1f} {floor:7.1f} "
-            f"{measured / floor:5.1f}"
+            f"{measured / floor:5.1f} {with_inputs:9.2f}"
         )

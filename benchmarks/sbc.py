@@ -52,14 +52,16 @@ def quantities(problem: Problem, parameters: Parameters) -> np.ndarray:
     return np.column_stack([log_likelihood, mean[:, :2], log_sd[:, :2], beta[:, 2, 0]])
 
 
-def ranks(n_simulations: int, settings: Settings, engine="nuts", n_rows=30, seed=0) -> np.ndarray:
+def ranks(
+    n_simulations: int, settings: Settings, engine="nuts", n_rows=30, seed=0, n_noise=0
+) -> np.ndarray:
     """Rank of every true quantity among ``N_RANKS`` thinned draws, (simulations, quantities)."""
-    spec = ModelSpec(2, dict.fromkeys(PARTS, 1))
+    spec = ModelSpec(2, {**dict.fromkeys(PARTS, 1), "noise": n_noise})
     found = []
     for simulation in range(n_simulations):
         rng = np.random.default_rng([seed, simulation])
         column = rng.normal(size=(n_rows, 1))
-        designs = dict.fromkeys(("expert", "gate", "behavior"), column)
+        designs = {part: column[:, :n] for part, n in spec.n_features.items()}
         truth = spec.sample_prior(rng, 1)
         y = PredictiveDistribution(spec, truth, designs).rvs(1, int(rng.integers(2**31)))[:, 0]
         problem = Problem(spec, RowsInMemory(designs, y, np.ones(n_rows)))
@@ -116,13 +118,20 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("simulations", type=int, nargs="?", default=300)
     parser.add_argument("--engine", default="nuts")
+    parser.add_argument("--noise", type=int, default=0, choices=[0, 1], help="inputs of the noise")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ranks", nargs="+", default=["ranks.npy"])
     parser.add_argument("--picture", default="sbc.png")
     arguments = parser.parse_args()
     settings = CoCoAFusERegressor(random_state=0)._settings()  # the defaults
     if arguments.simulations:
-        own = ranks(arguments.simulations, settings, arguments.engine, seed=arguments.seed)
+        own = ranks(
+            arguments.simulations,
+            settings,
+            arguments.engine,
+            seed=arguments.seed,
+            n_noise=arguments.noise,
+        )
         np.save(arguments.ranks[0], own)
     rank = np.concatenate([np.load(path) for path in arguments.ranks])
     lower, upper = band(len(rank))

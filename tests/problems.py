@@ -22,10 +22,15 @@ def make_problem(
     weighted=False,
     priors=None,
     rounding_variance=0.0,
+    n_noise=0,
 ) -> Problem:
-    """Design matrices of their own for experts, gate and behavior; standard normal data."""
+    """Design matrices of their own for all parts; standard normal data.
+
+    ``sizes`` are the columns of experts, gate and behavior, ``n_noise`` those of the noise.
+    """
     rng = np.random.default_rng(seed)
-    columns = dict(zip(PARTS, sizes, strict=True))
+    columns = dict(zip(("expert", "gate", "behavior"), sizes, strict=True)) | {"noise": n_noise}
+    columns = {part: columns[part] for part in PARTS}
     spec = ModelSpec(n_experts, columns, behavior, complete_priors(priors), rounding_variance)
     designs = {part: rng.normal(size=(n, d)) for part, d in columns.items()}
     weight = rng.uniform(0.0, 2.0, n) if weighted else np.ones(n)

@@ -70,7 +70,8 @@ def test_priors_of_parameters_that_the_model_does_not_have(regressor, name, meth
     estimator = clone(regressor(priors=priors, inference="map"))  # no complaint before fit
     message = (
         f"^{regressor.__name__} has no parameter '{name}', .*its parameters: "
-        r"\['expert_coef', 'expert_intercept', 'gate_coef', 'gate_intercept', 'sigma'\]"
+        r"\['expert_coef', 'expert_intercept', 'gate_coef', 'gate_intercept', 'noise_coef', "
+        r"'sigma'\]"
     )
     with pytest.raises(ValueError, match=message):
         getattr(estimator, method)(X, Y)

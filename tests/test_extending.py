@@ -49,7 +49,7 @@ CHECKS = """if True:
 
     assert skcocoafuse.__file__.startswith(sys.argv[1])
     priors = {"tail": Prior("half_normal", 0.7), "expert_coef": Prior("cauchy", 0.5, loc=0.2)}
-    problem = make_problem(2, (2, 1, 1), n=20, priors=priors)
+    problem = make_problem(2, (2, 1, 1), n=20, priors=priors, n_noise=1)
     spec, rng = problem.spec, np.random.default_rng(0)
 
     # the vector and its names

@@ -16,6 +16,7 @@ from skcocoafuse.compiled.tiles import (
     OWN,
     SHARED,
     VAR,
+    VARIANCE,
     by_name,
     by_part,
     forward_tile,
@@ -37,12 +38,11 @@ def components(draws, draw_weight, X, layout, weight, mean, variance):
         natural = by_name(draws[s], layout)
         forward_tile(c, w, natural, designs, layout)
         for k in range(n_experts):
-            own = natural.variance[k]
             for i in range(n_rows):
                 b = c[BETA + i]
                 weight[i, k, s] = draw_weight[s] * w[k, GATE + i]
                 mean[i, k, s] = b * w[k, MU + i] + (1.0 - b) * c[MEAN + i]
-                variance[i, k, s] = b * own + (1.0 - b) * c[VAR + i]
+                variance[i, k, s] = b * w[k, VARIANCE + i] + (1.0 - b) * c[VAR + i]
 
 
 @njit(**OPTIONS)

@@ -27,7 +27,7 @@ SAME, EXPONENTIAL, VARIANCE, CENTERED = range(4)
 
 
 class Layout(NamedTuple):
-    """The positions of parts and parameters.
+    """The positions of parts and parameters, and what else a row's likelihood depends on.
 
     Parameters
     ----------
@@ -39,12 +39,15 @@ class Layout(NamedTuple):
     n_experts : int
     behavior : int
         BLEND, MIXTURE or LEARNED.
+    rounding_variance : float
+        Part of every variance, whatever the inputs.
     """
 
     columns: np.ndarray
     natural: np.ndarray
     n_experts: int
     behavior: int
+    rounding_variance: float
 
 
 class Model(NamedTuple):
@@ -60,8 +63,6 @@ class Model(NamedTuple):
         Code of the family, loc, scale and degrees of freedom.
     basis : ndarray of shape (n_experts, n_experts - 1)
         Sum-to-zero basis of the gates.
-    rounding_variance : float
-        Part of every variance.
     smoothing : ndarray of shape (2,)
         Smoothing of the kinks of priors: of contrasts, and of all others.
     """
@@ -70,7 +71,6 @@ class Model(NamedTuple):
     constraint: np.ndarray
     prior: np.ndarray
     basis: np.ndarray
-    rounding_variance: float
     smoothing: np.ndarray
 
 
@@ -79,7 +79,9 @@ def layout_of(spec: ModelSpec) -> Layout:
     columns = [spec.n_features[part] * TILE_ROWS for part in PARTS]
     behavior = LEARNED if spec.behavior is None else int(spec.behavior)
     sizes = list(natural_sizes(spec).values())
-    return Layout(_firsts(columns), _firsts(sizes), spec.n_experts, behavior)
+    return Layout(
+        _firsts(columns), _firsts(sizes), spec.n_experts, behavior, spec.rounding_variance
+    )
 
 
 def _firsts(sizes: list[int]) -> np.ndarray:
@@ -103,7 +105,6 @@ def model_of(spec: ModelSpec) -> Model:
         np.array([_constraint(row) for row in PARAMETERS.values()], dtype=np.int64),
         np.array([_prior_record(spec.priors[name]) for name in PARAMETERS]),
         np.ascontiguousarray(spec.basis),
-        spec.rounding_variance,
         np.zeros(2),
     )
 

@@ -9,7 +9,7 @@ experts, b the behavior gate, mbar and vbar the gate-weighted averages,
 With D_k = r_k dlogN/dm_k, V_k = r_k dlogN/dv_k, A = sum D_k, C = sum V_k:
 
     d/dmu_k  = b D_k + (1 - b) A a_k
-    d/ds_k^2 = b V_k + (1 - b) C a_k
+    d/ds_k^2 = b V_k + (1 - b) C a_k,  and on to sigma_k and r_k if the noise has inputs
     d/de_k   = r_k - a_k + a_k (q_k - sum_j a_j q_j),  q_k = (1 - b) (A mu_k + C s_k^2)
     d/dlogit(b) = b (1 - b) sum_k [D_k (mu_k - mbar) + V_k (s_k^2 - vbar)]
 
@@ -39,8 +39,11 @@ from skcocoafuse.compiled.tiles import (
     MU,
     OWN,
     PEAK,
+    RATIO,
     SHARED,
+    SLOPE,
     VAR,
+    VARIANCE,
     E,
     by_name,
     by_part,
@@ -59,16 +62,16 @@ _RESP, _D, _V, _Q = range(OWN, OWN + 4 * ROWS, ROWS)
 
 
 @njit(**OPTIONS)
-def _densities(c, w, variance):
+def _densities(c, w):
     """Weighted log density of the tile; leaves a_k N_k in RESP, up to a row factor."""
-    n_experts = variance.size
+    n_experts = len(w)
     for i in range(ROWS):
         c[PEAK + i] = -np.inf
     for k in range(n_experts):
         u = w[k]
         for i in range(ROWS):
             b = c[BETA + i]
-            precision = 1.0 / (b * variance[k] + (1.0 - b) * c[VAR + i])
+            precision = 1.0 / (b * u[VARIANCE + i] + (1.0 - b) * c[VAR + i])
             error = c[_Y + i] - (b * u[MU + i] + (1.0 - b) * c[MEAN + i])
             u[_V + i] = precision
             u[_D + i] = error
@@ -93,12 +96,12 @@ def _densities(c, w, variance):
 
 
 @njit(**OPTIONS)
-def _upstream(c, w, variance, learned):
+def _upstream(c, w, learned):
     """Derivatives by mu_k (into D), log gate (into E) and logit beta (into D_BETA).
 
     The derivative by s_k^2 is returned in ``w[k, Q]``.
     """
-    n_experts = variance.size
+    n_experts = len(w)
     for i in range(ROWS):
         c[_SUM_D + i] = 0.0
         c[_SUM_V + i] = 0.0
@@ -118,12 +121,12 @@ def _upstream(c, w, variance, learned):
         if learned:
             for i in range(ROWS):
                 c[_D_BETA + i] += u[_D + i] * (u[MU + i] - c[MEAN + i]) + u[_V + i] * (
-                    variance[k] - c[VAR + i]
+                    u[VARIANCE + i] - c[VAR + i]
                 )
     for k in range(n_experts):
         u = w[k]
         for i in range(ROWS):
-            q = c[_SUM_D + i] * u[MU + i] + c[_SUM_V + i] * variance[k]
+            q = c[_SUM_D + i] * u[MU + i] + c[_SUM_V + i] * u[VARIANCE + i]
             u[_Q + i] = (1.0 - c[BETA + i]) * q
         for i in range(ROWS):
             c[_CENTRE + i] += u[GATE + i] * u[_Q + i]
@@ -138,6 +141,25 @@ def _upstream(c, w, variance, learned):
             u[E + i] = u[_RESP + i] + a * (u[_Q + i] - c[_CENTRE + i] - c[_WEIGHT + i])
             u[_D + i] = b * u[_D + i] + (1.0 - b) * c[_SUM_D + i] * a
             u[_Q + i] = b * u[_V + i] + (1.0 - b) * c[_SUM_V + i] * a
+
+
+@njit(**OPTIONS)
+def _noise_gradient(w, natural, X_noise, rounding_variance, d):
+    """Add the gradient by the variances at average inputs and by the coefficients of the noise."""
+    n_experts = natural.variance.size
+    if X_noise.size == 0:
+        for k in range(n_experts):
+            d.variance[k] += tile_sum(w[k, _Q : _Q + ROWS])
+        return
+    for k in range(n_experts):
+        u = w[k]
+        excess = natural.variance[k] - rounding_variance
+        for i in range(ROWS):
+            u[RATIO + i] *= u[_Q + i]
+            u[SLOPE + i] *= excess * u[RATIO + i]
+        d.variance[k] += tile_sum(w[k, RATIO : RATIO + ROWS])
+    unused = np.empty(n_experts)  # of intercepts, which a ratio does not have
+    affine_gradient(X_noise, w, SLOPE, unused, d.noise_coef)
 
 
 @njit(**OPTIONS)
@@ -157,14 +179,13 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
             c[_Y + i] = tiles.y[tile, i]
             c[_WEIGHT + i] = tiles.weight[tile, i]
         forward_tile(c, w, p, X, layout)
-        total += _densities(c, w, p.variance)
+        total += _densities(c, w)
         if not with_gradient:
             continue
-        _upstream(c, w, p.variance, learned)
+        _upstream(c, w, learned)
         affine_gradient(X.expert, w, _D, d.expert_intercept, d.expert_coef)
         affine_gradient(X.gate, w, E, d.gate_intercept, d.gate_coef)
-        for k in range(layout.n_experts):
-            d.variance[k] += tile_sum(w[k, _Q : _Q + ROWS])
+        _noise_gradient(w, p, X.noise, layout.rounding_variance, d)
         if learned:
             d_beta = c[_D_BETA : _D_BETA + ROWS]
             gradient_of_one(X.behavior, d_beta, d.behavior_coef)

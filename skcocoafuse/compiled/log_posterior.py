@@ -52,7 +52,13 @@ DENSITY = types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr)
 
 @njit(**OPTIONS)
 def _layout_in(data):
-    return Layout(data["columns"], data["natural"], data["n_experts"], data["behavior"])
+    return Layout(
+        data["columns"],
+        data["natural"],
+        data["n_experts"],
+        data["behavior"],
+        data["rounding_variance"],
+    )
 
 
 @njit(**OPTIONS)
@@ -63,7 +69,6 @@ def _model_in(data):
         data["constraint"],
         data["prior"],
         carray(as_pointer(data["basis"]), (n_experts, n_experts - 1), np.float64),
-        data["rounding_variance"],
         data["smoothing"],
     )
 

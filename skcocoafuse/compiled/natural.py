@@ -25,7 +25,7 @@ def to_natural(theta, model, layout, natural):
             continue
         for i in range(x.size):
             if kind == VARIANCE:
-                values[i] = np.exp(2.0 * x[i]) + model.rounding_variance
+                values[i] = np.exp(2.0 * x[i]) + layout.rounding_variance
             elif kind == EXPONENTIAL:
                 values[i] = np.exp(x[i])
             else:
@@ -58,7 +58,7 @@ def add_gradient(natural, d_natural, model, layout, gradient):
             continue
         for i in range(own.size):
             if kind == VARIANCE:
-                own[i] += 2.0 * (values[i] - model.rounding_variance) * upstream[i]
+                own[i] += 2.0 * (values[i] - layout.rounding_variance) * upstream[i]
             elif kind == EXPONENTIAL:
                 own[i] += values[i] * upstream[i]
             else:

@@ -15,19 +15,20 @@ from skcocoafuse.compiled.affine import OPTIONS, ROWS, affine, affine_of_one
 from skcocoafuse.compiled.jit import njit
 from skcocoafuse.compiled.layout import AT, LEARNED, OF
 from skcocoafuse.compiled.natural import slice_of
+from skcocoafuse.model.forward import MAX_LOG_RATIO
 
 _exp = vector_math.exp
 
 # Lines of the shared workspace, and their number; more may follow.
 BETA, INV_SUM, MEAN, VAR, PEAK, SHARED = range(0, 6 * ROWS, ROWS)
 # Lines of each expert's workspace, in the same way.
-MU, E, GATE, OWN = range(0, 4 * ROWS, ROWS)
+MU, E, GATE, VARIANCE, RATIO, SLOPE, OWN = range(0, 7 * ROWS, ROWS)
 
 
 @njit(**OPTIONS)
-def _gate_and_average(c, w, variance):
+def _gate_and_average(c, w):
     """Softmax of the gate logits, then the averages mbar and vbar."""
-    n_experts = variance.size
+    n_experts = len(w)
     for i in range(ROWS):
         c[PEAK + i] = w[0, E + i]
     for k in range(1, n_experts):
@@ -52,7 +53,34 @@ def _gate_and_average(c, w, variance):
         for i in range(ROWS):
             u[GATE + i] *= c[INV_SUM + i]
             c[MEAN + i] += u[GATE + i] * u[MU + i]
-            c[VAR + i] += u[GATE + i] * variance[k]
+            c[VAR + i] += u[GATE + i] * u[VARIANCE + i]
+
+
+@njit(**OPTIONS)
+def _variances(w, natural, X, rounding_variance):
+    """Fill VARIANCE with s_k(x)^2, and with inputs RATIO and SLOPE.
+
+    The part of the variance that is not rounding is RATIO times that at average inputs; SLOPE is
+    the derivative of the log of RATIO with respect to r_k . x.
+    """
+    n_experts = natural.variance.size
+    if X.noise.size == 0:
+        for k in range(n_experts):
+            u = w[k]
+            for i in range(ROWS):
+                u[VARIANCE + i] = natural.variance[k]
+        return
+    affine(X.noise, np.zeros(n_experts), natural.noise_coef, w, SLOPE)
+    for k in range(n_experts):
+        u = w[k]
+        excess = natural.variance[k] - rounding_variance
+        for i in range(ROWS):
+            # tanh; exp of 80 is far enough for it to be 1
+            e = _exp(max(min((2.0 / MAX_LOG_RATIO) * u[SLOPE + i], 80.0), -80.0))
+            bounded = 1.0 - 2.0 / (e + 1.0)
+            u[RATIO + i] = _exp(2.0 * MAX_LOG_RATIO * bounded)
+            u[SLOPE + i] = 2.0 * (1.0 - bounded * bounded)
+            u[VARIANCE + i] = rounding_variance + excess * u[RATIO + i]
 
 
 class Natural(NamedTuple):
@@ -60,7 +88,8 @@ class Natural(NamedTuple):
 
     expert_intercept: np.ndarray  # (n_experts,)
     expert_coef: np.ndarray  # (n_experts * columns,)
-    variance: np.ndarray  # (n_experts,)
+    variance: np.ndarray  # (n_experts,), at average inputs
+    noise_coef: np.ndarray  # (n_experts * columns,)
     gate_intercept: np.ndarray  # (n_experts,)
     gate_coef: np.ndarray  # (n_experts * columns,)
     behavior_intercept: np.ndarray  # (1,), or empty if beta is fixed
@@ -75,6 +104,7 @@ def by_name(natural, layout):
         slice_of(natural, first, AT.expert_intercept),
         slice_of(natural, first, AT.expert_coef),
         slice_of(natural, first, AT.sigma),
+        slice_of(natural, first, AT.noise_coef),
         slice_of(natural, first, AT.gate_intercept),
         slice_of(natural, first, AT.gate_coef),
         slice_of(natural, first, AT.behavior_intercept),
@@ -86,6 +116,7 @@ class Designs(NamedTuple):
     """The columns of each part in a tile, one column after the other."""
 
     expert: np.ndarray
+    noise: np.ndarray
     gate: np.ndarray
     behavior: np.ndarray
 
@@ -95,13 +126,16 @@ def by_part(X, layout):
     """Views of a tile with the columns of all parts."""
     first = layout.columns
     return Designs(
-        slice_of(X, first, OF.expert), slice_of(X, first, OF.gate), slice_of(X, first, OF.behavior)
+        slice_of(X, first, OF.expert),
+        slice_of(X, first, OF.noise),
+        slice_of(X, first, OF.gate),
+        slice_of(X, first, OF.behavior),
     )
 
 
 @njit(**OPTIONS)
 def forward_tile(c, w, natural, X, layout):
-    """Fill BETA, INV_SUM, MEAN, VAR, PEAK and MU, E, GATE: everything that fusion needs.
+    """Fill BETA, INV_SUM, MEAN, VAR, PEAK and MU, E, GATE, VARIANCE: all that fusion needs.
 
     ``natural`` is from :func:`by_name`, ``X`` from :func:`by_part`.
     """
@@ -114,4 +148,5 @@ def forward_tile(c, w, natural, X, layout):
             beta[i] = 1.0 / (1.0 + _exp(min(-beta[i], 700.0)))
     affine(X.expert, natural.expert_intercept, natural.expert_coef, w, MU)
     affine(X.gate, natural.gate_intercept, natural.gate_coef, w, E)
-    _gate_and_average(c, w, natural.variance)
+    _variances(w, natural, X, layout.rounding_variance)
+    _gate_and_average(c, w)

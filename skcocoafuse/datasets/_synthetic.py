@@ -20,7 +20,11 @@ class _Truth(NamedTuple):
 
     def mixture(self, x: np.ndarray) -> forward.Components:
         return forward.fuse(
-            forward.NUMPY, self.log_gate(x), self.means(x), self.sd, self.beta(x)[:, None]
+            forward.NUMPY,
+            self.log_gate(x),
+            self.means(x),
+            self.sd[None] ** 2,
+            self.beta(x)[:, None],
         )
 
     def density(self, X, y) -> np.ndarray:

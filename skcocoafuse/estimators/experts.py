@@ -14,14 +14,19 @@ _PARAMETERS = """\
 n_experts : int, default=2
     Number of linear experts.
 expert_features, gate_features : None, list or transformer, default=None
-    Inputs of each part of the model: None for all columns, a list of column names or
+    Inputs of these parts of the model: None for all columns, a list of column names or
     indices (``[]`` means a constant), or a scikit-learn transformer, which is cloned and
     fitted inside ``fit``. Columns that a part uses directly must hold finite numbers; a
     transformer receives X unchanged and handles its own columns (strings, missing values);
     columns that no part uses may hold anything.
+noise_features : None, list or transformer, default=()
+    Inputs on which the noise around each expert depends, in the same way; by default it is
+    constant. The log of its standard deviation is linear in them, and levels off far outside of
+    the data (at 55 times that at average inputs).
 {behavior}priors : dict of str to Prior, optional
     Priors on the standardized scale, by parameter name: ``"expert_intercept"``,
-    ``"expert_coef"``, ``"sigma"``, ``"gate_intercept"``, ``"gate_coef"``{behavior_priors}.
+    ``"expert_coef"``, ``"sigma"``, ``"noise_coef"``, ``"gate_intercept"``,
+    ``"gate_coef"``{behavior_priors}.
     Parameters that are not listed keep their default prior; other names raise an error.
 {inference}
 draws, tune, chains : int, default=1000, 500, 4
@@ -71,7 +76,9 @@ expert_coef_ : ndarray of shape (n_experts, n_expert_features)
 expert_intercept_ : ndarray of shape (n_experts,)
     Posterior mean intercepts of the experts.
 sigma_ : ndarray of shape (n_experts,)
-    Posterior mean residual standard deviations.
+    Posterior mean residual standard deviations; at average inputs if the noise depends on inputs.
+noise_coef_ : ndarray of shape (n_experts, n_noise_features)
+    Posterior mean coefficients of the log of these standard deviations.
 gate_coef_ : ndarray of shape (n_experts, n_gate_features)
     Posterior mean coefficients of the gate's log weights; they sum to zero over experts.
 gate_intercept_ : ndarray of shape (n_experts,)
@@ -264,6 +271,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         n_experts=2,
         *,
         expert_features=None,
+        noise_features=(),
         gate_features=None,
         behavior_features=None,
         priors=None,
@@ -283,6 +291,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         super().__init__(
             n_experts,
             expert_features=expert_features,
+            noise_features=noise_features,
             gate_features=gate_features,
             priors=priors,
             inference=inference,

@@ -10,7 +10,7 @@ import numpy as np
 from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.inputs import Inputs
-from skcocoafuse.model.parameters import EXPERT, GATE, Parameters
+from skcocoafuse.model.parameters import EXPERT, GATE, NOISE, Parameters
 from skcocoafuse.model.posing import argument_of
 from skcocoafuse.posterior.fit import Fit
 from skcocoafuse.predictive.local import local_slopes
@@ -23,6 +23,19 @@ def expert_means(fit: Fit, designs: Designs) -> np.ndarray:
     flat = fit.posterior.main_cluster().flat()
     mean = flat.map(lambda a: a.mean(axis=0))  # linear, so this is exact
     return fit.target.undo(forward.expert_means(forward.NUMPY, mean, designs[EXPERT]))
+
+
+def noise(fit: Fit, designs: Designs) -> np.ndarray:
+    """Posterior mean of the standard deviation around every line, (rows, n_experts)."""
+    rounding_variance = fit.problem.spec.rounding_variance
+
+    def mean_noise(flat: Parameters, own: Designs):
+        variance = forward.expert_variances(forward.NUMPY, flat, own[NOISE], rounding_variance)
+        return np.broadcast_to(
+            np.sqrt(variance).mean(axis=0), (len(own[NOISE]), flat.sigma.shape[1])
+        )
+
+    return fit.target.scale * _over_rows(mean_noise, fit, designs)
 
 
 def gate(fit: Fit, designs: Designs) -> np.ndarray:

@@ -39,6 +39,7 @@ from skcocoafuse.inference import ENGINE_NAMES, Settings
 from skcocoafuse.model.parameters import PARTS, complete_priors, parameter_names
 from skcocoafuse.model.posing import Assumptions, Posed, argument_of, pose
 from skcocoafuse.model.pymc_model import build_pymc_model
+from skcocoafuse.persistence.earlier import upgraded
 from skcocoafuse.persistence.paths import local_path
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.export import ATTRS, NO_ROW_GROUPS, RowGroups, arviz_groups
@@ -67,6 +68,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         n_experts=2,
         *,
         expert_features=None,
+        noise_features=(),
         gate_features=None,
         priors=None,
         inference="nuts",
@@ -84,6 +86,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
     ):
         self.n_experts = n_experts
         self.expert_features = expert_features
+        self.noise_features = noise_features
         self.gate_features = gate_features
         self.priors = priors
         self.inference = inference
@@ -104,6 +107,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             IntervalWithHint(Integral, 1, None, closed="left", hint="NExpertsSelector chooses it")
         ],
         "expert_features": "no_validation",  # DesignPart validates selections
+        "noise_features": "no_validation",
         "gate_features": "no_validation",
         "priors": "no_validation",  # complete_priors validates them
         "inference": [StrOptions(set(ENGINE_NAMES))],
@@ -152,6 +156,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             # points at the user's line, not scikit-learn's; inside, since a warning may be an error
             fit_warnings.warn(fit.diagnostics, stacklevel=4)
         return self
+
+    def __setstate__(self, state):
+        """Restore a pickled estimator, also one of a release in which the noise had no inputs."""
+        super().__setstate__(upgraded(state))
 
     # -- the steps of fit, and its results ---------------------------------------------------
 
@@ -479,6 +487,28 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         return insights.expert_means(self.fitted_, checked_designs(self, X))
 
+    def predict_noise(self, X):
+        """Posterior mean of the standard deviation of the noise around each expert's line.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_experts)
+            In the target's units, the rounding of the target included. The same at all rows if
+            ``noise_features`` is empty.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skcocoafuse import BoERegressor
+        >>> X = np.linspace(0.0, 1.0, 200)[:, None]
+        >>> y = 2.0 * X[:, 0] + (0.1 + X[:, 0]) * np.random.default_rng(0).normal(size=200)
+        >>> model = BoERegressor(1, noise_features=None, inference="map").fit(X, y)
+        >>> low, high = model.predict_noise([[0.0], [1.0]])[:, 0]
+        >>> bool(high > 4 * low)
+        True
+        """
+        return insights.noise(self.fitted_, checked_designs(self, X))
+
     def predict_gate(self, X):
         """Posterior mean of the gate, the weight of each expert.
 
@@ -610,7 +640,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             The former with ArviZ 0.x, the latter with ArviZ 1.x, with these groups:
 
             - ``posterior``: parameters in original units, as in ``expert_coef_`` etc., with the
-              dims ``expert``, ``expert_feature``, ``gate_feature`` and ``behavior_feature``.
+              dims ``expert``, ``expert_feature``, ``noise_feature``, ``gate_feature`` and
+              ``behavior_feature``.
               ``sigma`` includes the variance added by rounding of the target.
             - ``posterior_standardized``: every variable of the PyMC model of ``build_model``, for
               PyMC functions that take a posterior.

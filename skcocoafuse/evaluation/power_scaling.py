@@ -16,7 +16,7 @@ from scipy import special
 
 from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_chunks, map_rows
-from skcocoafuse.model.mixtures import beta_of, mixture_of
+from skcocoafuse.model.mixtures import beta_of, mixture_of, unfused_mixture
 from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import ModelSpec
@@ -84,7 +84,7 @@ def mean_behavior(spec: ModelSpec, draws: Parameters, designs) -> Conclusion:
 
     def add(_, part):
         beta = beta_of(spec, inner, part["behavior"])[..., 0]
-        unfused = forward.components(forward.NUMPY, inner, part["expert"], part["gate"], 1.0)
+        unfused = unfused_mixture(spec, inner, part)
         between = forward.mean_and_variance_parts(unfused)[2] + _LEAST_VARIANCE
         np.add(total, (beta * between).sum(axis=-1), out=total)
         np.add(weight, between.sum(axis=-1), out=weight)

@@ -61,6 +61,7 @@ def separation(draws: Parameters) -> np.ndarray:
             draws.expert_intercept[..., None],
             draws.expert_coef,
             np.log(draws.sigma)[..., None],
+            draws.noise_coef,
             draws.gate_coef,
         ],
         axis=-1,

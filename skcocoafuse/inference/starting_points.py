@@ -74,7 +74,7 @@ def split_an_expert(problem: Problem, theta: np.ndarray, rng: np.random.Generato
     """
     spec = problem.spec
     now = spec.unpack(theta)
-    mixture = unfused_mixture(now, problem.designs)
+    mixture = unfused_mixture(spec, now, problem.designs)
     belongs = forward.responsibilities(mixture, problem.y) * problem.weight[:, None]
     given_up, divided = _choose(mixture, belongs, problem.y, rng)
     share = rng.uniform(*_MIDDLE)
@@ -91,6 +91,7 @@ def split_an_expert(problem: Problem, theta: np.ndarray, rng: np.random.Generato
     for expert, half, sign in ((divided, ~above, -0.5), (given_up, above, 0.5)):
         fit = _ridge(problem, belongs[:, divided] * half)
         after.expert_intercept[expert], after.expert_coef[expert], after.sigma[expert] = fit
+        after.noise_coef[expert] = now.noise_coef[divided]
         level = 0.0 if by_residual else sign * steepness * cut
         after.gate_intercept[expert] = now.gate_intercept[divided] - level
         after.gate_coef[expert] = now.gate_coef[divided] + sign * steepness * direction

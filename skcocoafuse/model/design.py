@@ -72,20 +72,25 @@ class Scale:
 
 @dataclass(frozen=True)
 class Units:
-    """The scales of the three design matrices and of the target."""
+    """The scales of the design matrices and of the target."""
 
     expert: Scale
+    noise: Scale
     gate: Scale
     behavior: Scale
     target: Scale
 
     def undo(self, p: Parameters) -> Parameters:
-        """The same model for unstandardized columns and target; any leading draw axes."""
+        """The same model for unstandardized columns and target; any leading draw axes.
+
+        ``sigma`` remains the noise at the average of the noise columns, not at 0.
+        """
         undone = {}
         for part in PARTS:
-            intercept, coef = line_of(part)
-            if getattr(p, intercept) is not None:
-                scale = getattr(self, part)
+            scale, (intercept, coef) = getattr(self, part), line_of(part)
+            if intercept is None:
+                undone[coef] = getattr(p, coef) / scale.scale
+            elif getattr(p, intercept) is not None:
                 line = scale.undo_line(getattr(p, intercept), getattr(p, coef))
                 undone[intercept], undone[coef] = line
         for name, row in PARAMETERS.items():
@@ -210,7 +215,7 @@ class DesignPart:
         Parameters
         ----------
         selection : None, list of str or int, or transformer
-            The value of ``argument``: ``expert_features``, ``gate_features`` or
+            The value of ``argument``: ``expert_features``, ``noise_features``, ``gate_features`` or
             ``behavior_features`` of an estimator.
         X : Inputs
         weight : ndarray of shape (rows,)

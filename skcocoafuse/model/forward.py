@@ -9,9 +9,10 @@ axes are draws, rows are axis -2, experts axis -1, and nothing squeezes. The mod
     m_i &= \beta \mu_i + (1 - \beta) \sum_j a_j \mu_j, \qquad
     v_i = \beta s_i^2 + (1 - \beta) \sum_j a_j s_j^2,
 
-with everything but :math:`s` depending on x; see Raffa Ugolini, Tanelli and Breschi,
+with everything depending on x; see Raffa Ugolini, Tanelli and Breschi,
 "CoCoAFusE: Beyond Mixtures of Experts via Model Fusion", arXiv 2505.01105. That the
-blend is linear in means and variances is this project's reading of the paper.
+blend is linear in means and variances is this project's reading of the paper. The paper's
+:math:`s_i` are constant; here they may depend on inputs, see :func:`expert_variances`.
 """
 
 import math
@@ -25,6 +26,11 @@ from scipy import special
 from skcocoafuse.model.parameters import Parameters
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+#: Largest absolute log ratio of an expert's noise at a row to that at average inputs: at most 55
+#: times as large, about ten times the range of the data where an expert leaves half of the target's
+#: standard deviation to noise. In the data ratios are small: a tenfold one, 1.15 on either side of
+#: the average, becomes 9.1.
+MAX_LOG_RATIO = 4.0
 _FARTHEST = 1e70  # of a standardized target; its square divided by a variance does not overflow
 
 
@@ -33,6 +39,7 @@ class Ops(NamedTuple):
 
     exp: Callable[[Any], Any]
     log: Callable[[Any], Any]
+    tanh: Callable[[Any], Any]
     expit: Callable[[Any], Any]
     log_softmax: Callable[[Any], Any]  # over the last axis
     logsumexp: Callable[[Any], Any]  # over the last axis
@@ -63,6 +70,7 @@ def linear(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
 NUMPY = Ops(
     exp=np.exp,
     log=np.log,
+    tanh=np.tanh,
     expit=special.expit,
     log_softmax=lambda x: x - logsumexp(x)[..., None],
     logsumexp=logsumexp,
@@ -111,17 +119,32 @@ def behavior(ops: Ops, parameters: Parameters, X_behavior):
     return ops.expit(logit)
 
 
-def fuse(ops: Ops, log_a, mu, sigma, beta) -> Components:
+def expert_variances(ops: Ops, parameters: Parameters, X_noise, rounding_variance: float = 0.0):
+    r"""s_i(x)^2, shape (..., rows, M), or (..., 1, M) if the noise has no inputs.
+
+    .. math:: \log \frac{s_i(x)}{s_i} = c \tanh\left(\frac{r_i^T x}{c}\right)
+
+    is :math:`r_i^T x` where that is small compared with c = ``MAX_LOG_RATIO``, and bounded far
+    outside of the data, where the exponential of a linear function would explode. Rounding
+    of the target adds the same variance everywhere.
+    """
+    constant = (parameters.sigma**2)[..., None, :]
+    if X_noise is None or X_noise.shape[1] == 0:
+        return constant
+    log_ratio = MAX_LOG_RATIO * ops.tanh(ops.linear(X_noise, parameters.noise_coef) / MAX_LOG_RATIO)
+    return rounding_variance + (constant - rounding_variance) * ops.exp(2.0 * log_ratio)
+
+
+def fuse(ops: Ops, log_a, mu, variance, beta) -> Components:
     """Move every expert from itself (beta = 1) to the blend of all (beta = 0).
 
     Parameters
     ----------
     log_a, mu : (..., rows, M)
-    sigma : (..., M)
+    variance : (..., rows or 1, M)
     beta : (..., rows, 1) or a number
     """
     a = ops.exp(log_a)
-    variance = (sigma**2)[..., None, :]
     blend_mean = (a * mu).sum(axis=-1, keepdims=True)
     blend_variance = (a * variance).sum(axis=-1, keepdims=True)
     return Components(
@@ -131,13 +154,18 @@ def fuse(ops: Ops, log_a, mu, sigma, beta) -> Components:
     )
 
 
-def components(ops: Ops, parameters: Parameters, X_expert, X_gate, beta) -> Components:
-    """The predictive mixture of every row, given beta as :func:`behavior` returns it."""
+def components(
+    ops: Ops, parameters: Parameters, designs, beta, rounding_variance: float = 0.0
+) -> Components:
+    """The predictive mixture of every row, given beta as :func:`behavior` returns it.
+
+    ``designs`` has the design matrices by part; that of the noise may be None.
+    """
     return fuse(
         ops,
-        log_gate(ops, parameters, X_gate),
-        expert_means(ops, parameters, X_expert),
-        parameters.sigma,
+        log_gate(ops, parameters, designs["gate"]),
+        expert_means(ops, parameters, designs["expert"]),
+        expert_variances(ops, parameters, designs["noise"], rounding_variance),
         beta,
     )
 

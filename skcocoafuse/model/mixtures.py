@@ -19,7 +19,7 @@ def mixture_of(spec: ModelSpec, parameters: Parameters, designs) -> forward.Comp
     """The fused mixture of every draw and row, on the standardized scale."""
     parameters = forward.draws_innermost(parameters)
     beta = beta_of(spec, parameters, designs["behavior"])
-    return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], beta)
+    return forward.components(forward.NUMPY, parameters, designs, beta, spec.rounding_variance)
 
 
 def random_targets(rng: np.random.Generator, spec: ModelSpec, parameters: Parameters, designs):
@@ -33,7 +33,7 @@ def random_targets(rng: np.random.Generator, spec: ModelSpec, parameters: Parame
     return out
 
 
-def unfused_mixture(parameters: Parameters, designs) -> forward.Components:
+def unfused_mixture(spec: ModelSpec, parameters: Parameters, designs) -> forward.Components:
     """The mixture of every draw and row before fusion, in which experts differ whatever beta is."""
     parameters = forward.draws_innermost(parameters)
-    return forward.components(forward.NUMPY, parameters, designs["expert"], designs["gate"], 1.0)
+    return forward.components(forward.NUMPY, parameters, designs, 1.0, spec.rounding_variance)

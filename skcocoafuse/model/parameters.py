@@ -15,9 +15,9 @@ from skcocoafuse.model.priors import FAMILIES, POSITIVE, REAL, Prior
 
 CONTRAST = "contrast"  # over experts: a shift common to all experts has no effect
 INTERCEPT, COEF, SD = "intercept", "coef", "sd"  # roles
-EXPERT, GATE, BEHAVIOR = "expert", "gate", "behavior"
+EXPERT, NOISE, GATE, BEHAVIOR = "expert", "noise", "gate", "behavior"
 #: Parts of the model with separate inputs, each with a design matrix.
-PARTS = (EXPERT, GATE, BEHAVIOR)
+PARTS = (EXPERT, NOISE, GATE, BEHAVIOR)
 
 
 class Parameter(NamedTuple):
@@ -39,7 +39,7 @@ class Parameter(NamedTuple):
         Default prior, on the standardized scale.
     words : str
         Its meaning, with ``{k}`` for the expert, ``{share}`` for the fraction of the rows that this
-        expert explains, and ``{column}``.
+        expert explains, ``{column}``, and ``{ratio}`` for exp of its mean as a change in percent.
     in_target_units : bool
         Whether its values scale with the target (an intercept also shifts with it).
         Intercepts and coefficients change with the scales of their inputs in any case.
@@ -129,6 +129,14 @@ PARAMETERS: dict[str, Parameter] = {
         Prior("laplace"),
         "change of these log odds per unit of {column}",
     ),
+    "noise_coef": Parameter(
+        NOISE,
+        COEF,
+        ("expert", "noise_feature"),
+        REAL,
+        Prior("laplace", scale=0.25),
+        "change of the log of the noise around line {k} per unit of {column}: {ratio} per unit",
+    ),
 }
 
 #: Priors of parameters that the ``priors`` argument does not name (standardized scale).
@@ -187,10 +195,13 @@ def parameter_names(behavior: float | None) -> tuple[str, ...]:
     return tuple(n for n, row in PARAMETERS.items() if behavior is None or row.part != BEHAVIOR)
 
 
-def line_of(part: str) -> tuple[str, str]:
-    """Names of the intercept and the coefficients of a part's linear predictor."""
+def line_of(part: str) -> tuple[str | None, str]:
+    """Names of the intercept and the coefficients of a part's linear predictor.
+
+    That of the noise has no intercept: it is relative to ``sigma``, the noise at average inputs.
+    """
     role = {row.role: name for name, row in PARAMETERS.items() if row.part == part}
-    return role[INTERCEPT], role[COEF]
+    return role.get(INTERCEPT), role[COEF]
 
 
 # -- priors --------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ def pytensor_ops() -> forward.Ops:
     return forward.Ops(
         exp=pt.exp,
         log=pt.log,
+        tanh=pt.tanh,
         expit=pt.sigmoid,
         log_softmax=lambda x: pt.special.log_softmax(x, axis=-1),
         logsumexp=logsumexp,
@@ -45,7 +46,8 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
     problem : Problem
         Specification, design matrices, target and row weights.
     feature_names : dict, optional
-        Coordinates for the dims ``expert_feature``, ``gate_feature``, ``behavior_feature``.
+        Coordinates for the dims ``expert_feature``, ``noise_feature``, ``gate_feature`` and
+        ``behavior_feature``.
 
     Returns
     -------
@@ -152,11 +154,12 @@ def _observe(problem: Problem, parameters: Parameters, X, y, weight):
     ops, spec = pytensor_ops(), problem.spec
     n = len(problem.y)
     design = {part: X.get(part, pt.zeros((n, 0))) for part in problem.designs}
+    design["noise"] = X.get("noise")  # constant without columns
     if spec.behavior is None:
         beta = forward.behavior(ops, parameters, design["behavior"])
     else:
         beta = spec.behavior
-    mixture = forward.components(ops, parameters, design["expert"], design["gate"], beta)
+    mixture = forward.components(ops, parameters, design, beta, spec.rounding_variance)
 
     def logp(value, log_weight, mean, variance, weight):
         return weight * forward.log_density(

@@ -10,7 +10,7 @@ import numpy as np
 
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.inputs import Inputs
-from skcocoafuse.model.parameters import PARAMETERS, PARTS, Parameters, complete_priors
+from skcocoafuse.model.parameters import NOISE, PARAMETERS, PARTS, Parameters, complete_priors
 from skcocoafuse.model.posing import Posed, argument_of
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.recorded import RecordedInputs
@@ -18,6 +18,7 @@ from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.persistence import demands
 from skcocoafuse.persistence.demands import check
+from skcocoafuse.persistence.earlier import constant_noise
 from skcocoafuse.persistence.transformers import TRANSFORMERS, check_cost
 from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.fit import Fit
@@ -79,15 +80,7 @@ def values_of(fit: Fit) -> dict[str, Any]:
         "feature_names_in": posed.feature_names,
         "numeric_columns": posed.numeric_columns,
         "inputs": _kinds_of_inputs(posed),
-        "designs": {
-            part: {
-                "columns": design.columns,
-                "transformer": design.transformer,
-                "names": list(design.names),
-                **_scale_values(design.scale),
-            }
-            for part, design in posed.designs.items()
-        },
+        "designs": {part: _design_values(design) for part, design in posed.designs.items()},
         "target": _scale_values(posed.target),
         "n_experts": spec.n_experts,
         "priors": spec.priors,
@@ -111,6 +104,15 @@ def _kinds_of_inputs(posed: Posed) -> dict[str, Any] | None:
             "save this estimator with joblib.dump or skops.io.dump."
         )
     return {"kinds": recorded[0].kinds, "levels": recorded[0].levels}
+
+
+def _design_values(design: DesignPart) -> dict[str, Any]:
+    return {
+        "columns": design.columns,
+        "transformer": design.transformer,
+        "names": list(design.names),
+        **_scale_values(design.scale),
+    }
 
 
 def _scale_values(scale: Scale) -> dict[str, Any]:
@@ -147,13 +149,13 @@ def fit_from(arrays, values: dict[str, Any], behavior: float | None) -> Fit:
     names_in, n_features = _inputs(arrays, values)
     y, weight = _rows(arrays)
     inputs = _training_inputs(arrays, values, (len(y), n_features))
+    parts = {NOISE: _design_values(constant_noise()), **values["designs"]}  # not in format 2.1
     labels = {
-        part: demands.strings(values["designs"][part]["names"], f"designs.{part}.names")
-        for part in PARTS
+        part: demands.strings(parts[part]["names"], f"designs.{part}.names") for part in PARTS
     }
     matrices = {part: _numbers(arrays, f"X_{part}", (len(y), len(labels[part]))) for part in PARTS}
     designs = {
-        part: _design(part, values["designs"][part], labels[part], inputs, n_features, names_in)
+        part: _design(part, parts[part], labels[part], inputs, n_features, names_in)
         for part in PARTS
     }
     used = _array(arrays, "feature_is_used", (n_features,), "b")

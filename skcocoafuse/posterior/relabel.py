@@ -61,7 +61,7 @@ def relabel(problem: Problem, parameters: Parameters, log_posterior: np.ndarray)
 def anchor_responsibilities(problem: Problem, flat: Parameters) -> tuple[np.ndarray, np.ndarray]:
     """Responsibilities of the unfused experts (draws, anchors, M), and the anchors' y."""
     anchors = problem.anchors(N_ANCHORS)
-    mixture = unfused_mixture(flat, anchors.designs)
+    mixture = unfused_mixture(problem.spec, flat, anchors.designs)
     return forward.responsibilities(mixture, anchors.y), anchors.y
 
 

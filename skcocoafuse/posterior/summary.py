@@ -23,7 +23,7 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
     parameters : Parameters
         Arrays with the leading axes (chains, draws), in the units to show.
     names : dict of str to list of str
-        Column names of the ``"expert"``, ``"gate"`` and ``"behavior"`` designs.
+        Column names of the design of each part.
     coverage : float
     share : ndarray of shape (n_experts,)
         Share of the data that each expert accounts for.
@@ -67,7 +67,8 @@ def _rows(parameters: Parameters, names: dict[str, list[str]], share) -> Iterato
                     draws = draws[:, :, k]
                 if row.role == COEF:
                     for j, column in enumerate(names[part]):
-                        words = row.words.format(column=column, **facts)
+                        ratio = f"{np.expm1(draws[..., j].mean()):+.0%}"
+                        words = row.words.format(column=column, ratio=ratio, **facts)
                         yield _Row(f"{who}: {column}", draws[..., j], words)
                 else:
                     label = row.role if row.role == INTERCEPT else name

@@ -22,6 +22,7 @@ PRIORS = {
         "expert_intercept": Prior("normal", 2.0, loc=0.5),
         "expert_coef": Prior("student_t", 0.5, df=3.0),
         "sigma": Prior("half_normal", 0.8),
+        "noise_coef": Prior("normal", 0.5, loc=0.1),
         "gate_intercept": Prior("normal", 1.5),
         "gate_coef": Prior("student_t", 2.0, df=7.0),
         "behavior_intercept": Prior("normal", 2.0, loc=-1.0),
@@ -55,7 +56,7 @@ def pymc_value_and_gradient(problem, theta):
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 @pytest.mark.parametrize("n_experts", range(1, 6))
 def test_is_the_pymc_model(n_experts, behavior, priors):
-    problem = make_problem(n_experts, behavior=behavior, weighted=True, priors=priors)
+    problem = make_problem(n_experts, behavior=behavior, weighted=True, priors=priors, n_noise=2)
     theta = np.random.default_rng(n_experts).normal(size=problem.spec.n_parameters)
     value, gradient = Kernel(problem)(theta)
     expected_value, expected_gradient = pymc_value_and_gradient(problem, theta)
@@ -75,9 +76,11 @@ def test_compiled_pymc_model_has_a_gradient_where_densities_underflow():
 @pytest.mark.parametrize("priors", PRIORS.values(), ids=PRIORS)
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 @pytest.mark.parametrize("n_experts", range(1, 6))
-@pytest.mark.parametrize("sizes", [(2, 3, 1), (0, 0, 0), (11, 1, 4)])
-def test_is_the_definition_and_its_derivative(n_experts, behavior, priors, sizes):
-    problem = make_problem(n_experts, sizes, behavior, n=90, weighted=True, priors=priors)
+@pytest.mark.parametrize(("sizes", "n_noise"), [((2, 3, 1), 0), ((0, 0, 0), 1), ((11, 1, 4), 5)])
+def test_is_the_definition_and_its_derivative(n_experts, behavior, priors, sizes, n_noise):
+    problem = make_problem(
+        n_experts, sizes, behavior, n=90, weighted=True, priors=priors, n_noise=n_noise
+    )
     rng = np.random.default_rng(n_experts)
     for scale in (0.3, 2.0):
         theta = scale * rng.normal(size=problem.spec.n_parameters)
@@ -87,9 +90,10 @@ def test_is_the_definition_and_its_derivative(n_experts, behavior, priors, sizes
         np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6 * np.abs(gradient).max())
 
 
+@pytest.mark.parametrize("n_noise", [0, 2])
 @pytest.mark.parametrize("n_experts", [1, 3])
-def test_rounding_is_part_of_every_variance(n_experts):
-    problem = make_problem(n_experts, rounding_variance=0.3)
+def test_rounding_is_part_of_every_variance(n_experts, n_noise):
+    problem = make_problem(n_experts, rounding_variance=0.3, n_noise=n_noise)
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
     value, gradient = Kernel(problem)(theta)
     expected_value, expected_gradient = pymc_value_and_gradient(problem, theta)
@@ -114,6 +118,15 @@ def test_integer_weights_are_repetitions():
     one, other = Kernel(weighted)(theta), Kernel(repeated)(theta)
     assert one[0] == pytest.approx(other[0], rel=1e-12)
     np.testing.assert_allclose(one[1], other[1], rtol=1e-9, atol=1e-9)
+
+
+def test_noise_stays_accurate_at_extreme_inputs():
+    problem = make_problem(3, n=30, n_noise=2)
+    problem.designs["noise"][:5] *= 1e6
+    theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
+    value, gradient = Kernel(problem)(theta)
+    assert value == pytest.approx(log_posterior(problem, theta), rel=1e-10)
+    assert np.isfinite(gradient).all()
 
 
 def test_outliers_and_extreme_gates_stay_accurate():

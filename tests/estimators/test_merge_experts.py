@@ -125,6 +125,7 @@ def engine_of(intercept, gate_intercept):
             sigma=0.3 * np.exp(log_sigma),
             gate_intercept=gate_intercept[:M] + np.zeros_like(level),
             gate_coef=gate[..., None],
+            noise_coef=np.zeros((*level.shape, 0)),
         )
         theta = problem.spec.pack(parameters)
         return EngineResult(theta, Kernel(problem).log_posterior(theta))

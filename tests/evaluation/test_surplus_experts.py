@@ -28,6 +28,7 @@ def draws_of(numbers, gate_intercept=None) -> Parameters:
         sigma=np.exp(numbers[..., 3]),
         gate_intercept=gate_intercept,
         gate_coef=numbers[..., 4:],
+        noise_coef=numbers[..., :0],
     )
 
 
@@ -123,6 +124,15 @@ def test_units_of_inputs_and_target_do_not_matter():
         gate_coef=scale * draws.gate_coef,
     )
     np.testing.assert_allclose(separation(other), separation(draws), atol=1e-12)
+
+
+def test_experts_that_differ_in_the_noise_alone_are_separated():
+    numbers = random_numbers(2)
+    numbers[:, 1] = numbers[:, 0]
+    alike = draws_of(numbers)
+    assert separation(alike)[0, 1] == 0.0
+    slopes = np.array([[-1.0], [1.0]]) + 0.05 * np.random.default_rng(0).normal(size=(400, 2, 1))
+    assert separation(alike._replace(noise_coef=slopes))[0, 1] > 0.99
 
 
 def test_too_few_draws():

@@ -351,8 +351,9 @@ def test_starts_find_the_mode_near_the_truth(name, request):
     """No start is told of it, and their best mode is as high as that uphill of the truth."""
     behavior, intercepts, slopes, steepness = TRUTHS[name]
     X, y = request.getfixturevalue(name)[:2]
-    spec = ModelSpec(2, dict.fromkeys(PARTS, 1), behavior)
-    problem = Problem(spec, RowsInMemory(dict.fromkeys(PARTS, X), y, np.ones(len(y))))
+    designs = {**dict.fromkeys(PARTS, X), "noise": X[:, :0]}
+    spec = ModelSpec(2, {part: X.shape[1] for part, X in designs.items()}, behavior)
+    problem = Problem(spec, RowsInMemory(designs, y, np.ones(len(y))))
     truth = Parameters(
         expert_intercept=np.array(intercepts),
         expert_coef=np.array(slopes)[:, None],
@@ -361,6 +362,7 @@ def test_starts_find_the_mode_near_the_truth(name, request):
         gate_coef=0.5 * steepness * np.array([[-1.0], [1.0]]),
         behavior_intercept=None,
         behavior_coef=None,
+        noise_coef=np.zeros((2, 0)),
     )
     kernel = Kernel(problem)
     near = modes.climb(kernel, [kernel.plain.from_theta(spec.pack(truth))])[0]

@@ -16,7 +16,7 @@ def draws_of(problem, n_draws=3, seed=1):
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 @pytest.mark.parametrize("n_experts", [1, 2, 4])
 def test_unpack_and_pack_are_inverse(n_experts, behavior):
-    spec = ModelSpec(n_experts, {"expert": 2, "gate": 3, "behavior": 1}, behavior)
+    spec = ModelSpec(n_experts, {"expert": 2, "noise": 2, "gate": 3, "behavior": 1}, behavior)
     theta = np.random.default_rng(0).normal(size=(5, 2, spec.n_parameters))
     parameters = spec.unpack(theta)
     np.testing.assert_allclose(spec.pack(parameters), theta, atol=1e-12)
@@ -24,15 +24,17 @@ def test_unpack_and_pack_are_inverse(n_experts, behavior):
     np.testing.assert_allclose(parameters.gate_coef.sum(axis=-2), 0.0, atol=1e-12)
 
 
-def test_mean_and_variance_identities_hold_for_every_beta():
-    problem = make_problem(n_experts=3)
+@pytest.mark.parametrize("n_noise", [0, 2])
+def test_mean_and_variance_identities_hold_for_every_beta(n_noise):
+    problem = make_problem(n_experts=3, n_noise=n_noise)
     p = draws_of(problem)
     mixture = mixture_of(problem.spec, p, problem.designs)
     a = np.exp(forward.log_gate(forward.NUMPY, p, problem.designs["gate"]))
     mu = forward.expert_means(forward.NUMPY, p, problem.designs["expert"])
     beta = forward.behavior(forward.NUMPY, p, problem.designs["behavior"])
     mbar = (a * mu).sum(-1)
-    vbar = (a * p.sigma[:, None, :] ** 2).sum(-1)
+    own = forward.expert_variances(forward.NUMPY, p, problem.designs["noise"])
+    vbar = (a * own).sum(-1)
     mean, variance = forward.mean_and_variance(mixture)
     np.testing.assert_allclose(mean, mbar, rtol=1e-10)
     expected = vbar + beta[..., 0] ** 2 * (a * (mu - mbar[..., None]) ** 2).sum(-1)
@@ -41,18 +43,18 @@ def test_mean_and_variance_identities_hold_for_every_beta():
 
 def test_limits_are_mixture_and_blend_of_experts():
     """beta = 1 superposes densities, beta = 0 averages parameters; both by scipy."""
-    problem = make_problem(n_experts=3)
+    problem = make_problem(n_experts=3, n_noise=1)
     p = draws_of(problem)
     a = np.exp(forward.log_gate(forward.NUMPY, p, problem.designs["gate"]))
     mu = forward.expert_means(forward.NUMPY, p, problem.designs["expert"])
-    sd = np.broadcast_to(p.sigma[:, None, :], mu.shape)
+    sd = np.sqrt(forward.expert_variances(forward.NUMPY, p, problem.designs["noise"]))
     y = problem.y
 
     def density(beta):
         log_a = np.log(a)
         return np.exp(
             forward.log_density(
-                forward.NUMPY, forward.fuse(forward.NUMPY, log_a, mu, p.sigma, beta), y
+                forward.NUMPY, forward.fuse(forward.NUMPY, log_a, mu, sd**2, beta), y
             )
         )
 
@@ -74,7 +76,7 @@ def test_one_expert_is_linear_regression(behavior):
 
 
 def test_permuting_experts_changes_nothing():
-    problem = make_problem(n_experts=4)
+    problem = make_problem(n_experts=4, n_noise=2)
     p = draws_of(problem)
     order = np.random.default_rng(0).permuted(np.tile(np.arange(4), (3, 1)), axis=1)
     one = mixture_of(problem.spec, p, problem.designs)
@@ -105,6 +107,40 @@ def test_extreme_gates_and_outliers_stay_finite():
     assert np.isfinite(forward.log_density(forward.NUMPY, mixture, 1e4 * problem.y)).all()
 
 
+def test_noise_without_coefficients_is_constant():
+    """r = 0 is the model without inputs of the noise, rounding or not."""
+    problem = make_problem(3, n_noise=2, rounding_variance=0.2)
+    p = draws_of(problem)
+    p = p._replace(noise_coef=0.0 * p.noise_coef)
+    found = forward.expert_variances(forward.NUMPY, p, problem.designs["noise"], 0.2)
+    expected = np.broadcast_to(p.sigma[:, None, :] ** 2, found.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_log_of_the_noise_is_linear_near_the_data_and_bounded_far_away():
+    problem = make_problem(2, n_noise=2, n=30)
+    p, X = draws_of(problem), problem.designs["noise"]
+
+    def log_ratio(X):
+        variance = forward.expert_variances(forward.NUMPY, p, X)
+        return 0.5 * np.log(variance) - np.log(p.sigma)[:, None, :]
+
+    slope = forward.linear(X, p.noise_coef)
+    np.testing.assert_allclose(log_ratio(1e-4 * X), 1e-4 * slope, rtol=1e-5)
+    assert np.abs(log_ratio(1e6 * X)).max() <= forward.MAX_LOG_RATIO * (1 + 1e-12)
+    along = np.linspace(-40.0, 40.0, 4001)[:, None] * X[:1]
+    steps = np.diff(log_ratio(along), axis=1)  # monotone along a line through the data, no kink
+    np.testing.assert_array_equal(np.sign(steps), np.sign(steps[:, 2000:2001]) * (steps != 0.0))
+
+
+def test_rounding_remains_where_the_noise_vanishes():
+    problem = make_problem(2, n_noise=1, rounding_variance=0.04)
+    p = draws_of(problem)
+    X = 1e9 * np.sign(-p.noise_coef[0, 0]) * np.ones((1, 1))
+    variance = forward.expert_variances(forward.NUMPY, p, X, 0.04)[0, 0, 0]
+    assert variance == pytest.approx(0.04 + (p.sigma[0, 0] ** 2 - 0.04) * np.exp(-8.0))
+
+
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 def test_numpy_and_pytensor_agree(behavior):
     """The same functions on PyTensor variables, evaluated without compiling."""
@@ -113,7 +149,7 @@ def test_numpy_and_pytensor_agree(behavior):
 
     from skcocoafuse.model.pymc_model import pytensor_ops
 
-    problem = make_problem(n_experts=3, behavior=behavior)
+    problem = make_problem(3, behavior=behavior, n_noise=2, rounding_variance=0.1)
     p = draws_of(problem, n_draws=1).map(lambda a: a[0])
     expected = forward.log_density(
         forward.NUMPY, mixture_of(problem.spec, p, problem.designs), problem.y
@@ -121,7 +157,7 @@ def test_numpy_and_pytensor_agree(behavior):
     ops, X = pytensor_ops(), {k: pt.as_tensor(v) for k, v in problem.designs.items()}
     symbolic = p.map(pt.as_tensor)
     beta = behavior if behavior is not None else forward.behavior(ops, symbolic, X["behavior"])
-    mixture = forward.components(ops, symbolic, X["expert"], X["gate"], beta)
+    mixture = forward.components(ops, symbolic, X, beta, 0.1)
     graph = forward.log_density(ops, mixture, pt.as_tensor(problem.y))
     with pytensor.config.change_flags(mode="FAST_COMPILE"):
         found = pytensor.function([], graph)()

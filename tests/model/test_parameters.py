@@ -16,7 +16,7 @@ from skcocoafuse.model.parameters import (
 )
 from skcocoafuse.model.spec import ModelSpec
 
-SIZES = {"expert": 2, "gate": 4, "behavior": 1}
+SIZES = {"expert": 2, "noise": 3, "gate": 4, "behavior": 1}
 
 
 def test_rows_are_the_fields_in_their_order():
@@ -41,9 +41,10 @@ def test_the_vector_has_the_parameters_one_after_another(behavior):
 
 def test_every_part_has_a_line():
     for part in PARTS:
-        intercept, coef = (PARAMETERS[name] for name in line_of(part))
-        assert intercept.role == INTERCEPT
-        assert coef.axes == (*intercept.axes, f"{part}_feature")
+        intercept, coef = line_of(part)
+        base = PARAMETERS[intercept or "sigma"]  # the noise is relative to that at average inputs
+        assert base.role == (INTERCEPT if intercept else SD)
+        assert PARAMETERS[coef].axes == (*base.axes, f"{part}_feature")
     assert [name for name, row in PARAMETERS.items() if row.role == SD] == ["sigma"]
 
 

@@ -74,7 +74,7 @@ class ShorterSteps:
         return (
             not state.costs
             and not state.steps_are_short
-            and diverging.mean() > self.least_share
+            and bool(diverging.mean() > self.least_share)
             and self._settings(state) is not state.settings
         )
 
