@@ -19,6 +19,7 @@ from skcocoafuse.compiled.tiles import (
     VARIANCE,
     by_name,
     by_part,
+    fill_constant_variances,
     forward_tile,
 )
 
@@ -36,6 +37,7 @@ def components(draws, draw_weight, X, layout, weight, mean, variance):
     designs = by_part(X, layout)
     for s in range(n_draws):
         natural = by_name(draws[s], layout)
+        fill_constant_variances(w, natural)
         forward_tile(c, w, natural, designs, layout)
         for k in range(n_experts):
             for i in range(n_rows):
@@ -59,7 +61,9 @@ def moments(draws, draw_weight, X, layout, out):
     designs = by_part(X, layout)
     out[:] = 0.0
     for s in range(n_draws):
-        forward_tile(c, w, by_name(draws[s], layout), designs, layout)
+        natural = by_name(draws[s], layout)
+        fill_constant_variances(w, natural)
+        forward_tile(c, w, natural, designs, layout)
         part = draw_weight[s]
         if s == 0:
             for i in range(ROWS):

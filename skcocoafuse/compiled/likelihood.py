@@ -47,6 +47,7 @@ from skcocoafuse.compiled.tiles import (
     E,
     by_name,
     by_part,
+    fill_constant_variances,
     forward_tile,
 )
 from skcocoafuse.model.rows import RowsInMemory
@@ -172,6 +173,7 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
     learned = layout.behavior == LEARNED
     c = np.empty(SHARED + 6 * ROWS)
     w = np.empty((layout.n_experts, OWN + 4 * ROWS))
+    fill_constant_variances(w, p)
     total = 0.0
     for tile in range(len(tiles.X)):
         X = by_part(tiles.X[tile], layout)

@@ -6,6 +6,7 @@ shared by the experts) and one ``w[k]`` per expert; two base addresses per loop 
 the compiler to vectorize.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from skcocoafuse.compiled.affine import OPTIONS, ROWS, affine, affine_of_one
 from skcocoafuse.compiled.jit import njit
 from skcocoafuse.compiled.layout import AT, LEARNED, OF
 from skcocoafuse.compiled.natural import slice_of
-from skcocoafuse.model.forward import MAX_LOG_RATIO
+from skcocoafuse.model.forward import FLAT, MAX_LOG_RATIO
 
 _exp = vector_math.exp
 
@@ -57,29 +58,31 @@ def _gate_and_average(c, w):
 
 
 @njit(**OPTIONS)
+def fill_constant_variances(w, natural):
+    """Fill VARIANCE, for all tiles if the noise has no inputs."""
+    for k in range(natural.variance.size):
+        u = w[k]
+        for i in range(ROWS):
+            u[VARIANCE + i] = natural.variance[k]
+
+
+@njit(**OPTIONS)
 def _variances(w, natural, X, rounding_variance):
-    """Fill VARIANCE with s_k(x)^2, and with inputs RATIO and SLOPE.
+    """Fill VARIANCE with s_k(x)^2, and RATIO and SLOPE.
 
     The part of the variance that is not rounding is RATIO times that at average inputs; SLOPE is
     the derivative of the log of RATIO with respect to r_k . x.
     """
     n_experts = natural.variance.size
-    if X.noise.size == 0:
-        for k in range(n_experts):
-            u = w[k]
-            for i in range(ROWS):
-                u[VARIANCE + i] = natural.variance[k]
-        return
     affine(X.noise, np.zeros(n_experts), natural.noise_coef, w, SLOPE)
     for k in range(n_experts):
         u = w[k]
         excess = natural.variance[k] - rounding_variance
         for i in range(ROWS):
-            # tanh; exp of 80 is far enough for it to be 1
-            e = _exp(max(min((2.0 / MAX_LOG_RATIO) * u[SLOPE + i], 80.0), -80.0))
-            bounded = 1.0 - 2.0 / (e + 1.0)
-            u[RATIO + i] = _exp(2.0 * MAX_LOG_RATIO * bounded)
-            u[SLOPE + i] = 2.0 * (1.0 - bounded * bounded)
+            t = max(min(u[SLOPE + i], FLAT), -FLAT)
+            shrunk = 1.0 / math.sqrt(1.0 + t * t * (1.0 / MAX_LOG_RATIO**2))
+            u[RATIO + i] = _exp(2.0 * t * shrunk)
+            u[SLOPE + i] = 2.0 * shrunk * shrunk * shrunk
             u[VARIANCE + i] = rounding_variance + excess * u[RATIO + i]
 
 
@@ -137,7 +140,8 @@ def by_part(X, layout):
 def forward_tile(c, w, natural, X, layout):
     """Fill BETA, INV_SUM, MEAN, VAR, PEAK and MU, E, GATE, VARIANCE: all that fusion needs.
 
-    ``natural`` is from :func:`by_name`, ``X`` from :func:`by_part`.
+    ``natural`` is from :func:`by_name`, ``X`` from :func:`by_part`. Before the first tile call
+    :func:`fill_constant_variances`.
     """
     beta = c[BETA : BETA + ROWS]
     for i in range(ROWS):
@@ -148,5 +152,6 @@ def forward_tile(c, w, natural, X, layout):
             beta[i] = 1.0 / (1.0 + _exp(min(-beta[i], 700.0)))
     affine(X.expert, natural.expert_intercept, natural.expert_coef, w, MU)
     affine(X.gate, natural.gate_intercept, natural.gate_coef, w, E)
-    _variances(w, natural, X, layout.rounding_variance)
+    if X.noise.size > 0:
+        _variances(w, natural, X, layout.rounding_variance)
     _gate_and_average(c, w)

@@ -31,6 +31,8 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 #: standard deviation to noise. In the data ratios are small: a tenfold one, 1.15 on either side of
 #: the average, becomes 9.1.
 MAX_LOG_RATIO = 4.0
+#: Of r . x: there the log ratio is at its bound, to rounding.
+FLAT = 1e8
 _FARTHEST = 1e70  # of a standardized target; its square divided by a variance does not overflow
 
 
@@ -39,7 +41,7 @@ class Ops(NamedTuple):
 
     exp: Callable[[Any], Any]
     log: Callable[[Any], Any]
-    tanh: Callable[[Any], Any]
+    clip: Callable[[Any, float, float], Any]
     expit: Callable[[Any], Any]
     log_softmax: Callable[[Any], Any]  # over the last axis
     logsumexp: Callable[[Any], Any]  # over the last axis
@@ -70,7 +72,7 @@ def linear(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
 NUMPY = Ops(
     exp=np.exp,
     log=np.log,
-    tanh=np.tanh,
+    clip=np.clip,
     expit=special.expit,
     log_softmax=lambda x: x - logsumexp(x)[..., None],
     logsumexp=logsumexp,
@@ -122,16 +124,17 @@ def behavior(ops: Ops, parameters: Parameters, X_behavior):
 def expert_variances(ops: Ops, parameters: Parameters, X_noise, rounding_variance: float = 0.0):
     r"""s_i(x)^2, shape (..., rows, M), or (..., 1, M) if the noise has no inputs.
 
-    .. math:: \log \frac{s_i(x)}{s_i} = c \tanh\left(\frac{r_i^T x}{c}\right)
+    .. math:: \log \frac{s_i(x)}{s_i} = \frac{t}{\sqrt{1 + t^2 / c^2}}, \qquad t = r_i^T x,
 
-    is :math:`r_i^T x` where that is small compared with c = ``MAX_LOG_RATIO``, and bounded far
-    outside of the data, where the exponential of a linear function would explode. Rounding
-    of the target adds the same variance everywhere.
+    is t where that is small compared with c = ``MAX_LOG_RATIO``, and bounded far outside of the
+    data, where the exponential of a linear function would explode. Rounding of the target adds the
+    same variance everywhere.
     """
     constant = (parameters.sigma**2)[..., None, :]
     if X_noise is None or X_noise.shape[1] == 0:
         return constant
-    log_ratio = MAX_LOG_RATIO * ops.tanh(ops.linear(X_noise, parameters.noise_coef) / MAX_LOG_RATIO)
+    t = ops.clip(ops.linear(X_noise, parameters.noise_coef), -FLAT, FLAT)
+    log_ratio = t / (1.0 + (t / MAX_LOG_RATIO) ** 2) ** 0.5
     return rounding_variance + (constant - rounding_variance) * ops.exp(2.0 * log_ratio)
 
 
