@@ -73,10 +73,10 @@ def test_moments_are_those_of_the_mixture(regressor, fan):
         3, noise_features=["x"], inference="vi", draws=50, target_resolution=0.5, random_state=0
     )
     fit = fit_quietly(estimator, X[:200], y[:200])
-    dist, grid = fit.predict_dist(X[:5]), np.linspace(-30.0, 40.0, 20_001)[:, None]
-    density = dist.pdf(grid)
-    mean = np.trapezoid(grid * density, grid, axis=0)
-    std = np.sqrt(np.trapezoid((grid - mean) ** 2 * density, grid, axis=0))
+    dist, grid = fit.predict_dist(X[:5]), np.linspace(-30.0, 40.0, 20_001)
+    density = dist.pdf(np.tile(grid, (5, 1)))
+    mean = np.trapezoid(grid * density, grid, axis=1)
+    std = np.sqrt(np.trapezoid((grid - mean[:, None]) ** 2 * density, grid, axis=1))
     np.testing.assert_allclose(dist.mean_and_std(), [mean, std], rtol=1e-5)
     np.testing.assert_allclose(np.sqrt(dist.variance_parts().total()), std, rtol=1e-5)
 
