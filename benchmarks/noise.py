@@ -1,9 +1,9 @@
 """Test density with a noise that depends on inputs, and with a constant one, on the same folds.
 
 Run: python benchmarks/noise.py DATA_FOLDER [--sets ...] [--experts 2 3] [--folds 10]
-[--inference vi] [--scales 0.25]. DATA_FOLDER holds the files of SETS, target last; "fan" and
-"wave" are made: noise that grows tenfold around a line and around a sine. Scales are those of the
-Laplace prior of the coefficients of the noise; kin8nm is cut to 2000 rows.
+[--inference vi] [--scales 0.25]. DATA_FOLDER holds engel.csv, mcycle.csv and the files of uci.py;
+"fan" and "wave" are made: noise that grows tenfold around a line and around a sine. Scales are
+those of the Laplace prior of the coefficients of the noise.
 """
 
 import argparse
@@ -14,29 +14,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold
+from uci import load
 
-SETS = {
-    "engel": "engel.csv",
-    "mcycle": "mcycle.csv",
-    "concrete": "concrete.csv",
-    "energy": "energy_heating.csv",
-    "boston": "boston.csv",
-    "kin8nm": "kin8nm.csv",
-    "wine": "wine_red.csv",
-}
-MADE = {"fan": lambda x: 2.0 * x, "wave": lambda x: np.sin(3.0 * x)}
-_MAX_ROWS = {"kin8nm": 2000}
+ONE_INPUT = ("engel", "mcycle")
+MADE = {"fan": (lambda x: 2.0 * x, 0.1), "wave": (lambda x: np.sin(3.0 * x), 0.05)}
 
 
-def load(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+def load_any(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """X and y of a set."""
     if name in MADE:
-        rng = np.random.default_rng(0)
+        (line, least), rng = MADE[name], np.random.default_rng(0)
         x = rng.uniform(0.0, 1.0, 300)
-        return x[:, None], MADE[name](x) + 0.1 * 10.0**x * rng.normal(size=300)
-    table = pd.read_csv(folder / SETS[name]).to_numpy(dtype=np.float64)
-    table = table[np.random.default_rng(0).permutation(len(table))[: _MAX_ROWS.get(name)]]
-    return table[:, :-1], table[:, -1]
+        return x[:, None], line(x) + least * 10.0**x * rng.normal(size=300)
+    if name in ONE_INPUT:
+        table = pd.read_csv(folder / f"{name}.csv").to_numpy(dtype=np.float64)
+        return table[:, :-1], table[:, -1]
+    return load(folder, name)
 
 
 def scores(model, X, y, folds) -> np.ndarray:
@@ -57,7 +50,7 @@ if __name__ == "__main__":
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--sets", nargs="+", default=["engel", "mcycle", *MADE])
+    parser.add_argument("--sets", nargs="+", default=[*ONE_INPUT, *MADE])
     parser.add_argument("--experts", type=int, nargs="+", default=[2, 3])
     parser.add_argument("--folds", type=int, default=10)
     parser.add_argument("--at-most", type=int, help="number of folds that are fitted")
@@ -67,7 +60,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     print("set, experts, scale: NLL, difference from constant noise (error), coverage, seconds")
     for name in arguments.sets:
-        X, y = load(arguments.folder, name)
+        X, y = load_any(arguments.folder, name)
         splitter = KFold(arguments.folds, shuffle=True, random_state=0)
         folds = list(splitter.split(X))[: arguments.at_most]
         for n_experts in arguments.experts:

@@ -158,7 +158,7 @@ def fuse(ops: Ops, log_a, mu, variance, beta) -> Components:
 
 
 def components(
-    ops: Ops, parameters: Parameters, designs, beta, rounding_variance: float = 0.0
+    ops: Ops, parameters: Parameters, designs, beta, rounding_variance: float
 ) -> Components:
     """The predictive mixture of every row, given beta as :func:`behavior` returns it.
 

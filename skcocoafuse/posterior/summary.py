@@ -67,9 +67,12 @@ def _rows(parameters: Parameters, names: dict[str, list[str]], share) -> Iterato
                     draws = draws[:, :, k]
                 if row.role == COEF:
                     for j, column in enumerate(names[part]):
-                        ratio = f"{np.expm1(draws[..., j].mean()):+.0%}"
-                        words = row.words.format(column=column, ratio=ratio, **facts)
-                        yield _Row(f"{who}: {column}", draws[..., j], words)
+                        own_draws = draws[..., j]
+                        if "{ratio}" in row.words:  # slopes of others may be too large for exp
+                            with np.errstate(over="ignore"):
+                                facts["ratio"] = f"{np.expm1(own_draws.mean()):+.0%}"
+                        words = row.words.format(column=column, **facts)
+                        yield _Row(f"{who}: {column}", own_draws, words)
                 else:
                     label = row.role if row.role == INTERCEPT else name
                     yield _Row(f"{who}: {label}", draws, row.words.format(**facts))

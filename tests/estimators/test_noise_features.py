@@ -1,5 +1,7 @@
 """Noise that depends on inputs: in fits, predictions, tables, files and searches."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -189,3 +191,15 @@ def test_messages_name_the_argument(fan):
         BoERegressor(noise_features=["wind"]).fit(X, y)
     with pytest.raises(TypeError, match="noise_features must be None, a list of column names"):
         BoERegressor(noise_features="x").fit(X, y)
+
+
+def test_steep_lines_and_tiny_units_have_a_summary_without_warnings(fan):
+    """exp of a slope in the thousands overflows."""
+    X, y, _ = fan
+    fit = fit_quietly(BoERegressor(1, noise_features=["x"], inference="map"), X / 1e4, 1e3 * y)
+    assert fit.expert_coef_[0, 0] > 1e6
+    assert fit.noise_coef_[0, 0] > 1e3
+    with np.errstate(all="raise", under="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        meaning = fit.summary()["meaning"]
+    assert "+inf%" in meaning["noise 0: x"]

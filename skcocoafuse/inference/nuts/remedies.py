@@ -71,11 +71,10 @@ class ShorterSteps:
 
     def applies(self, state: State) -> bool:
         """If draws of the first run diverge at the requested acceptance rate."""
-        diverging = np.concatenate([run.statistics["diverging"] for run in state.latest])
         return (
             not state.costs
             and not state.steps_are_short
-            and bool(diverging.mean() > self.least_share)
+            and bool(state.draws.statistics["diverging"].mean() > self.least_share)
             and self._settings(state) is not state.settings
         )
 
