@@ -36,11 +36,15 @@ QUANTITIES = (
     "log sd at -1",
     "log sd at 1",
     "beta at 0",
+    "log df",
 )
 
 
 def quantities(problem: Problem, parameters: Parameters) -> np.ndarray:
-    """What is ranked, (draws, quantities); parameters have one draw axis."""
+    """What is ranked, (draws, quantities); parameters have one draw axis.
+
+    The seventh is the logarithm of the degrees of freedom, if noise has any.
+    """
     spec = problem.spec
     mixture = mixture_of(spec, parameters, problem.designs)
     log_likelihood = forward.log_density(forward.NUMPY, mixture, problem.y).sum(axis=-1)
@@ -49,14 +53,21 @@ def quantities(problem: Problem, parameters: Parameters) -> np.ndarray:
     mean, variance = forward.mean_and_variance(mixture_of(spec, parameters, at))
     beta = np.broadcast_to(beta_of(spec, parameters, at["behavior"]), (len(mean), 3, 1))
     log_sd = 0.5 * np.log(variance)
-    return np.column_stack([log_likelihood, mean[:, :2], log_sd[:, :2], beta[:, 2, 0]])
+    df = [] if parameters.noise_df is None else [np.log(parameters.noise_df)]
+    return np.column_stack([log_likelihood, mean[:, :2], log_sd[:, :2], beta[:, 2, 0], *df])
 
 
 def ranks(
-    n_simulations: int, settings: Settings, engine="nuts", n_rows=30, seed=0, n_noise=0
+    n_simulations: int,
+    settings: Settings,
+    engine="nuts",
+    n_rows=30,
+    seed=0,
+    n_noise=0,
+    noise="normal",
 ) -> np.ndarray:
     """Rank of every true quantity among ``N_RANKS`` thinned draws, (simulations, quantities)."""
-    spec = ModelSpec(2, {**dict.fromkeys(PARTS, 1), "noise": n_noise})
+    spec = ModelSpec(2, {**dict.fromkeys(PARTS, 1), "noise": n_noise}, noise=noise)
     found = []
     for simulation in range(n_simulations):
         rng = np.random.default_rng([seed, simulation])
@@ -101,10 +112,11 @@ def draw_picture(rank: np.ndarray, path: str) -> None:
 
     lower, upper = band(len(rank))
     expected = (np.arange(N_RANKS) + 1) / (N_RANKS + 1)
+    columns = (rank.shape[1] + 1) // 2
     figure, axes = plt.subplots(
-        2, 3, figsize=(9, 5), sharex=True, sharey=True, layout="constrained"
+        2, columns, figsize=(3 * columns, 5), sharex=True, sharey=True, layout="constrained"
     )
-    for name, curve, axis in zip(QUANTITIES, ecdf(rank).T, axes.flat, strict=True):
+    for name, curve, axis in zip(QUANTITIES, ecdf(rank).T, axes.flat, strict=False):
         axis.fill_between(expected, lower - expected, upper - expected, color="0.88", lw=0)
         axis.step(expected, curve - expected, where="mid", color="C0")
         axis.set_title(name)
@@ -118,7 +130,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("simulations", type=int, nargs="?", default=300)
     parser.add_argument("--engine", default="nuts")
-    parser.add_argument("--noise", type=int, default=0, choices=[0, 1], help="inputs of the noise")
+    parser.add_argument("--noise", default="normal", choices=["normal", "student_t"])
+    parser.add_argument("--noise-inputs", type=int, default=0, choices=[0, 1])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ranks", nargs="+", default=["ranks.npy"])
     parser.add_argument("--picture", default="sbc.png")
@@ -130,12 +143,13 @@ if __name__ == "__main__":
             settings,
             arguments.engine,
             seed=arguments.seed,
-            n_noise=arguments.noise,
+            n_noise=arguments.noise_inputs,
+            noise=arguments.noise,
         )
         np.save(arguments.ranks[0], own)
     rank = np.concatenate([np.load(path) for path in arguments.ranks])
     lower, upper = band(len(rank))
     outside = ((ecdf(rank) < lower[:, None]) | (ecdf(rank) > upper[:, None])).any(axis=0)
-    for name, out, mean in zip(QUANTITIES, outside, rank.mean(axis=0) / N_RANKS, strict=True):
+    for name, out, mean in zip(QUANTITIES, outside, rank.mean(axis=0) / N_RANKS, strict=False):
         print(f"{name:16s} mean rank {mean:.3f}  {'OUTSIDE the band' if out else 'inside'}")
     draw_picture(rank, arguments.picture)

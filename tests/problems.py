@@ -23,6 +23,7 @@ def make_problem(
     priors=None,
     rounding_variance=0.0,
     n_noise=0,
+    noise="normal",
 ) -> Problem:
     """Design matrices of their own for all parts; standard normal data.
 
@@ -31,7 +32,8 @@ def make_problem(
     rng = np.random.default_rng(seed)
     columns = dict(zip(("expert", "gate", "behavior"), sizes, strict=True)) | {"noise": n_noise}
     columns = {part: columns[part] for part in PARTS}
-    spec = ModelSpec(n_experts, columns, behavior, complete_priors(priors), rounding_variance)
+    priors = complete_priors(priors)
+    spec = ModelSpec(n_experts, columns, behavior, priors, rounding_variance, noise)
     designs = {part: rng.normal(size=(n, d)) for part, d in columns.items()}
     weight = rng.uniform(0.0, 2.0, n) if weighted else np.ones(n)
     return Problem(spec, RowsInMemory(designs, rng.normal(size=n), weight))
@@ -45,7 +47,9 @@ def log_posterior(problem: Problem, theta: np.ndarray) -> float:
     total = problem.weight @ forward.log_density(forward.NUMPY, mixture, problem.y)
     for block in spec.blocks:
         values = getattr(parameters, block.name)
-        if block.constraint == POSITIVE:
+        if block.name == "noise_df":
+            values = values - 2.0
+        elif block.constraint == POSITIVE:
             values = np.sqrt(values**2 - spec.rounding_variance)
         if block.size:
             total += np.sum(spec.priors[block.name].log_density(np.log, values))

@@ -1,7 +1,8 @@
 """The records that compiled functions take, and their layout.
 
 The likelihood of a row is a function of the natural parameters: intercepts, coefficients and
-variances of all experts, one after the other in a vector, in the order of the table of parameters.
+variances of all experts and the excess of the degrees of freedom over the least, one after the
+other in a vector, in the order of the table of parameters.
 """
 
 import math
@@ -10,7 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skcocoafuse.model.parameters import CONTRAST, PARAMETERS, PARTS, SD, Parameters
+from skcocoafuse.model.parameters import (
+    CONTRAST,
+    DF,
+    LEAST_DF,
+    PARAMETERS,
+    PARTS,
+    SD,
+    STUDENT_T,
+    Parameters,
+)
 from skcocoafuse.model.priors import FAMILY_CODES, POSITIVE
 from skcocoafuse.model.rows import TILE_ROWS
 from skcocoafuse.model.spec import ModelSpec
@@ -41,6 +51,8 @@ class Layout(NamedTuple):
         BLEND, MIXTURE or LEARNED.
     rounding_variance : float
         Part of every variance, whatever the inputs.
+    student_t : bool
+        Whether the noise is Student's t, not Normal.
     """
 
     columns: np.ndarray
@@ -48,6 +60,7 @@ class Layout(NamedTuple):
     n_experts: int
     behavior: int
     rounding_variance: float
+    student_t: bool
 
 
 class Model(NamedTuple):
@@ -80,7 +93,12 @@ def layout_of(spec: ModelSpec) -> Layout:
     behavior = LEARNED if spec.behavior is None else int(spec.behavior)
     sizes = list(natural_sizes(spec).values())
     return Layout(
-        _firsts(columns), _firsts(sizes), spec.n_experts, behavior, spec.rounding_variance
+        _firsts(columns),
+        _firsts(sizes),
+        spec.n_experts,
+        behavior,
+        spec.rounding_variance,
+        spec.noise == STUDENT_T,
     )
 
 
@@ -128,6 +146,9 @@ def natural_parameters(parameters: Parameters) -> np.ndarray:
     for name, row in PARAMETERS.items():
         value = getattr(parameters, name)
         if value is not None:
-            value = value**2 if row.role == SD else value
+            if row.role == SD:
+                value = value**2
+            elif row.role == DF:
+                value = value - LEAST_DF
             values.append(value.reshape(len(value), -1))
     return np.concatenate(values, axis=1, dtype=np.float64)

@@ -13,6 +13,13 @@ With D_k = r_k dlogN/dm_k, V_k = r_k dlogN/dv_k, A = sum D_k, C = sum V_k:
     d/de_k   = r_k - a_k + a_k (q_k - sum_j a_j q_j),  q_k = (1 - b) (A mu_k + C s_k^2)
     d/dlogit(b) = b (1 - b) sum_k [D_k (mu_k - mbar) + V_k (s_k^2 - vbar)]
 
+Student's t with nu = 2 + e degrees of freedom replaces N by
+
+    t(y; m_k, v_k) = c(nu) v_k^(-1/2) (1 + q_k)^(-(nu + 1) / 2),  q_k = (y - m_k)^2 / (e v_k),
+
+so that in D_k and V_k, (y - m_k)^p / v_k is multiplied by the pull w_k = (nu + 1) / (e (1 + q_k)),
+and d/de = (dc/de) / c + (nu + 1) / (2 e) - sum_k r_k [log(1 + q_k) + w_k] / 2.
+
 Rows are processed in tiles; ``compiled.tiles`` fills the first lines
 of their workspaces.
 """
@@ -50,33 +57,59 @@ from skcocoafuse.compiled.tiles import (
     fill_constant_variances,
     forward_tile,
 )
+from skcocoafuse.model import forward
+from skcocoafuse.model.parameters import LEAST_DF
 from skcocoafuse.model.rows import RowsInMemory
 
 _exp = vector_math.exp
 _log = vector_math.log
+_log1p = vector_math.log1p
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 # Lines of the two workspaces after those of forward_tile.
 _Y, _WEIGHT, _SUM_D, _SUM_V, _D_BETA, _CENTRE = range(SHARED, SHARED + 6 * ROWS, ROWS)
-_RESP, _D, _V, _Q = range(OWN, OWN + 4 * ROWS, ROWS)
+_RESP, _D, _V, _Q, _FAR, _PULL = range(OWN, OWN + 6 * ROWS, ROWS)
+
+# Compiled only as parts of what calls them, as the functions of priors.
+_log_constant = njit(**{**OPTIONS, "cache": False})(forward.log_constant)
+_log_constant_slope = njit(**{**OPTIONS, "cache": False})(forward.log_constant_slope)
 
 
 @njit(**OPTIONS)
-def _densities(c, w):
-    """Weighted log density of the tile; leaves a_k N_k in RESP, up to a row factor."""
+def _precision_and_error(c, u, i):
+    b = c[BETA + i]
+    precision = 1.0 / (b * u[VARIANCE + i] + (1.0 - b) * c[VAR + i])
+    return precision, c[_Y + i] - (b * u[MU + i] + (1.0 - b) * c[MEAN + i])
+
+
+@njit(**OPTIONS)
+def _densities(c, w, log_constant, excess_df):
+    """Weighted log density of the tile; leaves a_k f_k in RESP, up to a row factor.
+
+    ``excess_df`` is empty for Normal noise; for Student's t, FAR has log(1 + q) and PULL w.
+    """
     n_experts = len(w)
     for i in range(ROWS):
         c[PEAK + i] = -np.inf
     for k in range(n_experts):
         u = w[k]
-        for i in range(ROWS):
-            b = c[BETA + i]
-            precision = 1.0 / (b * u[VARIANCE + i] + (1.0 - b) * c[VAR + i])
-            error = c[_Y + i] - (b * u[MU + i] + (1.0 - b) * c[MEAN + i])
-            u[_V + i] = precision
-            u[_D + i] = error
-            u[_RESP + i] = u[E + i] - 0.5 * error * error * precision
+        if excess_df.size == 0:
+            for i in range(ROWS):
+                precision, error = _precision_and_error(c, u, i)
+                u[_V + i] = precision
+                u[_D + i] = error
+                u[_RESP + i] = u[E + i] - 0.5 * error * error * precision
+        else:
+            inverse, power = 1.0 / excess_df[0], LEAST_DF + 1.0 + excess_df[0]
+            for i in range(ROWS):
+                precision, error = _precision_and_error(c, u, i)
+                u[_V + i] = precision
+                u[_D + i] = error
+                q = error * error * precision * inverse
+                u[_FAR + i] = _log1p(q)
+                u[_PULL + i] = power * inverse / (1.0 + q)
+                u[_RESP + i] = u[E + i] - 0.5 * power * u[_FAR + i]
         for i in range(ROWS):
             c[PEAK + i] = max(c[PEAK + i], u[_RESP + i])
     for i in range(ROWS):
@@ -90,14 +123,14 @@ def _densities(c, w):
     total = 0.0
     for i in range(ROWS):
         density = _log(c[_SUM_D + i] * c[INV_SUM + i])
-        total += c[_WEIGHT + i] * (density + c[PEAK + i] - _HALF_LOG_2PI)
+        total += c[_WEIGHT + i] * (density + c[PEAK + i] + log_constant)
     for i in range(ROWS):
         c[PEAK + i] = c[_WEIGHT + i] / c[_SUM_D + i]
     return total
 
 
 @njit(**OPTIONS)
-def _upstream(c, w, learned):
+def _upstream(c, w, learned, student_t):
     """Derivatives by mu_k (into D), log gate (into E) and logit beta (into D_BETA).
 
     The derivative by s_k^2 is returned in ``w[k, Q]``.
@@ -110,12 +143,20 @@ def _upstream(c, w, learned):
         c[_CENTRE + i] = 0.0
     for k in range(n_experts):
         u = w[k]
-        for i in range(ROWS):
-            r = u[_RESP + i] * c[PEAK + i]
-            z = u[_D + i] * u[_V + i]
-            u[_RESP + i] = r
-            u[_V + i] = 0.5 * r * (z * z - u[_V + i])
-            u[_D + i] = r * z
+        if student_t:
+            for i in range(ROWS):
+                r = u[_RESP + i] * c[PEAK + i]
+                z = u[_D + i] * u[_V + i]
+                u[_RESP + i] = r
+                u[_V + i] = 0.5 * r * (z * z * u[_PULL + i] - u[_V + i])
+                u[_D + i] = r * z * u[_PULL + i]
+        else:
+            for i in range(ROWS):
+                r = u[_RESP + i] * c[PEAK + i]
+                z = u[_D + i] * u[_V + i]
+                u[_RESP + i] = r
+                u[_V + i] = 0.5 * r * (z * z - u[_V + i])
+                u[_D + i] = r * z
         for i in range(ROWS):
             c[_SUM_D + i] += u[_D + i]
             c[_SUM_V + i] += u[_V + i]
@@ -164,6 +205,20 @@ def _noise_gradient(w, natural, X_noise, rounding_variance, d):
 
 
 @njit(**OPTIONS)
+def _df_gradient(c, w, excess_df, d_excess_df):
+    """Add the gradient by the excess of the degrees of freedom, after :func:`_upstream`."""
+    excess = excess_df[0]
+    slope = _log_constant_slope(excess) + 0.5 * (LEAST_DF + 1.0 + excess) / excess
+    total = slope * tile_sum(c[_WEIGHT : _WEIGHT + ROWS])
+    for k in range(len(w)):
+        u = w[k]
+        for i in range(ROWS):
+            u[_FAR + i] = u[_RESP + i] * (u[_FAR + i] + u[_PULL + i])
+        total -= 0.5 * tile_sum(u[_FAR : _FAR + ROWS])
+    d_excess_df[0] += total
+
+
+@njit(**OPTIONS)
 def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
     """Sum of weighted log densities of the rows; adds the gradient to ``d_natural``.
 
@@ -172,8 +227,9 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
     p, d = by_name(natural, layout), by_name(d_natural, layout)
     learned = layout.behavior == LEARNED
     c = np.empty(SHARED + 6 * ROWS)
-    w = np.empty((layout.n_experts, OWN + 4 * ROWS))
+    w = np.empty((layout.n_experts, OWN + 6 * ROWS))
     fill_constant_variances(w, p)
+    log_constant = _log_constant(math.log, p.excess_df[0]) if layout.student_t else -_HALF_LOG_2PI
     total = 0.0
     for tile in range(len(tiles.X)):
         X = by_part(tiles.X[tile], layout)
@@ -181,10 +237,10 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
             c[_Y + i] = tiles.y[tile, i]
             c[_WEIGHT + i] = tiles.weight[tile, i]
         forward_tile(c, w, p, X, layout)
-        total += _densities(c, w)
+        total += _densities(c, w, log_constant, p.excess_df)
         if not with_gradient:
             continue
-        _upstream(c, w, learned)
+        _upstream(c, w, learned, layout.student_t)
         affine_gradient(X.expert, w, _D, d.expert_intercept, d.expert_coef)
         affine_gradient(X.gate, w, E, d.gate_intercept, d.gate_coef)
         _noise_gradient(w, p, X.noise, layout.rounding_variance, d)
@@ -192,6 +248,8 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
             d_beta = c[_D_BETA : _D_BETA + ROWS]
             gradient_of_one(X.behavior, d_beta, d.behavior_coef)
             d.behavior_intercept[0] += tile_sum(d_beta)
+        if layout.student_t:
+            _df_gradient(c, w, p.excess_df, d.excess_df)
     return total
 
 

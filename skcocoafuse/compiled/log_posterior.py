@@ -33,6 +33,7 @@ DATA = np.dtype(
         ("prior", "f8", (_N, 4)),
         ("basis", "i8"),
         ("rounding_variance", "f8"),
+        ("student_t", "?"),
         ("smoothing", "f8", (2,)),
         ("X", "i8"),  # of the tiles, as the next three; all 0 where rows are elsewhere
         ("y", "i8"),
@@ -58,6 +59,7 @@ def _layout_in(data):
         data["n_experts"],
         data["behavior"],
         data["rounding_variance"],
+        data["student_t"],
     )
 
 

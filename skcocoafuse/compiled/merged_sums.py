@@ -14,7 +14,8 @@ import numpy as np
 from skcocoafuse.compiled import vector_math
 from skcocoafuse.compiled.affine import OPTIONS
 from skcocoafuse.compiled.jit import njit
-from skcocoafuse.compiled.mixture_sums import FAR, ROOT_2PI, kernel_and_tail
+from skcocoafuse.compiled.mixture_sums import ROOT_2PI
+from skcocoafuse.compiled.tails import DF, FAR, kernel_and_tail, log_u
 
 _exp = vector_math.exp
 _log = vector_math.log
@@ -196,50 +197,54 @@ def below_at(weight, mean, sd, start, widest, before, row, x, out):
 
 
 @njit(**OPTIONS)
-def _rises(weight, mean, sd, x):
-    """Whether the density of one draw's mixture rises at ``x``."""
+def _rises(weight, mean, scale, df, x):
+    """Whether the density of one draw's mixture rises at ``x``; Normals if ``df`` is None."""
     slope = 0.0
     for k in range(mean.size):
-        z = (x - mean[k]) / sd[k]
-        slope -= weight[k] / (sd[k] * sd[k]) * z * _exp(-0.5 * z * z)
+        z = (x - mean[k]) / scale[k]
+        if df is None:
+            bell = _exp(-0.5 * z * z)
+        else:
+            bell = _exp(-0.5 * (df + 3.0) * log_u(z, df))
+        slope -= weight[k] / (scale[k] * scale[k]) * z * bell
     return slope > 0.0
 
 
 @njit(**OPTIONS)
-def _following(mean, sd, x, step, reach):
+def _following(mean, scale, x, step, reach):
     """The next point to evaluate after ``x``; inf beyond all components."""
     following = np.inf
     for k in range(mean.size):
-        if mean[k] + 3.0 * reach * sd[k] > x:
-            following = min(following, _step_from(x, mean[k], sd[k], step, reach))
+        if mean[k] + 3.0 * reach * scale[k] > x:
+            following = min(following, _step_from(x, mean[k], scale[k], step, reach))
     return max(following, np.nextafter(x, np.inf))
 
 
 @njit(**OPTIONS)
-def _has_several_modes(weight, mean, sd, step, reach):
+def _has_several_modes(weight, mean, scale, df, step, reach):
     """Whether the density falls and then rises again between the smallest and largest mean.
 
-    Never if means are within two of the smallest sds: such a mixture has one mode.
+    Never if these are means of Normals within two of the smallest sds: such a mixture has one mode.
     """
     least, greatest = mean.min(), mean.max()
-    if greatest - least <= 2.0 * sd.min():
+    if df is None and greatest - least <= 2.0 * scale.min():
         return False
     fell = False
-    x = _following(mean, sd, least, step, reach)
+    x = _following(mean, scale, least, step, reach)
     while x < greatest:
-        if not _rises(weight, mean, sd, x):
+        if not _rises(weight, mean, scale, df, x):
             fell = True
         elif fell:
             return True
-        x = _following(mean, sd, x, step, reach)
+        x = _following(mean, scale, x, step, reach)
     return False  # at the largest mean it falls
 
 
 @njit(**OPTIONS)
-def multimodal_share(weight, mean, sd, step, reach, out):
+def multimodal_share(weight, mean, scale, table, step, reach, out):
     """Weight of the draws whose mixture has several modes; arrays (rows, experts, draws)."""
     n_rows, n_experts, n_draws = mean.shape
-    own_weight, own_mean, own_sd = np.empty(n_experts), np.empty(n_experts), np.empty(n_experts)
+    own_weight, own_mean, own_scale = np.empty(n_experts), np.empty(n_experts), np.empty(n_experts)
     for row in range(n_rows):
         out[row] = 0.0
         for s in range(n_draws):
@@ -247,7 +252,9 @@ def multimodal_share(weight, mean, sd, step, reach, out):
             for k in range(n_experts):
                 own_weight[k] = weight[row, k, s]
                 own_mean[k] = mean[row, k, s]
-                own_sd[k] = sd[row, k, s]
+                own_scale[k] = scale[row, k, s]
                 part += own_weight[k]
-            if part > 0.0 and _has_several_modes(own_weight, own_mean, own_sd, step, reach):
+            df = None if table is None else table[DF * n_draws + s]
+            own = own_weight, own_mean, own_scale
+            if part > 0.0 and _has_several_modes(*own, df, step, reach):
                 out[row] += part

@@ -97,6 +97,7 @@ class Natural(NamedTuple):
     gate_coef: np.ndarray  # (n_experts * columns,)
     behavior_intercept: np.ndarray  # (1,), or empty if beta is fixed
     behavior_coef: np.ndarray  # (columns,)
+    excess_df: np.ndarray  # (1,): degrees of freedom over the least, or empty for Normal noise
 
 
 @njit(**OPTIONS)
@@ -112,6 +113,7 @@ def by_name(natural, layout):
         slice_of(natural, first, AT.gate_coef),
         slice_of(natural, first, AT.behavior_intercept),
         slice_of(natural, first, AT.behavior_coef),
+        slice_of(natural, first, AT.noise_df),
     )
 
 

@@ -70,3 +70,10 @@ def log(x):
     p = p * z + 1.0 / 5
     p = p * z + 1.0 / 3
     return e * _LN2_HIGH + (2.0 * s + (2.0 * s * z * p + e * _LN2_LOW))
+
+
+@njit(**_OPTIONS)
+def log1p(x):
+    """log(1 + x) for x >= 0, with the digits that 1 + x loses."""
+    u = 1.0 + x
+    return log(u) + (x - (u - 1.0)) / u

@@ -23,11 +23,16 @@ noise_features : None, list or transformer, default=()
     Inputs on which the noise around each expert depends, in the same way; by default it is
     constant. The log of its standard deviation is linear in them, and levels off far outside of
     the data (at 55 times that at average inputs).
-{behavior}priors : dict of str to Prior, optional
+{behavior}noise : {{"normal", "student_t"}}, default="normal"
+    Distribution of the noise around a fused expert. Student's t forgives outliers: its degrees of
+    freedom, one number for all experts, are learned. They are larger than 2, so that the noise has
+    a variance, and ``sigma`` is its standard deviation in either case.
+priors : dict of str to Prior, optional
     Priors on the standardized scale, by parameter name: ``"expert_intercept"``,
     ``"expert_coef"``, ``"sigma"``, ``"noise_coef"``, ``"gate_intercept"``,
-    ``"gate_coef"``{behavior_priors}.
-    Parameters that are not listed keep their default prior; other names raise an error.
+    ``"gate_coef"``{behavior_priors}; with Student's t also ``"noise_df"``, for the excess of the
+    degrees of freedom over 2. Parameters that are not listed keep their default prior; other names
+    raise an error.
 {inference}
 draws, tune, chains : int, default=1000, 500, 4
     Number of kept draws and of warm-up draws per chain, and number of chains.
@@ -79,6 +84,8 @@ sigma_ : ndarray of shape (n_experts,)
     Posterior mean residual standard deviations; at average inputs if the noise depends on inputs.
 noise_coef_ : ndarray of shape (n_experts, n_noise_features)
     Posterior mean coefficients of the log of these standard deviations.
+noise_df_ : float
+    Posterior mean degrees of freedom of the noise; infinite if it is Normal.
 gate_coef_ : ndarray of shape (n_experts, n_gate_features)
     Posterior mean coefficients of the gate's log weights; they sum to zero over experts.
 gate_intercept_ : ndarray of shape (n_experts,)
@@ -274,6 +281,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         noise_features=(),
         gate_features=None,
         behavior_features=None,
+        noise="normal",
         priors=None,
         inference="nuts",
         draws=1000,
@@ -293,6 +301,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
             expert_features=expert_features,
             noise_features=noise_features,
             gate_features=gate_features,
+            noise=noise,
             priors=priors,
             inference=inference,
             draws=draws,

@@ -36,7 +36,7 @@ from skcocoafuse.evaluation.elpd import LooResult
 from skcocoafuse.evaluation.refits import refit_bad_rows
 from skcocoafuse.evaluation.surplus_experts import MergeResult
 from skcocoafuse.inference import ENGINE_NAMES, Settings
-from skcocoafuse.model.parameters import PARTS, complete_priors, parameter_names
+from skcocoafuse.model.parameters import NOISES, PARTS, complete_priors, parameter_names
 from skcocoafuse.model.posing import Assumptions, Posed, argument_of, pose
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.persistence.earlier import upgraded
@@ -70,6 +70,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         expert_features=None,
         noise_features=(),
         gate_features=None,
+        noise="normal",
         priors=None,
         inference="nuts",
         draws=1000,
@@ -88,6 +89,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         self.expert_features = expert_features
         self.noise_features = noise_features
         self.gate_features = gate_features
+        self.noise = noise
         self.priors = priors
         self.inference = inference
         self.draws = draws
@@ -109,6 +111,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         "expert_features": "no_validation",  # DesignPart validates selections
         "noise_features": "no_validation",
         "gate_features": "no_validation",
+        "noise": [StrOptions(set(NOISES))],
         "priors": "no_validation",  # complete_priors validates them
         "inference": [StrOptions(set(ENGINE_NAMES))],
         "draws": [Interval(Integral, 1, None, closed="left")],
@@ -158,7 +161,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def __setstate__(self, state):
-        """Restore a pickled estimator, also one of a release in which the noise had no inputs."""
+        """Restore a pickled estimator, also one of an earlier release."""
         super().__setstate__(upgraded(state))
 
     # -- the steps of fit, and its results ---------------------------------------------------
@@ -178,6 +181,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             priors=self.priors,
             standardize=self.standardize,
             resolution=self.target_resolution,
+            noise=self.noise,
         )
 
     def _settings(self) -> Settings:
@@ -199,7 +203,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         self._posed, self.posterior_, self.diagnostics_ = fit.posed, fit.posterior, fit.diagnostics
         main = fit.posed.units.undo(fit.posterior.main_cluster().parameters)
-        for name in parameter_names(self._behavior):
+        self.noise_df_ = np.inf  # of a Normal
+        for name in parameter_names(self._behavior, fit.problem.spec.noise):
             mean = getattr(main, name).mean(axis=(0, 1))
             setattr(self, f"{name}_", mean if mean.ndim else float(mean))
 
@@ -480,6 +485,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
     def predict_experts(self, X):
         """Posterior mean of each expert's line, before fusion.
 
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
         Returns
         -------
         ndarray of shape (n_samples, n_experts)
@@ -489,6 +498,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     def predict_noise(self, X):
         """Posterior mean of the standard deviation of the noise around each expert's line.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
 
         Returns
         -------
@@ -511,6 +524,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     def predict_gate(self, X):
         """Posterior mean of the gate, the weight of each expert.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
 
         Returns
         -------

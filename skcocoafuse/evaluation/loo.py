@@ -73,11 +73,9 @@ def leave_one_out(
         found.log_density[rows] = _log_sum(log_weight + seen)
         found.in_sample[rows] = _log_sum(seen) - np.log(seen.shape[1])
         found.pareto_k[rows] = pareto_k
-        weight, mean, sd = mixture
-        weight = weight * np.exp(log_weight)[:, None, :]
-        weight, mean, sd = (a.reshape(len(seen), -1) for a in (weight, mean, sd))
-        below = probability_below(weight, mean, sd, problem.y[rows, None])
-        found.pit[rows] = below[:, 0]
+        weight = mixture.by_draw(spec.n_experts).weight * np.exp(log_weight)[:, None, :]
+        left_out = mixture._replace(weight=weight.reshape(len(seen), -1))
+        found.pit[rows] = probability_below(left_out, problem.y[rows, None])[:, 0]
 
     _over_chunks(figures, problem, spec, draws, n_jobs)
     return found
@@ -105,18 +103,16 @@ def _log_sum(terms: np.ndarray) -> np.ndarray:
 def _over_chunks(function: Callable, problem: Problem, spec, draws, n_jobs) -> None:
     """Call ``function(rows, mixture, seen, log_weight, pareto_k)`` for chunks of rows.
 
-    ``mixture``: weights, means and standard deviations (rows, experts, draws), weights of a draw
-    summing to one; log densities and log weights are (rows, draws).
+    ``mixture``: :class:`~skcocoafuse.predictive.mixture.Mixtures`, but the weights of each draw sum
+    to one; log densities and log weights are (rows, draws).
     """
     taken = one_copy(problem.weight)[:, None]
-    n_draws, n_experts = draws.sigma.shape
-    mixtures = RowMixtures(spec, draws, np.ones(n_draws), 0.0, 1.0, n_jobs)
+    mixtures = RowMixtures(spec, draws, np.ones(len(draws.sigma)), 0.0, 1.0, n_jobs)
 
-    def chunk(rows, *arrays):
-        weight, mean, sd = (a.reshape(len(a), n_experts, n_draws) for a in arrays)
-        seen = log_density_of_draws(weight, mean, sd, problem.y[rows])
+    def chunk(rows, mixture):
+        seen = log_density_of_draws(mixture.by_draw(spec.n_experts), problem.y[rows])
         log_weight, pareto_k = smooth_importance_weights(-taken[rows] * seen)
-        function(rows, (weight, mean, sd), seen, log_weight, pareto_k)
+        function(rows, mixture, seen, log_weight, pareto_k)
 
     for where, part in problem.rows.parts():
         mixtures.over_components(shifted(chunk, where.start), part.designs)

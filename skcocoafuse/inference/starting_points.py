@@ -12,6 +12,7 @@ from skcocoafuse.model.problem import Problem
 
 _RIDGE = 0.1  # relative to a unit prior's precision: an expert may have fewer rows than columns
 _BEHAVIORS = (4.0, 0.0, -4.0)  # logits of beta to start around
+_DF = 10.0  # of the noise to start with
 _SPARE = 0.05  # share of rows that an expert has in addition when the one to give up is drawn
 _MIDDLE = 0.25, 0.75  # shares of an expert's rows between which it may be split
 
@@ -49,6 +50,8 @@ def propose(problem: Problem, rng: np.random.Generator, kind: int) -> np.ndarray
     )
     if spec.behavior is None:
         start = start._replace(behavior_intercept=np.asarray(behavior))
+    if start.noise_df is not None:
+        start = start._replace(noise_df=np.asarray(_DF))
     return spec.pack(start)
 
 

@@ -5,14 +5,15 @@ axes are draws, rows are axis -2, experts axis -1, and nothing squeezes. The mod
 
 .. math::
 
-    p(y \mid x) &= \sum_i a_i \, N(y;\, m_i, v_i), \\
+    p(y \mid x) &= \sum_i a_i \, f(y;\, m_i, v_i), \\
     m_i &= \beta \mu_i + (1 - \beta) \sum_j a_j \mu_j, \qquad
     v_i = \beta s_i^2 + (1 - \beta) \sum_j a_j s_j^2,
 
-with everything depending on x; see Raffa Ugolini, Tanelli and Breschi,
+with everything depending on x and f a Normal density; see Raffa Ugolini, Tanelli and Breschi,
 "CoCoAFusE: Beyond Mixtures of Experts via Model Fusion", arXiv 2505.01105. That the
 blend is linear in means and variances is this project's reading of the paper. The paper's
-:math:`s_i` are constant; here they may depend on inputs, see :func:`expert_variances`.
+:math:`s_i` are constant; here they may depend on inputs, see :func:`expert_variances`, and f may be
+Student's t, scaled so that its variance is :math:`v_i` too, see :func:`log_constant`.
 """
 
 import math
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-from skcocoafuse.model.parameters import Parameters
+from skcocoafuse.model.parameters import LEAST_DF, Parameters
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 #: Largest absolute log ratio of an expert's noise at a row to that at average inputs: at most 55
@@ -41,6 +42,7 @@ class Ops(NamedTuple):
 
     exp: Callable[[Any], Any]
     log: Callable[[Any], Any]
+    log1p: Callable[[Any], Any]
     clip: Callable[[Any, float, float], Any]
     expit: Callable[[Any], Any]
     log_softmax: Callable[[Any], Any]  # over the last axis
@@ -72,6 +74,7 @@ def linear(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
 NUMPY = Ops(
     exp=np.exp,
     log=np.log,
+    log1p=np.log1p,
     clip=np.clip,
     expit=special.expit,
     log_softmax=lambda x: x - logsumexp(x)[..., None],
@@ -81,11 +84,15 @@ NUMPY = Ops(
 
 
 class Components(NamedTuple):
-    """A Normal mixture per row: log weights, means and variances, (..., rows, experts)."""
+    """A mixture per row: log weights, means and variances, (..., rows, experts).
+
+    Of Student's t with ``df`` degrees of freedom, (..., 1, 1), or of Normals if they are None.
+    """
 
     log_weight: Any
     mean: Any
     variance: Any
+    df: Any = None
 
 
 def draws_innermost(parameters: Parameters) -> Parameters:
@@ -164,24 +171,57 @@ def components(
 
     ``designs`` has the design matrices by part; that of the noise may be None.
     """
-    return fuse(
+    fused = fuse(
         ops,
         log_gate(ops, parameters, designs["gate"]),
         expert_means(ops, parameters, designs["expert"]),
         expert_variances(ops, parameters, designs["noise"], rounding_variance),
         beta,
     )
+    df = parameters.noise_df
+    return fused if df is None else fused._replace(df=df[..., None, None])
+
+
+def log_constant(log, excess_df):
+    r"""Log density at its mean of Student's t with variance 1, and 2 + ``excess_df`` as nu.
+
+    .. math::
+
+        t(z) = \frac{\Gamma((\nu + 1) / 2)}{\Gamma(\nu / 2) \sqrt{\pi (\nu - 2)}}
+               \left(1 + \frac{z^2}{\nu - 2}\right)^{-(\nu + 1) / 2}, \qquad \nu > 2.
+
+    The ratio of Gamma functions by eight steps of their recursion, then Stirling's series: accurate
+    to rounding however large nu is. ``log`` is the logarithm function of the argument's library.
+    """
+    x, log_ratio = 0.5 * (LEAST_DF + excess_df), 0.0
+    for _ in range(8):
+        log_ratio = log_ratio - log(1.0 + 0.5 / x)
+        x = x + 1.0
+    s = 1.0 / (x * x)
+    series = (1 / 8 - (1 / 192 - (1 / 640 - (17 / 14336 - 31 / 18432 * s) * s) * s) * s) / x
+    return log_ratio + 0.5 * log(x / (math.pi * excess_df)) - series
+
+
+def log_constant_slope(excess_df):
+    """Derivative of :func:`log_constant`."""
+    x, slope = 0.5 * (LEAST_DF + excess_df), 0.0
+    for _ in range(8):
+        slope = slope + 0.5 / (x * (x + 0.5))
+        x = x + 1.0
+    s = 1.0 / (x * x)
+    series = (1 / 8 - (1 / 64 - (1 / 128 - (17 / 2048 - 31 / 2048 * s) * s) * s) * s) * s
+    return 0.5 * (slope + 0.5 / x + series) - 0.5 / excess_df
 
 
 def component_log_density(ops: Ops, mixture: Components, y):
-    """Log a_i + log N(y; m_i, v_i), shape (..., rows, M), for y of shape (rows,)."""
+    """Log a_i + log f(y; m_i, v_i), shape (..., rows, M), for y of shape (rows,)."""
     error = y[..., None] - mixture.mean
-    return (
-        mixture.log_weight
-        - 0.5 * error**2 / mixture.variance
-        - 0.5 * ops.log(mixture.variance)
-        - _HALF_LOG_2PI
-    )
+    height = mixture.log_weight - 0.5 * ops.log(mixture.variance)
+    if mixture.df is None:
+        return height - 0.5 * error**2 / mixture.variance - _HALF_LOG_2PI
+    excess = mixture.df - LEAST_DF
+    far = ops.log1p(error**2 / (mixture.variance * excess))
+    return height - 0.5 * (mixture.df + 1.0) * far + log_constant(ops.log, excess)
 
 
 def log_density(ops: Ops, mixture: Components, y):
@@ -196,17 +236,29 @@ def responsibilities(mixture: Components, y) -> np.ndarray:
     one however far away y is; values whose squares would overflow, including infinity, are
     clipped.
     """
-    error = np.clip(y, -_FARTHEST, _FARTHEST)[..., None] - mixture.mean
-    distance = error**2 / mixture.variance
-    distance -= distance.min(axis=-1, keepdims=True)
-    terms = mixture.log_weight - 0.5 * (distance + np.log(mixture.variance))
+    y = np.clip(y, -_FARTHEST, _FARTHEST)
+    if mixture.df is None:
+        distance = (y[..., None] - mixture.mean) ** 2 / mixture.variance
+        distance -= distance.min(axis=-1, keepdims=True)
+        terms = mixture.log_weight - 0.5 * (distance + np.log(mixture.variance))
+    else:  # logarithms of distances, which are not large
+        terms = component_log_density(NUMPY, mixture, y)
     return np.exp(NUMPY.log_softmax(terms))
+
+
+def t_scale(df) -> np.ndarray:
+    """Scale of Student's t with variance 1: its quantiles are these times the standard ones."""
+    return np.sqrt((df - LEAST_DF) / df)
 
 
 def probability_below(mixture: Components, y):
     """P(Y <= y) of every row, (..., rows), for y of shape (rows,)."""
     z = (y[..., None] - mixture.mean) / np.sqrt(mixture.variance)
-    return (np.exp(mixture.log_weight) * special.ndtr(z)).sum(axis=-1)
+    if mixture.df is None:
+        below = special.ndtr(z)
+    else:
+        below = special.stdtr(mixture.df, z / t_scale(mixture.df))
+    return (np.exp(mixture.log_weight) * below).sum(axis=-1)
 
 
 def random_values(rng: np.random.Generator, mixture: Components) -> np.ndarray:
@@ -215,7 +267,11 @@ def random_values(rng: np.random.Generator, mixture: Components) -> np.ndarray:
     chosen = np.argmax(mixture.log_weight + noise, axis=-1)[..., None]
     mean = np.take_along_axis(mixture.mean, chosen, axis=-1)[..., 0]
     variance = np.broadcast_to(mixture.variance, np.shape(mixture.mean))
-    return rng.normal(mean, np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[..., 0]))
+    sd = np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[..., 0])
+    if mixture.df is None:
+        return rng.normal(mean, sd)
+    df = np.broadcast_to(mixture.df[..., 0], sd.shape)
+    return mean + sd * t_scale(df) * rng.standard_t(df)
 
 
 def mean_and_variance_parts(mixture: Components):

@@ -14,10 +14,15 @@ import numpy as np
 from skcocoafuse.model.priors import FAMILIES, POSITIVE, REAL, Prior
 
 CONTRAST = "contrast"  # over experts: a shift common to all experts has no effect
-INTERCEPT, COEF, SD = "intercept", "coef", "sd"  # roles
+INTERCEPT, COEF, SD, DF = "intercept", "coef", "sd", "df"  # roles
 EXPERT, NOISE, GATE, BEHAVIOR = "expert", "noise", "gate", "behavior"
 #: Parts of the model with separate inputs, each with a design matrix.
 PARTS = (EXPERT, NOISE, GATE, BEHAVIOR)
+#: Distributions of the noise around a fused expert.
+NORMAL, STUDENT_T = "normal", "student_t"
+NOISES = (NORMAL, STUDENT_T)
+#: Degrees of freedom are larger: with fewer, the noise would have no variance.
+LEAST_DF = 2.0
 
 
 class Parameter(NamedTuple):
@@ -29,14 +34,15 @@ class Parameter(NamedTuple):
         Part of the model, one of ``PARTS``.
     role : str
         ``"intercept"`` or ``"coef"`` of the linear predictor of its part, ``"sd"`` for the standard
-        deviation around it, or another name.
+        deviation around it, ``"df"`` for the degrees of freedom of the noise.
     axes : tuple of str
         Names of its axes after the draw axes.
     constraint : {"real", "positive", "contrast"}
         The unconstrained vector contains the values, their logarithms, or their
         coordinates in the sum-to-zero basis along the first axis.
     prior : Prior
-        Default prior, on the standardized scale.
+        Default prior, on the standardized scale; of degrees of freedom, that of the excess over
+        ``LEAST_DF``.
     words : str
         Its meaning, with ``{k}`` for the expert, ``{share}`` for the fraction of the rows that this
         expert explains, ``{column}``, and ``{ratio}`` for exp of its mean as a change in percent.
@@ -137,6 +143,20 @@ PARAMETERS: dict[str, Parameter] = {
         Prior("laplace", scale=0.25),
         "change of the log of the noise around line {k} per unit of {column}: {ratio} per unit",
     ),
+    "noise_df": Parameter(
+        NOISE,
+        DF,
+        (),
+        POSITIVE,
+        Prior("lognormal", scale=1.0, loc=2.5),
+        "degrees of freedom of the noise: the fewer, the more outliers; above 30 nearly Normal",
+    ),
+}
+
+#: How a model gets the parameters that not all have, by their part.
+_OTHERWISE = {
+    BEHAVIOR: "use CoCoAFusERegressor, which learns its behavior",
+    NOISE: f"set noise={STUDENT_T!r}",
 }
 
 #: Priors of parameters that the ``priors`` argument does not name (standardized scale).
@@ -159,7 +179,8 @@ class Parameters:
 
     A field for each row of ``PARAMETERS``: a numpy array (a PyTensor variable while a PyMC model is
     built) with the draw axes and then the axes of the row, or None in a model that does not have
-    it. ``sigma`` is the standard deviation including the rounding of the target.
+    it. ``sigma`` is the standard deviation including the rounding of the target, whatever the
+    distribution of the noise; ``noise_df`` is larger than ``LEAST_DF``.
     """
 
     if TYPE_CHECKING:
@@ -190,9 +211,15 @@ class Parameters:
         return self._replace(**moved)
 
 
-def parameter_names(behavior: float | None) -> tuple[str, ...]:
-    """Names of the parameters of a model whose behavior is learned (None) or fixed."""
-    return tuple(n for n, row in PARAMETERS.items() if behavior is None or row.part != BEHAVIOR)
+def parameter_names(behavior: float | None, noise: str) -> tuple[str, ...]:
+    """Names of the parameters of a model, whose behavior is learned (None) or fixed."""
+    missing = {
+        name
+        for name, row in PARAMETERS.items()
+        if (row.part == BEHAVIOR and behavior is not None)
+        or (row.role == DF and noise != STUDENT_T)
+    }
+    return tuple(name for name in PARAMETERS if name not in missing)
 
 
 def line_of(part: str) -> tuple[str | None, str]:
@@ -249,7 +276,7 @@ def complete_priors(
         if name not in parameters:
             raise ValueError(
                 f"{model} has no parameter {name!r}, so priors cannot contain it; its parameters: "
-                f"{sorted(parameters)}. Leave it out, or use CoCoAFusERegressor, which has all."
+                f"{sorted(parameters)}. Leave it out, or {_OTHERWISE[PARAMETERS[name].part]}."
             )
         if not isinstance(prior, Prior):
             raise TypeError(

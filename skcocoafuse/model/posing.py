@@ -36,6 +36,8 @@ class Assumptions:
     standardize : bool
     resolution : "auto" or float
         The step in which the target was recorded, in the target's units.
+    noise : str
+        As in :class:`~skcocoafuse.model.spec.ModelSpec`.
     """
 
     model: str
@@ -45,6 +47,7 @@ class Assumptions:
     priors: Any
     standardize: bool
     resolution: Any
+    noise: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +121,14 @@ def pose(assumed: Assumptions, X, y: np.ndarray, weight: np.ndarray, names=None)
     resolution = assumed.resolution
     if resolution == "auto":
         resolution = _recorded_step(y[weight > 0])
+    has = parameter_names(assumed.behavior, assumed.noise)
     spec = ModelSpec(
         assumed.n_experts,
         {part: X.shape[1] for part, X in matrices.items()},
         behavior=assumed.behavior,
-        priors=complete_priors(assumed.priors, parameter_names(assumed.behavior), assumed.model),
+        priors=complete_priors(assumed.priors, has, assumed.model),
         rounding_variance=rounding_variance(resolution / target.scale),
+        noise=assumed.noise,
     )
     rows = RowsInMemory(matrices, target.apply(y), weight)
     return Posed(parts, target, Problem(spec, rows), numeric_columns, names)

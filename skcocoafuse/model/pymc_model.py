@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from skcocoafuse.model import forward
-from skcocoafuse.model.parameters import CONTRAST, SD, Parameters
+from skcocoafuse.model.parameters import CONTRAST, DF, LEAST_DF, SD, STUDENT_T, Parameters
 from skcocoafuse.model.priors import FAMILIES, POSITIVE, Prior, sample_sum_to_zero
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.spec import Block, ModelSpec
@@ -25,6 +25,7 @@ def pytensor_ops() -> forward.Ops:
     return forward.Ops(
         exp=pt.exp,
         log=pt.log,
+        log1p=pt.log1p,
         clip=pt.clip,
         expit=pt.sigmoid,
         log_softmax=lambda x: pt.special.log_softmax(x, axis=-1),
@@ -37,7 +38,8 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
     """A ``pm.Model`` on the standardized scale with named parameters, dims and observed ``y``.
 
     Gates are free in the sum-to-zero basis (``gate_intercept_contrast``,
-    ``gate_coef_contrast``), with the symmetric versions as deterministic variables.
+    ``gate_coef_contrast``), with the symmetric versions as deterministic variables; so are degrees
+    of freedom as their excess over 2 (``noise_df_excess``).
     Parameters without entries (no columns, one expert's gate) are left out. ``sigma`` is the
     noise without the rounding of the target (``ModelSpec.rounding_variance``).
 
@@ -76,6 +78,8 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
 
 def variable_name(block: Block) -> str:
     """Name in the PyMC model of a block's free variable."""
+    if block.row.role == DF:
+        return f"{block.name}_excess"
     return f"{block.name}_contrast" if block.constraint == CONTRAST else block.name
 
 
@@ -114,6 +118,9 @@ def _parameters(problem: Problem) -> Parameters:
                 variable_name(block), prior, block.shape, spec.basis, variable_dims(block)
             )
             values[block.name] = pm.Deterministic(block.name, spec.basis @ free, dims=dims)
+        elif block.row.role == DF:
+            free = variable(pm, variable_name(block), prior, dims)
+            values[block.name] = pm.Deterministic(block.name, LEAST_DF + free, dims=dims)
         elif block.row.role == SD and spec.rounding_variance > 0.0:
             free = variable(pm, block.name, prior, dims)
             values[block.name] = pt.sqrt(free**2 + spec.rounding_variance)
@@ -147,7 +154,10 @@ def _sum_to_zero(name: str, prior: Prior, shape, basis, dims):
 
 
 def _observe(problem: Problem, parameters: Parameters, X, y, weight):
-    """The likelihood: sum over rows of weight times log density of the fused mixture."""
+    """The likelihood: sum over rows of weight times log density of the fused mixture.
+
+    Degrees of freedom have no axes here, and in mixtures one for rows and one for experts.
+    """
     import pymc as pm
     import pytensor.tensor as pt
 
@@ -161,21 +171,24 @@ def _observe(problem: Problem, parameters: Parameters, X, y, weight):
         beta = spec.behavior
     mixture = forward.components(ops, parameters, design, beta, spec.rounding_variance)
 
-    def logp(value, log_weight, mean, variance, weight):
-        return weight * forward.log_density(
-            ops, forward.Components(log_weight, mean, variance), value
-        )
+    def given(log_weight, mean, variance, df=()):
+        return forward.Components(log_weight, mean, variance, *(each[..., None] for each in df))
 
-    def random(log_weight, mean, variance, weight, rng=None, size=None):
-        return forward.random_values(rng, forward.Components(log_weight, mean, variance))
+    def logp(value, weight, log_weight, mean, variance, *df):
+        return weight * forward.log_density(ops, given(log_weight, mean, variance, df), value)
 
+    def random(weight, log_weight, mean, variance, *df, rng=None, size=None):
+        return forward.random_values(rng, given(log_weight, mean, variance, df))
+
+    has_df = spec.noise == STUDENT_T
     pm.CustomDist(
         "y",
-        *mixture,
         weight,
+        *mixture[:3],
+        *([parameters.noise_df] if has_df else []),
         logp=logp,
         random=random,
-        signature="(m),(m),(m),()->()",
+        signature=f"(),(m),(m),(m){',()' if has_df else ''}->()",
         observed=y,
         dims="row",
     )

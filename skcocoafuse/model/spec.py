@@ -11,6 +11,9 @@ from skcocoafuse._cached import cached_property
 from skcocoafuse.model.parameters import (
     CONTRAST,
     DEFAULT_PRIORS,
+    DF,
+    LEAST_DF,
+    NORMAL,
     PARAMETERS,
     SD,
     Parameter,
@@ -19,7 +22,7 @@ from skcocoafuse.model.parameters import (
 )
 from skcocoafuse.model.priors import POSITIVE, Prior, sample_sum_to_zero, sum_to_zero_basis
 
-_LEAST_EXCESS = 1e-6  # fraction of a variance attributed to noise when rounding explains all of it
+_LEAST_EXCESS = 1e-6  # of degrees of freedom, and share of a variance that rounding leaves to noise
 
 
 class Block(NamedTuple):
@@ -60,6 +63,8 @@ class ModelSpec:
         One for each parameter, including those that the model does not have.
     rounding_variance : float, default=0.0
         Variance added by rounding the target; every expert's s_i^2 is at least this.
+    noise : {"normal", "student_t"}, default="normal"
+        Distribution of the noise around a fused expert.
     """
 
     n_experts: int
@@ -67,12 +72,13 @@ class ModelSpec:
     behavior: float | None = None
     priors: dict[str, Prior] = field(default_factory=lambda: dict(DEFAULT_PRIORS))
     rounding_variance: float = 0.0
+    noise: str = NORMAL
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """Parameters in the order of the unconstrained vector, empty ones included."""
         sizes, blocks = self.sizes, []
-        for name in parameter_names(self.behavior):
+        for name in parameter_names(self.behavior, self.noise):
             row = PARAMETERS[name]
             first = [self.n_experts - 1] if row.constraint == CONTRAST else []
             shape = first + [sizes[axis] for axis in row.axes[len(first) :]]
@@ -105,6 +111,8 @@ class ModelSpec:
                 part = np.sqrt(np.exp(2.0 * part) + self.rounding_variance)
             elif block.constraint == POSITIVE:
                 part = np.exp(part)
+                if block.row.role == DF:
+                    part = LEAST_DF + np.maximum(part, _LEAST_EXCESS)
             elif block.constraint == CONTRAST and len(block.shape) == 1:
                 part = part @ self.basis.T
             elif block.constraint == CONTRAST:
@@ -121,9 +129,7 @@ class ModelSpec:
         lead = parameters.sigma.shape[:-1]
         parts = []
         for block in self.blocks:
-            part = getattr(parameters, block.name)
-            if block.row.role == SD:
-                part = self._without_rounding(part)
+            part = self._with_the_prior(block, getattr(parameters, block.name))
             if block.constraint == POSITIVE:
                 part = np.log(part)
             elif block.constraint == CONTRAST and len(block.shape) == 1:
@@ -133,9 +139,14 @@ class ModelSpec:
             parts.append(np.reshape(part, (*lead, block.size)))
         return np.concatenate(parts, axis=-1)
 
-    def _without_rounding(self, sigma: np.ndarray) -> np.ndarray:
-        """The part of ``sigma`` that is noise, to which the prior applies."""
-        return np.sqrt(np.maximum(sigma**2 - self.rounding_variance, _LEAST_EXCESS * sigma**2))
+    def _with_the_prior(self, block: Block, values: np.ndarray) -> np.ndarray:
+        """The part of the values that the prior is about: of ``sigma``, that which is noise."""
+        if block.row.role == SD:
+            least = _LEAST_EXCESS * values**2
+            return np.sqrt(np.maximum(values**2 - self.rounding_variance, least))
+        if block.row.role == DF:
+            return np.maximum(values - LEAST_DF, _LEAST_EXCESS)
+        return values
 
     # -- the prior -----------------------------------------------------------------------
 
@@ -151,21 +162,22 @@ class ModelSpec:
                 values[block.name] = prior.sample(rng, (n_draws, *block.shape))
             if block.row.role == SD:
                 values[block.name] = np.sqrt(values[block.name] ** 2 + self.rounding_variance)
+            elif block.row.role == DF:
+                values[block.name] = values[block.name] + LEAST_DF
         return Parameters(**values)
 
     def log_prior(self, parameters: Parameters) -> dict[str, np.ndarray]:
         """Log density of every parameter that has entries, by name; only draw axes remain.
 
-        That of ``sigma`` is a density of the noise itself, not of its logarithm; that of the
-        gates omits the normalizing constant of the sum-to-zero restriction.
+        That of ``sigma`` is a density of the noise itself, not of its logarithm, that of
+        ``noise_df`` of its excess; that of the gates omits the normalizing constant of the
+        sum-to-zero restriction.
         """
         lead = parameters.sigma.ndim - 1
         densities = {}
         for block in self.blocks:
             if block.size:
-                values = getattr(parameters, block.name)
-                if block.row.role == SD:
-                    values = self._without_rounding(values)
+                values = self._with_the_prior(block, getattr(parameters, block.name))
                 each = self.priors[block.name].log_density(np.log, values)
                 densities[block.name] = each.sum(axis=tuple(range(lead, each.ndim)))
         return densities

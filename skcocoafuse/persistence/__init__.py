@@ -20,7 +20,7 @@ from skcocoafuse.persistence.values import decode, encode
 from skcocoafuse.posterior.fit import Fit
 
 FORMAT = "skcocoafuse fit"
-MAJOR, MINOR = 2, 2  # a reader accepts every minor version of its major version
+MAJOR, MINOR = 2, 3  # a reader accepts every minor version of its major version
 _GROUP = "skcocoafuse"
 
 

@@ -1,4 +1,4 @@
-"""Fits of earlier releases, in which the noise had no inputs, as fits of this one."""
+"""Fits of earlier releases, in which the noise was constant or always Normal, as those of today."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,20 +6,27 @@ from typing import Any
 import numpy as np
 
 from skcocoafuse.model.design import DesignPart, Scale
-from skcocoafuse.model.parameters import NOISE, complete_priors
+from skcocoafuse.model.parameters import NOISE, NORMAL, complete_priors
 from skcocoafuse.model.posing import Posed
-from skcocoafuse.posterior.draws import Posterior
 
 
 def upgraded(state: dict[str, Any]) -> dict[str, Any]:
-    """The state of an unpickled estimator, with a constant noise if it had no inputs yet."""
-    if "noise_features" in state:
+    """The state of an unpickled estimator, with what a release did not have yet."""
+    if "noise" in state:
         return state
-    state = {**state, "noise_features": ()}
+    had_inputs = "noise_features" in state
+    state = {"noise_features": (), **state, "noise": NORMAL}
     if "_posed" in state:
-        state["_posed"] = posed = _posed(state["_posed"])
-        state["posterior_"] = found = _posterior(state["posterior_"], posed)
-        state["noise_coef_"] = np.zeros((found.spec.n_experts, 0))
+        posed, found = state["_posed"], state["posterior_"]
+        if not had_inputs:
+            posed = _with_constant_noise(posed)
+            none = np.zeros((*found.parameters.sigma.shape, 0))
+            found = replace(found, parameters=found.parameters._replace(noise_coef=none))
+            state["noise_coef_"] = none[0, 0]
+        spec = replace(posed.problem.spec, priors=complete_priors(posed.problem.spec.priors))
+        state["_posed"] = replace(posed, problem=replace(posed.problem, spec=spec))
+        state["posterior_"] = replace(found, spec=spec)
+        state["noise_df_"] = np.inf
     return state
 
 
@@ -28,19 +35,9 @@ def constant_noise() -> DesignPart:
     return DesignPart(np.zeros(0, dtype=int), None, Scale(np.zeros(0), np.ones(0)), [])
 
 
-def _posed(posed: Posed) -> Posed:
+def _with_constant_noise(posed: Posed) -> Posed:
     problem, rows = posed.problem, posed.problem.rows
-    spec = replace(
-        problem.spec,
-        n_features={**problem.spec.n_features, NOISE: 0},
-        priors=complete_priors(problem.spec.priors),
-    )
+    spec = replace(problem.spec, n_features={**problem.spec.n_features, NOISE: 0})
     rows = replace(rows, designs={**rows.designs, NOISE: np.zeros((rows.n_rows, 0))})
     problem = replace(problem, spec=spec, rows=rows)
     return replace(posed, problem=problem, designs={**posed.designs, NOISE: constant_noise()})
-
-
-def _posterior(posterior: Posterior, posed: Posed) -> Posterior:
-    none = np.zeros((*posterior.parameters.sigma.shape, 0))
-    parameters = posterior.parameters._replace(noise_coef=none)
-    return replace(posterior, spec=posed.problem.spec, parameters=parameters)

@@ -10,7 +10,16 @@ import numpy as np
 
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.inputs import Inputs
-from skcocoafuse.model.parameters import NOISE, PARAMETERS, PARTS, Parameters, complete_priors
+from skcocoafuse.model.parameters import (
+    LEAST_DF,
+    NOISE,
+    NOISES,
+    NORMAL,
+    PARAMETERS,
+    PARTS,
+    Parameters,
+    complete_priors,
+)
 from skcocoafuse.model.posing import Posed, argument_of
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.recorded import RecordedInputs
@@ -85,6 +94,7 @@ def values_of(fit: Fit) -> dict[str, Any]:
         "n_experts": spec.n_experts,
         "priors": spec.priors,
         "rounding_variance": spec.rounding_variance,
+        "noise": spec.noise,
         "islands": [list(chains) for chains in posterior.clusters],
         "island_weight": posterior.cluster_weight,
         "island_elpd": posterior.cluster_elpd,
@@ -167,6 +177,7 @@ def fit_from(arrays, values: dict[str, Any], behavior: float | None) -> Fit:
         behavior=behavior,
         priors=complete_priors(values["priors"]),
         rounding_variance=demands.number(values["rounding_variance"], "rounding_variance", 0.0),
+        noise=_noise(values.get("noise", NORMAL)),  # not in format 2.2
     )
     posed = Posed(
         designs,
@@ -177,6 +188,11 @@ def fit_from(arrays, values: dict[str, Any], behavior: float | None) -> Fit:
     )
     posterior = _posterior(arrays, values, spec)
     return Fit(posed, posterior, _diagnostics(values["diagnostics"], posterior))
+
+
+def _noise(name) -> str:
+    check(name in NOISES, "noise", f"one of {NOISES}")
+    return name
 
 
 def _inputs(arrays, values: dict[str, Any]) -> tuple[np.ndarray | None, int]:
@@ -253,6 +269,8 @@ def _posterior(arrays, values: dict[str, Any], spec: ModelSpec) -> Posterior:
     shapes = {b.name: (*lead, *(spec.sizes[dim] for dim in b.row.axes)) for b in spec.blocks}
     parameters = Parameters(**{name: _numbers(arrays, name, s) for name, s in shapes.items()})
     check((parameters.sigma > 0).all(), "sigma", "positive numbers")
+    if parameters.noise_df is not None:
+        check((parameters.noise_df > LEAST_DF).all(), "noise_df", f"numbers above {LEAST_DF:g}")
     weight, elpd = (
         demands.numbers(values[name], name, (len(clusters),))
         for name in ("island_weight", "island_elpd")

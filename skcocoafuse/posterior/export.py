@@ -11,7 +11,7 @@ from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_rows
 from skcocoafuse.model.design import DesignPart, Scale
 from skcocoafuse.model.mixtures import mixture_of
-from skcocoafuse.model.parameters import CONTRAST, Parameters
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.pymc_model import free_variables, variable_dims, variable_name
 from skcocoafuse.posterior.draws import Posterior
@@ -126,7 +126,7 @@ def _original(problem: Problem, original: Parameters) -> Variables:
 
 
 def _standardized(posterior: Posterior) -> Variables:
-    """Variables of the PyMC model: free ones, then gates in their sum-to-zero form."""
+    """Variables of the PyMC model: free ones, then parameters that are functions of these."""
     spec, parameters = posterior.spec, posterior.parameters
     free = free_variables(spec, spec.pack(parameters))
     blocks = [block for block in spec.blocks if block.size]
@@ -134,7 +134,7 @@ def _standardized(posterior: Posterior) -> Variables:
         variable_name(b): ((*_DRAWS, *variable_dims(b)), free[variable_name(b)]) for b in blocks
     }
     for b in blocks:
-        if b.constraint == CONTRAST:
+        if variable_name(b) != b.name:
             variables[b.name] = ((*_DRAWS, *b.row.axes), getattr(parameters, b.name))
     return variables
 

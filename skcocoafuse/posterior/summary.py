@@ -58,10 +58,12 @@ def _rows(parameters: Parameters, names: dict[str, list[str]], share) -> Iterato
     for part in PARTS:
         own = {name: row for name, row in there.items() if row.part == part}
         each_expert = any(row.of_experts for row in own.values())
-        for k in range(len(share)) if each_expert else [None]:
+        for k in [*range(len(share)), None] if each_expert else [None]:
             who = part if k is None else f"{part} {k}"
             facts = {} if k is None else {"k": k, "share": share[k]}
             for name, row in own.items():
+                if row.of_experts != (k is not None):
+                    continue
                 draws = getattr(parameters, name)
                 if row.of_experts:
                     draws = draws[:, :, k]

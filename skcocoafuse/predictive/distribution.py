@@ -17,10 +17,11 @@ from skcocoafuse.predictive.row_mixtures import RowMixtures, VarianceParts
 
 
 class PredictiveDistribution:
-    r"""Predictive distribution of the target: one Normal mixture per row.
+    r"""Predictive distribution of the target: one mixture per row.
 
     The density is the average over posterior draws of
-    :math:`\sum_i a_i N(y; m_i, v_i)`, without further sampling or approximation. Methods have the
+    :math:`\sum_i a_i f(y; m_i, v_i)`, f Normal or Student's t with mean :math:`m_i` and variance
+    :math:`v_i`, without further sampling or approximation. Methods have the
     names of ``scipy.stats`` and work on all rows at once, in chunks of bounded memory. Objects are
     returned by ``predict_dist``, are immutable, and can be indexed by row (``dist[:10]``).
 
@@ -167,6 +168,11 @@ class PredictiveDistribution:
         )
 
     @property
+    def noise(self) -> str:
+        """Distribution of the noise around fused experts: ``"normal"`` or ``"student_t"``."""
+        return self._mixtures.spec.noise
+
+    @property
     def n_draws(self) -> int:
         """Number of posterior draws that are averaged."""
         return len(self._mixtures.draw_weight)
@@ -183,14 +189,14 @@ class PredictiveDistribution:
         points = np.broadcast_to(columns, (len(self), columns.shape[1]))
         out = np.empty(points.shape)
 
-        def fill(rows, *parts):
-            out[rows] = function(*parts, points[rows])
+        def fill(rows, mixtures):
+            out[rows] = function(mixtures, points[rows])
 
         self.over_components(fill)
         return out if x.ndim == 2 else out[:, 0]
 
     def over_components(self, function) -> None:
-        """Call ``function(rows, weight, mean, sd)`` for chunks of rows, see ``RowMixtures``."""
+        """Call ``function(rows, mixtures)`` for chunks of rows, see ``RowMixtures``."""
         self._mixtures.over_components(function, self._designs)
 
     # -- moments -----------------------------------------------------------------------
@@ -386,8 +392,8 @@ class PredictiveDistribution:
         """Join a function's tables (k, columns) of all rows, padded with NaN."""
         tables: list[np.ndarray] = [np.empty((0, columns))] * len(self)
 
-        def fill(rows, *parts):
-            tables[rows] = function(*parts, argument)
+        def fill(rows, mixtures):
+            tables[rows] = function(mixtures, argument)
 
         self.over_components(fill)
         return modality.padded(tables, columns)
@@ -396,16 +402,16 @@ class PredictiveDistribution:
         """Posterior probability that a row's density has several modes, shape (rows,).
 
         The density is that given one posterior draw at a time, so this is about the model, not
-        about the uncertainty of its parameters; :meth:`modes` is about the average. A draw whose
-        fused means differ by at most two of their smallest standard deviations has one mode, which
-        is the case if beta is at most 2 vbar / (d + sqrt(d^2 + D^2 vbar)), with D the range of the
-        experts' means and d = vbar - min s^2; for other draws, modes are counted.
+        about the uncertainty of its parameters; :meth:`modes` is about the average. With Normal
+        noise, a draw whose fused means differ by at most two of their smallest standard deviations
+        has one mode, which is the case if beta is at most 2 vbar / (d + sqrt(d^2 + D^2 vbar)), with
+        D the range of the experts' means and d = vbar - min s^2. For other draws, and for Student's
+        t, to which this bound does not apply, modes are counted.
         """
         out = np.empty(len(self))
 
-        def fill(rows, *parts):
-            by_draw = (a.reshape(len(a), self._mixtures.spec.n_experts, -1) for a in parts)
-            out[rows] = modality.multimodal_share(*by_draw)
+        def fill(rows, mixtures):
+            out[rows] = modality.multimodal_share(mixtures.by_draw(self._mixtures.spec.n_experts))
 
         self.over_components(fill)
         return out

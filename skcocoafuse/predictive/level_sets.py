@@ -63,7 +63,8 @@ def landscape(curves: Curves) -> Landscape:
     own, sign = row[turns + 1], sign[turns]
     refined = _turning_points(curves, own, x[turns], x[turns + 2], sign)
     refined_height = curves.log_density(own, refined)
-    better = sign * (refined_height - height[turns + 1]) > 0  # not where it is flat to rounding
+    with np.errstate(invalid="ignore"):  # of two infinite heights neither is better
+        better = sign * (refined_height - height[turns + 1]) > 0  # not where it is flat to rounding
     row, x = np.concatenate([row, own[better]]), np.concatenate([x, refined[better]])
     height = np.concatenate([height, refined_height[better]])
     order = np.lexsort((x, row))

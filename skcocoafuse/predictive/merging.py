@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_WIDTH = 0.05  # of cells whose components are merged: errors of probabilities are about 1e-8
+WIDTH = 0.05  # of cells whose components are merged: errors of probabilities are about 1e-8
 _MANY = 200  # components from which this pays
 _WORTH = 0.5  # share of the components that may be left; if there are more, none are merged
 _LEAST_WEIGHT = 1e-9  # of components around which points are placed
@@ -15,7 +15,7 @@ _NODES = 512  # points of a row to reserve memory for at first
 Components = tuple[np.ndarray, np.ndarray, np.ndarray]  # weights, means, sds of one mixture
 
 
-def merged(weight, mean, sd, width: float = _WIDTH) -> Components:
+def merged(weight, mean, sd, width: float = WIDTH) -> Components:
     """Weight, mean and sd of one mixture (components,), with near copies merged."""
     from skcocoafuse.compiled import merged_sums
 
@@ -38,8 +38,8 @@ class MergedMixtures:
         Width of the cells whose components are merged, in their sds; 0 keeps all components.
     """
 
-    def __init__(self, weight, mean, sd, width: float = _WIDTH):
-        rows = [_ascending(*merged(*row, width)) for row in zip(weight, mean, sd, strict=True)]
+    def __init__(self, weight, mean, sd, width: float = WIDTH):
+        rows = [ascending(*merged(*row, width)) for row in zip(weight, mean, sd, strict=True)]
         components = tuple(np.concatenate(parts) for parts in zip(*rows, strict=True))
         self._start = np.cumsum([0] + [len(own[0]) for own in rows])
         widest = np.array([own[2].max() for own in rows])
@@ -71,7 +71,7 @@ class MergedMixtures:
         """Edges of panels (edges,) on which one row is smooth, out to where densities underflow."""
         mean, sd = self._rows[row][1:]
         low, high = (mean - _GONE * sd).min(), (mean + _GONE * sd).max()
-        inside = _walk(*self._rows[row], _PANEL_STEP)
+        inside = walk(*self._rows[row], _PANEL_STEP)
         tails = [
             np.arange(inside[0] - _TAIL_STEP * sd.max(), low, -_TAIL_STEP * sd.max()),
             np.arange(inside[-1] + _TAIL_STEP * sd.max(), high, _TAIL_STEP * sd.max()),
@@ -79,7 +79,7 @@ class MergedMixtures:
         return np.concatenate([[low], tails[0][::-1], inside, tails[1], [high]])
 
 
-def _ascending(weight, mean, sd) -> Components:
+def ascending(weight, mean, sd) -> Components:
     """Components in the order of their means, without those of weight 0."""
     order = np.argsort(mean, kind="stable")
     order = order[weight[order] > 0]
@@ -88,7 +88,7 @@ def _ascending(weight, mean, sd) -> Components:
 
 def _points(weight, mean, sd) -> np.ndarray:
     """Evaluation points of one mixture: around every component, and outside all of them."""
-    inside = _walk(weight, mean, sd, _STEP)
+    inside = walk(weight, mean, sd, _STEP)
     low = np.array([(mean - z * sd).min() for z in _OUTSIDE[::-1]])
     high = np.array([(mean + z * sd).max() for z in _OUTSIDE])
     return np.concatenate([low[low < inside[0]], inside, high[high > inside[-1]]])
@@ -96,12 +96,13 @@ def _points(weight, mean, sd) -> np.ndarray:
 
 def panel_edges(weight, mean, sd, low: float, high: float) -> np.ndarray:
     """Points from ``low`` to ``high`` between which the mixture is smooth, for integrals."""
-    weight, mean, sd = _ascending(weight, mean, sd)
-    inside = _walk(weight, mean, sd, _PANEL_STEP)
+    weight, mean, sd = ascending(weight, mean, sd)
+    inside = walk(weight, mean, sd, _PANEL_STEP)
     return np.concatenate([[low], inside[(inside > low) & (inside < high)], [high]])
 
 
-def _walk(weight, mean, sd, step: float) -> np.ndarray:
+def walk(weight, mean, sd, step: float) -> np.ndarray:
+    """Points around every component, in steps of so many of its sds; means ascend."""
     from skcocoafuse.compiled import merged_sums
 
     out = np.empty(_NODES)

@@ -1,4 +1,4 @@
-"""Modes and highest-density regions of Normal mixtures; shapes as in ``mixture``."""
+"""Modes and highest-density regions of mixtures."""
 
 from functools import partial
 from typing import NamedTuple
@@ -7,7 +7,9 @@ import numpy as np
 
 from skcocoafuse._validation import check_probability
 from skcocoafuse.predictive import level_sets, mixture
-from skcocoafuse.predictive.merging import MergedMixtures
+from skcocoafuse.predictive.merging import WIDTH, MergedMixtures
+from skcocoafuse.predictive.mixture import Mixtures
+from skcocoafuse.predictive.student_t import StudentTMixtures
 
 _STEP, _REACH = 0.5, 3.0  # sds between points of a draw, and around its means
 _TOLERANCE = 1e-6  # of a region's probability, relative; merged components are much closer
@@ -66,38 +68,44 @@ def mass_of(intervals: np.ndarray, cdf) -> np.ndarray:
     return np.diff(below.reshape(intervals.shape), axis=2).sum(axis=(1, 2))
 
 
-def modes(weight, mean, sd, min_depth: float) -> list[np.ndarray]:
+def curves_of(mixtures: Mixtures, width: float = WIDTH) -> MergedMixtures | StudentTMixtures:
+    """The densities of the rows; Normals closer than ``width`` are merged, see the classes."""
+    if mixtures.table is None:
+        return MergedMixtures(mixtures.weight, mixtures.mean, mixtures.scale, width)
+    return StudentTMixtures(*mixtures)
+
+
+def modes(mixtures: Mixtures, min_depth: float) -> list[np.ndarray]:
     """For each row an array (modes, 3): location, density and depth, highest first."""
-    tables = level_sets.modes(MergedMixtures(weight, mean, sd), len(mean))
+    tables = level_sets.modes(curves_of(mixtures), len(mixtures.mean))
     for row, table in enumerate(tables):
-        one = slice(row, row + 1)
-        table[:, 1] = np.exp(mixture.logpdf(weight[one], mean[one], sd[one], table[None, :, 0])[0])
+        one = mixtures.of(slice(row, row + 1))
+        table[:, 1] = np.exp(mixture.logpdf(one, table[None, :, 0])[0])
     return [table[table[:, 2] >= min_depth] for table in tables]
 
 
-def highest_density(weight, mean, sd, prob: float) -> list[np.ndarray]:
+def highest_density(mixtures: Mixtures, prob: float) -> list[np.ndarray]:
     """For each row an array (intervals, 2): the highest-density region of probability ``prob``."""
-    regions = level_sets.highest_density(MergedMixtures(weight, mean, sd), len(mean), prob)
+    regions = level_sets.highest_density(curves_of(mixtures), len(mixtures.mean), prob)
     for row, region in enumerate(regions):
-        one = weight[row : row + 1], mean[row : row + 1], sd[row : row + 1]
-        mass = mass_of(region[None], partial(mixture.cdf, *one))[0]
+        one = mixtures.of(slice(row, row + 1))
+        mass = mass_of(region[None], partial(mixture.cdf, one))[0]
         if not abs(mass - prob) <= _TOLERANCE * prob:
-            whole = MergedMixtures(*one, width=0.0)
-            regions[row] = level_sets.highest_density(whole, 1, prob)[0]
+            regions[row] = level_sets.highest_density(curves_of(one, 0.0), 1, prob)[0]
     return regions
 
 
-def multimodal_share(weight, mean, sd) -> np.ndarray:
+def multimodal_share(by_draw: Mixtures) -> np.ndarray:
     """Share (rows,) of the draws whose mixture has several modes.
 
-    Arrays (rows, experts, draws); ``weight`` sums to one over both. A mixture of Normals
-    whose means are within two of its smallest standard deviations has one mode; for others, the
-    slope is examined between their means, where all modes are.
+    From ``Mixtures.by_draw``. A mixture of Normals whose means are within two of its smallest
+    standard deviations has one mode; for others, and for Student's t, the slope is examined between
+    the means, where all modes are.
     """
     from skcocoafuse.compiled import merged_sums
 
-    out = np.empty(len(mean))
-    merged_sums.multimodal_share(weight, mean, sd, _STEP, _REACH, out)
+    out = np.empty(len(by_draw.mean))
+    merged_sums.multimodal_share(*by_draw, _STEP, _REACH, out)
     return out
 
 

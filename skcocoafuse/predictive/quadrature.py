@@ -6,8 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from skcocoafuse.predictive.merging import MergedMixtures
+from skcocoafuse.predictive.student_t import StudentTMixtures
 
 _GAUSS = np.polynomial.legendre.leggauss(10)  # nodes and weights on each panel
+# Of Student's t the tails may have no moments after a transformation. A moment is taken to be
+# infinite if what is beyond this probability adds more than this share to it.
+_BEYOND, _SHARE = 1e-12, 1e-3
+_HUGE = 1e100  # targets whose squares may overflow, which count as beyond
 _LEAST_LOG_DENSITY = -700.0  # below it a density is indistinguishable from 0
 
 
@@ -30,7 +35,7 @@ def cut_panels(panels, knots, cuts, low: float, high: float) -> np.ndarray:
 
 
 def nodes_on(
-    mixtures: MergedMixtures,
+    mixtures: MergedMixtures | StudentTMixtures,
     edges: list[np.ndarray],
     backward: Callable[[np.ndarray], np.ndarray],
 ) -> Nodes:
@@ -45,3 +50,41 @@ def nodes_on(
     mass = mass * (half[:, None] * _GAUSS[1]).ravel()
     # what has no mass must not matter, infinite or not
     return Nodes(row, mass, mixtures.below(row, t), np.where(mass > 0, backward(t), 0.0))
+
+
+class Moments(NamedTuple):
+    """Mean and variance of some rows, and whether each tail makes them infinite, (rows, 2)."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    no_mean: np.ndarray
+    no_variance: np.ndarray
+
+
+def moments(nodes: Nodes, atoms: np.ndarray, ends: np.ndarray, heavy_tails: bool) -> Moments:
+    """Moments of targets; point masses ``atoms`` (rows, 2) are at ``ends`` (2,)."""
+    n = len(atoms)
+    sides: tuple[np.ndarray, ...] = ()
+    used = np.ones(len(nodes.row), dtype=bool)
+    if heavy_tails:
+        huge = ~(np.abs(nodes.y) < _HUGE)
+        low = (nodes.below < _BEYOND) | (huge & (nodes.below < 0.5))
+        high = (nodes.below > 1.0 - _BEYOND) | (huge & (nodes.below >= 0.5))
+        sides, used = (low, high), ~(low | high)
+
+    def central(used):
+        row, mass, y = nodes.row[used], nodes.mass[used], nodes.y[used]
+        total = np.bincount(row, mass, n) + atoms.sum(axis=1)
+        mean = (np.bincount(row, mass * y, n) + atoms @ ends) / total
+        away = np.bincount(row, mass * (y - mean[row]) ** 2, n)
+        return mean, (away + (atoms * (ends - mean[:, None]) ** 2).sum(axis=1)) / total
+
+    mean, variance = central(used)
+    missing = np.zeros((2, n, 2), dtype=bool)
+    for side, beyond in enumerate(sides):
+        row, distance = nodes.row[beyond], np.abs(nodes.y[beyond] - mean[nodes.row[beyond]])
+        for power in (1, 2):
+            with np.errstate(over="ignore"):
+                added = np.bincount(row, nodes.mass[beyond] * distance**power, n)
+            missing[power - 1, :, side] = ~(added <= _SHARE * variance ** (0.5 * power))
+    return Moments(mean, variance, *missing)

@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skcocoafuse._cached import cached_property
 from skcocoafuse.compiled.layout import layout_of, natural_parameters
+from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.parameters import PARTS, Parameters
 from skcocoafuse.model.rows import TILE_ROWS, in_tiles
 from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.predictive.mixture import Mixtures
 
 # Maximum number of rows in a chunk for numpy: with a few thousand rows every thread gets some, and
 # the overhead of numpy per chunk is negligible for 1024 rows.
@@ -38,7 +41,7 @@ class VarianceParts(NamedTuple):
 
 
 class RowMixtures:
-    """The Normal mixtures of rows given posterior draws, in original units.
+    """The mixtures of rows given posterior draws, in original units.
 
     Parameters
     ----------
@@ -73,6 +76,14 @@ class RowMixtures:
         self._draws = natural_parameters(parameters)
         self._layout = layout_of(spec)
 
+    @cached_property
+    def t_table(self) -> tuple[np.ndarray | None, Any]:
+        """The table of the draws' Student's t, and their scales; None for Normal noise."""
+        from skcocoafuse.compiled import tails
+
+        df = self.parameters.noise_df
+        return (None, 1.0) if df is None else (tails.t_table(df), forward.t_scale(df))
+
     def changed(self, **changes) -> "RowMixtures":
         """A copy with some arguments changed."""
         names = ("spec", "parameters", "draw_weight", "loc", "scale", "n_jobs", "max_memory")
@@ -85,14 +96,14 @@ class RowMixtures:
         map_chunks(function, designs, self.parameters.sigma.size, n_jobs=self.n_jobs, **limits)
 
     def over_components(self, function: Callable, designs: dict[str, np.ndarray]) -> None:
-        """Call ``function(rows, weight, mean, sd)`` for chunks of rows.
+        """Call ``function(rows, mixtures)`` for chunks of rows.
 
-        The arrays are (rows, draws * experts), and are reused for the next chunk; weights of a row
-        sum to one.
+        The arrays of the :class:`~.mixture.Mixtures` are reused for the next chunk.
         """
         from skcocoafuse.compiled import fused_mixture
 
         n_draws, n_experts = self.parameters.sigma.shape
+        table, t_scale = self.t_table
         of_thread = threading.local()  # fresh memory costs as much as the sums on it
 
         def chunk(rows, part):
@@ -107,9 +118,10 @@ class RowMixtures:
             )
             mean *= self.scale
             mean += self.loc
-            sd = np.sqrt(variance, out=variance)
-            sd *= self.scale
-            function(rows, *(a.reshape(n_rows, -1) for a in (weight, mean, sd)))
+            scale = np.sqrt(variance, out=variance)
+            scale *= self.scale if table is None else self.scale * t_scale
+            flat = [a.reshape(n_rows, -1) for a in (weight, mean, scale)]
+            function(rows, Mixtures(flat[0], flat[1], flat[2], table))
 
         self.run(chunk, designs, TILE_ROWS, n_arrays=_ARRAYS)
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability
+from skcocoafuse.model.parameters import STUDENT_T
 from skcocoafuse.predictive import level_sets, modality
 from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.distribution import PredictiveDistribution
-from skcocoafuse.predictive.merging import MergedMixtures
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
-from skcocoafuse.predictive.quadrature import cut_panels, nodes_on
+from skcocoafuse.predictive.quadrature import Moments, Nodes, cut_panels, moments, nodes_on
 from skcocoafuse.predictive.row_mixtures import VarianceParts
 from skcocoafuse.predictive.target import ROUNDING, Range, TargetMap
 
@@ -215,35 +215,54 @@ class TransformedDistribution:
 
         Infinite if the transformation maps a probability of more than 1e-4 to infinity. If less,
         that part is ignored, along with about ten times as much next to it, since targets grow
-        without bound there.
+        without bound there. With Student's t noise, whose tails decrease like powers, a probability
+        of 2e-12 at the ends is ignored, and moments to which it would add more than a thousandth
+        are infinite: both, whenever a target grows exponentially.
 
         Warns
         -----
         RuntimeWarning
-            If a moment is infinite; it names the bound on the scale of the model.
+            If a moment is infinite; it says where it is lost.
         """
         if self._line is not None:
             mean, sd = self._inner.mean_and_std()
             return self._line[0] + self._line[1] * mean, abs(self._line[1]) * sd
-        first, second = np.empty(len(self)), np.empty(len(self))
-        atoms, ends = self._atoms(), np.nan_to_num(self._ends(), posinf=0.0, neginf=0.0)
+        found = Moments(*np.empty((2, len(self))), *np.zeros((2, len(self), 2), dtype=bool))
+        atoms = self._atoms()
 
         def fill(rows, nodes):
-            n, at, own = rows.stop - rows.start, nodes.row, atoms[rows]
-            total = np.bincount(at, nodes.mass, n) + own.sum(axis=1)
-            mean = (np.bincount(at, nodes.mass * nodes.y, n) + own @ ends) / total
-            away = np.bincount(at, nodes.mass * (nodes.y - mean[at]) ** 2, n)
-            away += (own * (ends - mean[:, None]) ** 2).sum(axis=1)
-            first[rows], second[rows] = mean, away / total
+            for whole, part in zip(found, self._moments(nodes, atoms[rows]), strict=True):
+                whole[rows] = part
 
         self._integrate(fill, atoms, np.empty((len(self), 0)))
         sent = self._sent_to_infinity(atoms)
         self._warn_of_infinity(sent, atoms)
+        self._warn_of_tails(found)
         # where both ends are infinite and hold something there is no mean
+        to = np.array([1.0, -1.0] if self._range.is_decreasing else [-1.0, 1.0]) * np.inf
         with np.errstate(invalid="ignore"):
             infinite = np.where(sent, self._ends(), 0.0).sum(axis=1)
-        away = sent.any(axis=1)
-        return np.where(away, infinite, first), np.where(away, np.inf, np.sqrt(second))
+            infinite = infinite + np.where(found.no_mean, to, 0.0).sum(axis=1)
+        away = sent.any(axis=1) | found.no_mean.any(axis=1)
+        spread = np.where(away | found.no_variance.any(axis=1), np.inf, np.sqrt(found.variance))
+        return np.where(away, infinite, found.mean), spread
+
+    def _moments(self, nodes: Nodes, atoms: np.ndarray) -> Moments:
+        ends = np.nan_to_num(self._ends(), posinf=0.0, neginf=0.0)
+        return moments(nodes, atoms, ends, heavy_tails=self._inner.noise == STUDENT_T)
+
+    def _warn_of_tails(self, found: Moments) -> None:
+        without = found.no_variance.any(axis=1).sum()
+        if not without:
+            return
+        mean = found.no_mean.any(axis=1).sum()
+        warnings.warn(
+            f"The tails of Student's t noise decrease like powers: with {self._map!r}, {without} "
+            f"of {len(self)} rows have no finite standard deviation, and {mean} no finite mean. "
+            "Use the median and quantiles, or noise='normal'.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
     def _sent_to_infinity(self, atoms: np.ndarray) -> np.ndarray:
         """Whether an end is infinite and has a non-negligible probability, (rows, 2)."""
@@ -306,9 +325,12 @@ class TransformedDistribution:
         atoms, ends = self._atoms(), np.nan_to_num(self._ends(), posinf=0.0, neginf=0.0)
         sign = -1.0 if self._range.is_decreasing else 1.0
         out, finite = np.empty(columns.shape), np.nan_to_num(columns)
+        infinite = np.zeros(len(self), dtype=bool)
 
         def fill(rows, nodes):
             n, own = rows.stop - rows.start, atoms[rows]
+            infinite[rows] = self._moments(nodes, own).no_mean.any(axis=1)
+            nodes = nodes._replace(y=np.where(infinite[rows][nodes.row], 0.0, nodes.y))
             spread = np.bincount(nodes.row, nodes.mass * nodes.y * (2.0 * nodes.below - 1.0), n)
             spread += (own * (1.0 - own)) @ (ends * [-1.0, 1.0])
             for j, at in enumerate(finite[rows].T):
@@ -317,7 +339,7 @@ class TransformedDistribution:
                 out[rows, j] = distance - sign * spread
 
         self._integrate(fill, atoms, self._from_targets(columns))
-        out[self._sent_to_infinity(atoms).any(axis=1)] = np.inf
+        out[infinite | self._sent_to_infinity(atoms).any(axis=1)] = np.inf
         out[np.isinf(columns)] = np.inf
         out[np.isnan(columns)] = np.nan
         return out if y.ndim == 2 else out[:, 0]
@@ -327,8 +349,8 @@ class TransformedDistribution:
         low, high = self._cut_ends(atoms).T
         knots = self._map.knots
 
-        def chunk(rows, weight, mean, sd):
-            mixtures = MergedMixtures(weight, mean, sd, _WIDTH)
+        def chunk(rows, inner):
+            mixtures = modality.curves_of(inner, _WIDTH)
             edges = [
                 cut_panels(mixtures.panels(k), knots, cuts[row], low[row], high[row])
                 for k, row in enumerate(range(rows.start, rows.stop))
@@ -365,9 +387,9 @@ class TransformedDistribution:
         atoms = self._atoms()
         tables: list[np.ndarray] = [np.empty((0, 3))] * len(self)
 
-        def chunk(rows, *components):
-            curves = _Curves(self, MergedMixtures(*components), atoms[rows])
-            found = level_sets.modes(curves, len(components[0]))
+        def chunk(rows, inner):
+            curves = _Curves(self, modality.curves_of(inner), atoms[rows])
+            found = level_sets.modes(curves, len(inner.mean))
             tables[rows] = [table[table[:, 2] >= min_depth] for table in found]
 
         self._inner.over_components(chunk)
@@ -393,9 +415,9 @@ class TransformedDistribution:
         atoms = np.where(atoms > _SEEN, atoms, 0.0)
         tables: list[np.ndarray] = [np.empty((0, 2))] * len(self)
 
-        def chunk(rows, *components):
-            curves = _Curves(self, MergedMixtures(*components), atoms[rows])
-            tables[rows] = level_sets.highest_density(curves, len(components[0]), prob)
+        def chunk(rows, inner):
+            curves = _Curves(self, modality.curves_of(inner), atoms[rows])
+            tables[rows] = level_sets.highest_density(curves, len(inner.mean), prob)
 
         self._inner.over_components(chunk)
         mass = self._mass_between(modality.padded(tables, 2))
@@ -425,7 +447,7 @@ class TransformedDistribution:
 class _Curves:
     """Densities of targets on the scale of the model, as :class:`~.level_sets.Curves`."""
 
-    def __init__(self, own: TransformedDistribution, mixtures: MergedMixtures, atoms: np.ndarray):
+    def __init__(self, own: TransformedDistribution, mixtures, atoms: np.ndarray):
         self._own, self._mixtures, self.atoms = own, mixtures, atoms
         low, high = own._range.low, own._range.high
         inside = (mixtures.x > low) & (mixtures.x < high)

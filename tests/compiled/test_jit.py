@@ -47,6 +47,7 @@ NUMBERS = """if True:
     from skcocoafuse.inference import Settings, mode_search
     from skcocoafuse.inference.nuts import backend
     from skcocoafuse.compiled.kernel import Kernel
+    from skcocoafuse.compiled.tails import t_table
     from skcocoafuse.predictive import mixture
     from tests.problems import make_problem
 
@@ -83,10 +84,12 @@ NUMBERS = """if True:
     size = (1, 2000)
     w, m, s = np.full(size, 1 / 2000), rng.normal(size=size), rng.uniform(0.5, 1.0, size)
     q = np.full((1, 1), 0.01)
-    found["many components"] = [*mixture.spread(w, m, s), *mixture.ppf(w, m, s, q)[0]]
-    found["draw by draw"] = mixture.log_density_of_draws(
-        w.reshape(1, 2, -1) * 1000, m.reshape(1, 2, -1), s.reshape(1, 2, -1), np.ones(1)
-    )[0, :9].tolist()
+    for noise, table in (("normal", None), ("t", t_table(2 + rng.lognormal(size=1000)))):
+        own = mixture.Mixtures(w, m, s, table)
+        found[f"many components, {noise}"] = [*mixture.spread(own), *mixture.ppf(own, q)[0]]
+        found[f"draw by draw, {noise}"] = mixture.log_density_of_draws(
+            own._replace(weight=1000 * w).by_draw(2), np.ones(1)
+        )[0, :9].tolist()
     print(json.dumps(found))
 """
 
@@ -136,9 +139,10 @@ def test_says_once_that_it_compiles_and_not_where_the_cache_has_it(tmp_path):
         import numpy as np
         from skcocoafuse.predictive import mixture
         one = np.ones((1, 1))
-        mixture.expected_distance(one, one, one, one)
-        mixture.expected_distance(one, one, one, np.ones((1, 2), dtype=np.float32))
-        mixture.log_density_of_draws(one[None], one[None], one[None], one[0])
+        own = mixture.Mixtures(one, one, one)
+        mixture.expected_distance(own, one)
+        mixture.expected_distance(own, np.ones((1, 2), dtype=np.float32))
+        mixture.log_density_of_draws(own.by_draw(1), one[0])
     """
     options = "-W", "error"
     cold, warm = (run(code, *options, NUMBA_CACHE_DIR=str(tmp_path)) for _ in "ab")

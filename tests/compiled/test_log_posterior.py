@@ -12,6 +12,7 @@ from skcocoafuse import Prior
 from skcocoafuse.compiled import vector_math
 from skcocoafuse.compiled.affine import ROWS
 from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.model.parameters import NOISES
 from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.pymc_model import build_pymc_model, variable_name
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
@@ -29,7 +30,13 @@ PRIORS = {
         "behavior_coef": Prior("student_t", 1.0),
     },
     "flat": {"behavior_intercept": Prior("flat"), "behavior_coef": Prior("laplace", 10.0)},
+    "student_t": {"noise_df": Prior("half_normal", 5.0)},
 }
+
+
+def noise_of(priors):
+    """Student's t where priors are about it."""
+    return "student_t" if priors and "noise_df" in priors else "normal"
 
 
 def pymc_point(problem, theta):
@@ -56,7 +63,14 @@ def pymc_value_and_gradient(problem, theta):
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 @pytest.mark.parametrize("n_experts", range(1, 6))
 def test_is_the_pymc_model(n_experts, behavior, priors):
-    problem = make_problem(n_experts, behavior=behavior, weighted=True, priors=priors, n_noise=2)
+    problem = make_problem(
+        n_experts,
+        behavior=behavior,
+        weighted=True,
+        priors=priors,
+        n_noise=2,
+        noise=noise_of(priors),
+    )
     theta = np.random.default_rng(n_experts).normal(size=problem.spec.n_parameters)
     value, gradient = Kernel(problem)(theta)
     expected_value, expected_gradient = pymc_value_and_gradient(problem, theta)
@@ -79,7 +93,14 @@ def test_compiled_pymc_model_has_a_gradient_where_densities_underflow():
 @pytest.mark.parametrize(("sizes", "n_noise"), [((2, 3, 1), 0), ((0, 0, 0), 1), ((11, 1, 4), 5)])
 def test_is_the_definition_and_its_derivative(n_experts, behavior, priors, sizes, n_noise):
     problem = make_problem(
-        n_experts, sizes, behavior, n=90, weighted=True, priors=priors, n_noise=n_noise
+        n_experts,
+        sizes,
+        behavior,
+        n=90,
+        weighted=True,
+        priors=priors,
+        n_noise=n_noise,
+        noise=noise_of(priors),
     )
     rng = np.random.default_rng(n_experts)
     for scale in (0.3, 2.0):
@@ -129,14 +150,33 @@ def test_noise_stays_accurate_at_extreme_inputs():
     assert np.isfinite(gradient).all()
 
 
-def test_outliers_and_extreme_gates_stay_accurate():
-    problem = make_problem(3, n=30)
+@pytest.mark.parametrize("noise", NOISES)
+def test_outliers_and_extreme_gates_stay_accurate(noise):
+    problem = make_problem(3, n=30, noise=noise)
     problem.y[:3] = 1e3
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
     theta[-8:] *= 60.0
+    if noise == "student_t":
+        theta[-1] = -3.0  # log of the degrees of freedom over 2
     value, gradient = Kernel(problem)(theta)
     assert value == pytest.approx(log_posterior(problem, theta), rel=1e-10)
     assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("excess", [-600.0, -12.0, 20.0, 300.0])
+def test_extreme_degrees_of_freedom(excess):
+    """The log of the excess: hardly any variance is left near the mean, or the noise is Normal."""
+    problem, normal = (make_problem(3, n=30, noise=noise) for noise in ("student_t", "normal"))
+    theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
+    theta[-1] = excess
+    value, gradient = Kernel(problem)(theta)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+    if excess >= 20.0:
+        prior = problem.spec.priors["noise_df"].log_density(np.log, np.exp(excess)) + excess
+        expected, slope = Kernel(normal)(theta[:-1])
+        assert value == pytest.approx(expected + prior, rel=1e-7)
+        np.testing.assert_allclose(gradient[:-1], slope, rtol=1e-5, atol=1e-5)
 
 
 def test_softening_rounds_the_kink_and_vanishes():

@@ -4,6 +4,7 @@ from scipy import integrate, stats
 
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
+from skcocoafuse.model.parameters import NOISES
 from skcocoafuse.model.spec import ModelSpec
 from tests.problems import BEHAVIORS, make_problem
 
@@ -13,10 +14,12 @@ def draws_of(problem, n_draws=3, seed=1):
     return problem.spec.unpack(theta)
 
 
+@pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
 @pytest.mark.parametrize("n_experts", [1, 2, 4])
-def test_unpack_and_pack_are_inverse(n_experts, behavior):
-    spec = ModelSpec(n_experts, {"expert": 2, "noise": 2, "gate": 3, "behavior": 1}, behavior)
+def test_unpack_and_pack_are_inverse(n_experts, behavior, noise):
+    columns = {"expert": 2, "noise": 2, "gate": 3, "behavior": 1}
+    spec = ModelSpec(n_experts, columns, behavior, noise=noise)
     theta = np.random.default_rng(0).normal(size=(5, 2, spec.n_parameters))
     parameters = spec.unpack(theta)
     np.testing.assert_allclose(spec.pack(parameters), theta, atol=1e-12)
@@ -24,9 +27,10 @@ def test_unpack_and_pack_are_inverse(n_experts, behavior):
     np.testing.assert_allclose(parameters.gate_coef.sum(axis=-2), 0.0, atol=1e-12)
 
 
+@pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("n_noise", [0, 2])
-def test_mean_and_variance_identities_hold_for_every_beta(n_noise):
-    problem = make_problem(n_experts=3, n_noise=n_noise)
+def test_mean_and_variance_identities_hold_for_every_beta(n_noise, noise):
+    problem = make_problem(n_experts=3, n_noise=n_noise, noise=noise)
     p = draws_of(problem)
     mixture = mixture_of(problem.spec, p, problem.designs)
     a = np.exp(forward.log_gate(forward.NUMPY, p, problem.designs["gate"]))
@@ -94,7 +98,7 @@ def test_density_has_mass_one():
     mixture = mixture_of(problem.spec, p, problem.designs)
     y = np.linspace(-60, 60, 200_001)
     for row in range(4):
-        one = forward.Components(*(np.broadcast_to(c[row], (y.size, 3)) for c in mixture))
+        one = forward.Components(*(np.broadcast_to(c[row], (y.size, 3)) for c in mixture[:3]))
         density = np.exp(forward.log_density(forward.NUMPY, one, y))
         assert integrate.trapezoid(density, y) == pytest.approx(1.0, abs=1e-8)
 
@@ -181,3 +185,44 @@ def test_responsibilities_are_probabilities_however_far_targets_are(behavior):
         with np.errstate(all="raise", under="ignore"):
             found = forward.responsibilities(mixture, np.full(20, far))
         np.testing.assert_allclose(found, limit, atol=1e-12)
+
+
+@pytest.mark.parametrize("df", [2.001, 3.0, 30.0, 1e4, 1e9])
+def test_student_t_is_that_of_scipy_with_variance_one(df):
+    z = np.linspace(-8.0, 8.0, 41)
+    mixture = forward.Components(np.zeros((41, 1)), np.zeros((41, 1)), np.ones((41, 1)), df)
+    own = stats.t(df, scale=np.sqrt((df - 2) / df))
+    np.testing.assert_allclose(own.var(), 1.0, rtol=1e-9)
+    found = forward.log_density(forward.NUMPY, mixture, z)
+    np.testing.assert_allclose(found, own.logpdf(z), rtol=1e-9)
+    np.testing.assert_allclose(forward.probability_below(mixture, z), own.cdf(z), rtol=1e-9)
+
+
+def test_student_t_with_infinitely_many_degrees_of_freedom_is_normal():
+    problem = make_problem(n_experts=3, n_noise=1)
+    mixture = mixture_of(problem.spec, draws_of(problem), problem.designs)
+    limit = mixture._replace(df=np.full((3, 1, 1), 1e9))
+    for function in (
+        lambda m: forward.log_density(forward.NUMPY, m, problem.y),
+        lambda m: forward.probability_below(m, problem.y),
+        lambda m: forward.responsibilities(m, problem.y),
+    ):
+        np.testing.assert_allclose(function(limit), function(mixture), rtol=1e-6, atol=1e-9)
+
+
+def test_random_values_of_student_t_have_its_distribution():
+    n = 20_000
+    one = np.zeros((n, 1))
+    mixture = forward.Components(one, one + 1.0, one + 4.0, np.full((1, 1), 3.0))
+    values = forward.random_values(np.random.default_rng(0), mixture)
+    own = stats.t(3.0, loc=1.0, scale=2.0 / np.sqrt(3.0))
+    assert stats.kstest(values, own.cdf).pvalue > 1e-3
+
+
+def test_responsibilities_of_student_t_survive_any_target():
+    problem = make_problem(n_experts=3, noise="student_t", n=5)
+    problem.y[:4] = [1e300, -1e300, np.inf, 0.0]
+    found = forward.responsibilities(
+        mixture_of(problem.spec, draws_of(problem), problem.designs), problem.y
+    )
+    np.testing.assert_allclose(found.sum(axis=-1), 1.0, rtol=1e-12)

@@ -7,6 +7,7 @@ from skcocoafuse.model.parameters import (
     CONTRAST,
     DEFAULT_PRIORS,
     INTERCEPT,
+    NOISES,
     PARAMETERS,
     PARTS,
     SD,
@@ -27,13 +28,15 @@ def test_rows_are_the_fields_in_their_order():
         assert (row.constraint != CONTRAST) or row.axes[0] == "expert"
 
 
+@pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("behavior", [None, 0.0, 1.0])
-def test_the_vector_has_the_parameters_one_after_another(behavior):
-    spec = ModelSpec(3, SIZES, behavior=behavior)
-    assert [block.name for block in spec.blocks] == list(parameter_names(behavior))
+def test_the_vector_has_the_parameters_one_after_another(behavior, noise):
+    spec = ModelSpec(3, SIZES, behavior=behavior, noise=noise)
+    names = parameter_names(behavior, noise)
+    assert [block.name for block in spec.blocks] == list(names)
     values = spec.unpack(np.arange(2.0 * spec.n_parameters).reshape(2, -1) / 10)
     for name, value in values._asdict().items():
-        if name in parameter_names(behavior):
+        if name in names:
             assert value.shape == (2, *(spec.sizes[axis] for axis in PARAMETERS[name].axes))
         else:
             assert value is None

@@ -8,33 +8,35 @@ from skcocoafuse import MoERegressor
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.predictive import level_sets, merging, mixture, modality
 from skcocoafuse.predictive.merging import MergedMixtures
+from skcocoafuse.predictive.mixture import Mixtures
 from tests.conftest import fit_quietly
 from tests.predictive.test_distribution import make
 from tests.predictive.test_scores import posterior_mixture, random_mixture
 
 
 def two_peaks(distance, share=0.5):
-    return np.array([[share, 1 - share]]), np.array([[0.0, distance]]), np.ones((1, 2))
+    weight, mean = np.array([[share, 1 - share]]), np.array([[0.0, distance]])
+    return Mixtures(weight, mean, np.ones((1, 2)))
 
 
 @pytest.mark.parametrize(("distance", "expected"), [(0.0, 1), (1.9, 1), (2.1, 2), (6.0, 2)])
 def test_two_equal_normals_have_two_modes_beyond_two_sds(distance, expected):
-    assert len(modality.modes(*two_peaks(distance), min_depth=0.0)[0]) == expected
+    assert len(modality.modes(two_peaks(distance), min_depth=0.0)[0]) == expected
 
 
 def test_modes_are_zeros_of_the_slope_with_their_depth():
     parts = two_peaks(5.0, share=0.7)
-    table = modality.modes(*parts, min_depth=0.05)[0]
+    table = modality.modes(parts, min_depth=0.05)[0]
     for location, density, _ in table:
         h = 1e-4
-        left, at, right = np.exp(mixture.logpdf(*parts, location + np.array([[-h, 0.0, h]])))[0]
+        left, at, right = np.exp(mixture.logpdf(parts, location + np.array([[-h, 0.0, h]])))[0]
         assert abs(right - left) / (2 * h) < 1e-3 * density
         assert density == pytest.approx(at)
     assert table[0, 1] > table[1, 1]
     assert table[0, 2] == 1.0
-    valley = np.exp(mixture.logpdf(*parts, np.linspace(0, 5, 2001)[None])).min()
+    valley = np.exp(mixture.logpdf(parts, np.linspace(0, 5, 2001)[None])).min()
     assert table[1, 2] == pytest.approx(1 - valley / table[1, 1], abs=1e-6)
-    assert len(modality.modes(*two_peaks(2.2), min_depth=0.5)[0]) == 1
+    assert len(modality.modes(two_peaks(2.2), min_depth=0.5)[0]) == 1
 
 
 def test_shallow_modes_and_padding():
@@ -55,11 +57,11 @@ def test_region_of_one_normal_is_its_central_interval(prob):
 
 
 def test_region_of_two_peaks_is_two_intervals_of_equal_density():
-    region = modality.highest_density(*two_peaks(8.0), prob=0.8)[0]
+    region = modality.highest_density(two_peaks(8.0), prob=0.8)[0]
     assert region.shape == (2, 2)
-    density = np.exp(mixture.logpdf(*two_peaks(8.0), region.reshape(1, -1)))
+    density = np.exp(mixture.logpdf(two_peaks(8.0), region.reshape(1, -1)))
     np.testing.assert_allclose(density, density.mean(), rtol=1e-9)
-    mass = np.diff(mixture.cdf(*two_peaks(8.0), region.reshape(1, -1)).reshape(2, 2), axis=1).sum()
+    mass = np.diff(mixture.cdf(two_peaks(8.0), region.reshape(1, -1)).reshape(2, 2), axis=1).sum()
     assert mass == pytest.approx(0.8, rel=1e-6)
 
 
@@ -81,8 +83,9 @@ def test_blends_have_one_mode_and_distant_mixtures_two():
 
 
 def test_draws_with_several_modes_are_those_of_brute_force():
-    weight, mean, sd = random_mixture(rows=60, components=3, seed=3, scales=(0.3, 1.5))
-    several = modality.multimodal_share(*(a[..., None] for a in (weight, mean, sd)))
+    own = random_mixture(rows=60, components=3, seed=3, scales=(0.3, 1.5))
+    weight, mean, sd, _ = own
+    several = modality.multimodal_share(own.by_draw(3))
     x = np.linspace(mean.min() - 5, mean.max() + 5, 20_001)
     for row in range(60):
         density = (weight[row] * stats.norm.pdf(x[:, None], mean[row], sd[row])).sum(1)
@@ -99,44 +102,45 @@ def test_the_guarantee_never_hides_a_mode():
     sd = np.sqrt(np.broadcast_to(block.variance, block.mean.shape))
     certain = np.ptp(block.mean, axis=-1) ** 2 <= 4 * (sd**2).min(axis=-1)
     assert certain.any()
-    parts = np.exp(block.log_weight)[certain], block.mean[certain], sd[certain]
-    assert {len(table) for table in modality.modes(*parts, min_depth=0.0)} == {1}
+    parts = Mixtures(np.exp(block.log_weight)[certain], block.mean[certain], sd[certain])
+    assert {len(table) for table in modality.modes(parts, min_depth=0.0)} == {1}
 
 
 @pytest.mark.parametrize("prob", [0.02, 0.3, 0.9, 0.999])
 def test_regions_of_posteriors_with_a_spike_hold_what_was_asked(prob):
     """A spike a thousandth as wide as the rest, which even points would miss."""
     parts = posterior_mixture()
-    for row, region in enumerate(modality.highest_density(*parts, prob)):
-        one = tuple(a[row : row + 1] for a in parts)
+    for row, region in enumerate(modality.highest_density(parts, prob)):
+        one = parts.of(slice(row, row + 1))
         ends = region.reshape(1, -1)
         assert (np.diff(ends) > 0).all()
-        mass = np.diff(mixture.cdf(*one, ends).reshape(-1, 2)).sum()
+        mass = np.diff(mixture.cdf(one, ends).reshape(-1, 2)).sum()
         assert mass == pytest.approx(prob, rel=1e-6)
-        height = mixture.logpdf(*one, ends)
+        height = mixture.logpdf(one, ends)
         np.testing.assert_allclose(height, height.mean(), atol=1e-3)
         # no region of this probability is smaller: what is inside is higher than what is not
-        x = mixture.ppf(*one, np.linspace(0.0005, 0.9995, 4001)[None])
+        x = mixture.ppf(one, np.linspace(0.0005, 0.9995, 4001)[None])
         inside = ((x[0, :, None] > region[:, 0]) & (x[0, :, None] < region[:, 1])).any(axis=1)
-        density = mixture.logpdf(*one, x)[0]
+        density = mixture.logpdf(one, x)[0]
         assert density[inside].min() > density[~inside].max() - 1e-3
 
 
 def test_regions_of_many_shapes_hold_what_was_asked():
     for seed in range(10):
         parts = random_mixture(rows=8, components=6, seed=seed, scales=(1e-4, 3.0))
-        for row, region in enumerate(modality.highest_density(*parts, 0.8)):
-            one = tuple(a[row : row + 1] for a in parts)
-            mass = np.diff(mixture.cdf(*one, region.reshape(1, -1)).reshape(-1, 2)).sum()
+        for row, region in enumerate(modality.highest_density(parts, 0.8)):
+            one = parts.of(slice(row, row + 1))
+            mass = np.diff(mixture.cdf(one, region.reshape(1, -1)).reshape(-1, 2)).sum()
             assert mass == pytest.approx(0.8, rel=1e-6)
 
 
 def test_modes_of_many_shapes_are_those_of_brute_force():
     """But for those a hundredth deep, which are found between two points only by luck."""
     for seed in range(10):
-        weight, mean, sd = random_mixture(rows=4, components=5, seed=seed, scales=(0.05, 1.0))
+        own = random_mixture(rows=4, components=5, seed=seed, scales=(0.05, 1.0))
+        weight, mean, sd, _ = own
         x = np.linspace(mean.min() - 6, mean.max() + 6, 200_001)
-        for row, table in enumerate(modality.modes(weight, mean, sd, min_depth=0.01)):
+        for row, table in enumerate(modality.modes(own, min_depth=0.01)):
             parts = zip(weight[row], mean[row], sd[row], strict=True)
             density = sum(w * stats.norm.pdf(x, m, s) for w, m, s in parts)
             peaks, _ = signal.find_peaks(density)
@@ -150,11 +154,11 @@ def test_modes_of_many_shapes_are_those_of_brute_force():
 
 def test_merged_components_are_the_mixture():
     parts = posterior_mixture(draws=4000)
-    few, all_of_them = MergedMixtures(*parts), MergedMixtures(*parts, width=0.0)
+    few, all_of_them = MergedMixtures(*parts[:3]), MergedMixtures(*parts[:3], width=0.0)
     assert len(few._before) < 0.12 * len(all_of_them._before)
     row, x = all_of_them.row, all_of_them.x
     np.testing.assert_allclose(few.below(row, x), all_of_them.below(row, x), atol=2e-7)
-    weight, mean, sd = (a[0] for a in parts)
+    weight, mean, sd = (a[0] for a in parts[:3])
     cells = merging.merged(weight, mean, sd)
     assert cells[0].sum() == pytest.approx(1.0, rel=1e-12)
     assert cells[0] @ cells[1] == pytest.approx(weight @ mean, rel=1e-12)
@@ -163,7 +167,7 @@ def test_merged_components_are_the_mixture():
 
 
 def test_components_that_are_not_alike_are_left_as_they_are():
-    parts = tuple(a[0] for a in random_mixture(components=500, scales=(1e-6, 1e6)))
+    parts = tuple(a[0] for a in random_mixture(components=500, scales=(1e-6, 1e6))[:3])
     for one, other in zip(merging.merged(*parts), parts, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -171,16 +175,16 @@ def test_components_that_are_not_alike_are_left_as_they_are():
 def test_shifts_and_scales_move_regions_and_modes():
     parts = posterior_mixture(rows=2)
     for shift, scale in ((1e8, 1.0), (0.0, 1e-12), (-3e5, 1e9)):
-        moved = parts[0], shift + scale * parts[1], scale * parts[2]
+        moved = Mixtures(parts[0], shift + scale * parts[1], scale * parts[2])
         for one, other in zip(
-            modality.highest_density(*parts, 0.9),
-            modality.highest_density(*moved, 0.9),
+            modality.highest_density(parts, 0.9),
+            modality.highest_density(moved, 0.9),
             strict=True,
         ):
             near = 1e-6 * scale + 1e-9 * abs(shift)
             np.testing.assert_allclose(other, shift + scale * one, atol=near)
-        assert [len(t) for t in modality.modes(*parts, 0.05)] == [
-            len(t) for t in modality.modes(*moved, 0.05)
+        assert [len(t) for t in modality.modes(parts, 0.05)] == [
+            len(t) for t in modality.modes(moved, 0.05)
         ]
 
 

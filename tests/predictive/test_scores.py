@@ -7,6 +7,7 @@ from scipy import integrate, stats
 
 from skcocoafuse.compiled import mixture_sums
 from skcocoafuse.predictive import merging, mixture
+from skcocoafuse.predictive.mixture import Mixtures
 from tests.predictive.test_distribution import brute_force, make
 
 
@@ -14,7 +15,8 @@ def random_mixture(rows=4, components=5, seed=0, scales=(0.2, 2.0)):
     rng = np.random.default_rng(seed)
     weight = rng.dirichlet(np.ones(components), size=rows)
     mean = 3.0 * rng.normal(size=(rows, components))
-    return weight, mean, np.exp(rng.uniform(*np.log(scales), size=(rows, components)))
+    sd = np.exp(rng.uniform(*np.log(scales), size=(rows, components)))
+    return Mixtures(weight, mean, sd)
 
 
 def posterior_mixture(rows=4, experts=3, draws=1000, seed=0, spike=1e-3):
@@ -26,7 +28,7 @@ def posterior_mixture(rows=4, experts=3, draws=1000, seed=0, spike=1e-3):
     mean[..., -1] = mean[:, :1, -1] + 0.1 * spike * rng.normal(size=size[:2])
     logit = rng.normal(size=(rows, 1, experts)) + 0.1 * rng.normal(size=size)
     weight = np.exp(logit) / np.exp(logit).sum(axis=-1, keepdims=True) / draws
-    return tuple(a.reshape(rows, -1) for a in (weight, mean, sd))
+    return Mixtures(*(a.reshape(rows, -1) for a in (weight, mean, sd)))
 
 
 def paired_spread(weight, mean, sd):
@@ -39,18 +41,18 @@ def paired_spread(weight, mean, sd):
 
 def test_crps_of_one_normal_is_the_closed_form():
     y = np.linspace(-4, 4, 9)[None]
-    got = mixture.crps(np.ones((1, 1)), np.zeros((1, 1)), np.full((1, 1), 1.5), y)
+    got = mixture.crps(Mixtures(np.ones((1, 1)), np.zeros((1, 1)), np.full((1, 1), 1.5)), y)
     np.testing.assert_allclose(got[0], scoringrules.crps_normal(y[0], 0.0, 1.5), rtol=1e-9)
 
 
 def test_crps_is_scoringrules_one_and_the_pair_sum():
     parts = random_mixture()
     y = np.random.default_rng(1).normal(scale=3.0, size=(4, 1))
-    got = mixture.crps(*parts, y)[:, 0]
-    weight, mean, sd = parts
+    got = mixture.crps(parts, y)[:, 0]
+    weight, mean, sd, _ = parts
     np.testing.assert_allclose(got, scoringrules.crps_mixnorm(y[:, 0], mean, sd, weight), rtol=1e-8)
-    pairs = [paired_spread(*row) for row in zip(*parts, strict=True)]
-    np.testing.assert_allclose(mixture.spread(*parts), pairs, rtol=1e-9)
+    pairs = [paired_spread(*row) for row in zip(*parts[:3], strict=True)]
+    np.testing.assert_allclose(mixture.spread(parts), pairs, rtol=1e-9)
 
 
 def test_crps_is_the_integral_of_its_definition():
@@ -73,19 +75,19 @@ def test_crps_is_the_integral_of_its_definition():
 def test_crps_survives_draws_on_very_different_scales():
     for components in (40, 1500):  # over pairs of them, or by quadrature until that is slower
         parts = random_mixture(components=components, scales=(1e-6, 1e6))
-        pairs = [paired_spread(*row) for row in zip(*parts, strict=True)]
-        np.testing.assert_allclose(mixture.spread(*parts), pairs, rtol=1e-11)
+        pairs = [paired_spread(*row) for row in zip(*parts[:3], strict=True)]
+        np.testing.assert_allclose(mixture.spread(parts), pairs, rtol=1e-11)
 
 
 def test_crps_of_many_components_is_integrated():
     """So many components that pairs would be slower; without pairs the result is the same."""
     parts = random_mixture(rows=3, components=3000)
     nodes, node_weight = mixture._GAUSS
-    outermost = mixture.ppf(*parts, np.tile(mixture._OUTERMOST, (3, 1)))
-    for weight, mean, sd, ends in zip(*parts, outermost, strict=True):
+    outermost = mixture.ppf(parts, np.tile(mixture._OUTERMOST, (3, 1)))
+    for weight, mean, sd, ends in zip(*parts[:3], outermost, strict=True):
         knot = merging.panel_edges(weight, mean, sd, *ends)
-        tails = mixture_sums._beyond(weight, mean, sd, 1 / sd, knot[0], 1.0)
-        tails += mixture_sums._beyond(weight, mean, sd, 1 / sd, knot[-1], -1.0)
+        tails = mixture_sums._beyond(weight, mean, sd, 1 / sd, None, knot[0], 1.0)
+        tails += mixture_sums._beyond(weight, mean, sd, 1 / sd, None, knot[-1], -1.0)
         inner = mixture_sums._between_knots(
             weight, mean, 1 / sd, knot, nodes, node_weight, 1e-10, tails
         )
@@ -120,5 +122,5 @@ def test_pit_of_own_values_is_uniform():
 def test_crps_of_posterior_draws_is_the_pair_sum():
     """Thousands of near copies are merged before the integral."""
     parts = posterior_mixture(rows=3, draws=1500)
-    pairs = [paired_spread(*row) for row in zip(*parts, strict=True)]
-    np.testing.assert_allclose(mixture.spread(*parts), pairs, rtol=1e-7)
+    pairs = [paired_spread(*row) for row in zip(*parts[:3], strict=True)]
+    np.testing.assert_allclose(mixture.spread(parts), pairs, rtol=1e-7)
