@@ -48,7 +48,7 @@ def log_posterior(problem: Problem, theta: np.ndarray) -> float:
     for block in spec.blocks:
         values = getattr(parameters, block.name)
         if block.name == "noise_df":
-            values = values - 2.0
+            values = values - 1.0
         elif block.constraint == POSITIVE:
             values = np.sqrt(values**2 - spec.rounding_variance)
         if block.size:

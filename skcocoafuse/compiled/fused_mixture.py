@@ -48,11 +48,12 @@ def components(draws, draw_weight, X, layout, weight, mean, variance):
 
 
 @njit(**OPTIONS)
-def moments(draws, draw_weight, X, layout, out):
+def moments(draws, draw_weight, noise_weight, X, layout, out):
     """Mean, noise, between-expert and parameter variance of the rows, into ``out`` (4, ROWS).
 
-    By the law of total variance; deviations of the mean between draws are relative to the
-    first draw, so that no digits are lost if they are small.
+    By the law of total variance; ``noise_weight`` (draws,) is the factor of each draw's noise.
+    Deviations of the mean between draws are relative to the first draw, so that no digits are lost
+    if they are small.
     """
     n_draws, n_experts = len(draws), layout.n_experts
     c, w = _workspaces(n_experts)
@@ -77,7 +78,7 @@ def moments(draws, draw_weight, X, layout, out):
         for i in range(ROWS):
             shift[i] = c[MEAN + i] - origin[i]
             out[0, i] += part * shift[i]
-            out[1, i] += part * c[VAR + i]
+            out[1, i] += noise_weight[s] * c[VAR + i]
             out[2, i] += part * between[i]
             out[3, i] += part * shift[i] * shift[i]
     for i in range(ROWS):

@@ -13,12 +13,12 @@ With D_k = r_k dlogN/dm_k, V_k = r_k dlogN/dv_k, A = sum D_k, C = sum V_k:
     d/de_k   = r_k - a_k + a_k (q_k - sum_j a_j q_j),  q_k = (1 - b) (A mu_k + C s_k^2)
     d/dlogit(b) = b (1 - b) sum_k [D_k (mu_k - mbar) + V_k (s_k^2 - vbar)]
 
-Student's t with nu = 2 + e degrees of freedom replaces N by
+Student's t with nu degrees of freedom replaces N by
 
-    t(y; m_k, v_k) = c(nu) v_k^(-1/2) (1 + q_k)^(-(nu + 1) / 2),  q_k = (y - m_k)^2 / (e v_k),
+    t(y; m_k, v_k) = c(nu) v_k^(-1/2) (1 + q_k)^(-(nu + 1) / 2),  q_k = (y - m_k)^2 / (nu v_k),
 
-so that in D_k and V_k, (y - m_k)^p / v_k is multiplied by the pull w_k = (nu + 1) / (e (1 + q_k)),
-and d/de = (dc/de) / c + (nu + 1) / (2 e) - sum_k r_k [log(1 + q_k) + w_k] / 2.
+so that in D_k and V_k, (y - m_k)^p is multiplied by the pull w_k = (1 + 1/nu) / (1 + q_k), and
+d/dnu = (dc/dnu) / c + (1 + 1/nu) / 2 - sum_k r_k [log(1 + q_k) + w_k] / 2.
 
 Rows are processed in tiles; ``compiled.tiles`` fills the first lines
 of their workspaces.
@@ -101,15 +101,15 @@ def _densities(c, w, log_constant, excess_df):
                 u[_D + i] = error
                 u[_RESP + i] = u[E + i] - 0.5 * error * error * precision
         else:
-            inverse, power = 1.0 / excess_df[0], LEAST_DF + 1.0 + excess_df[0]
+            df = LEAST_DF + excess_df[0]
             for i in range(ROWS):
                 precision, error = _precision_and_error(c, u, i)
                 u[_V + i] = precision
                 u[_D + i] = error
-                q = error * error * precision * inverse
+                q = error * error * precision / df
                 u[_FAR + i] = _log1p(q)
-                u[_PULL + i] = power * inverse / (1.0 + q)
-                u[_RESP + i] = u[E + i] - 0.5 * power * u[_FAR + i]
+                u[_PULL + i] = (1.0 + 1.0 / df) / (1.0 + q)
+                u[_RESP + i] = u[E + i] - 0.5 * (df + 1.0) * u[_FAR + i]
         for i in range(ROWS):
             c[PEAK + i] = max(c[PEAK + i], u[_RESP + i])
     for i in range(ROWS):
@@ -207,8 +207,8 @@ def _noise_gradient(w, natural, X_noise, rounding_variance, d):
 @njit(**OPTIONS)
 def _df_gradient(c, w, excess_df, d_excess_df):
     """Add the gradient by the excess of the degrees of freedom, after :func:`_upstream`."""
-    excess = excess_df[0]
-    slope = _log_constant_slope(excess) + 0.5 * (LEAST_DF + 1.0 + excess) / excess
+    df = LEAST_DF + excess_df[0]
+    slope = _log_constant_slope(df) + 0.5 + 0.5 / df
     total = slope * tile_sum(c[_WEIGHT : _WEIGHT + ROWS])
     for k in range(len(w)):
         u = w[k]
@@ -229,7 +229,9 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
     c = np.empty(SHARED + 6 * ROWS)
     w = np.empty((layout.n_experts, OWN + 6 * ROWS))
     fill_constant_variances(w, p)
-    log_constant = _log_constant(math.log, p.excess_df[0]) if layout.student_t else -_HALF_LOG_2PI
+    log_constant = -_HALF_LOG_2PI
+    if layout.student_t:
+        log_constant = _log_constant(math.log, LEAST_DF + p.excess_df[0])
     total = 0.0
     for tile in range(len(tiles.X)):
         X = by_part(tiles.X[tile], layout)

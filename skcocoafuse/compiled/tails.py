@@ -8,7 +8,7 @@ With :math:`\nu` degrees of freedom (infinite for a Normal), :math:`u = 1 + z^2 
 
 where p is nearly constant. For a Normal the kernel is :math:`e^{-z^2/2}` and t is
 (z - c) / (z + c): the form of Shepherd and Laframboise (1981), Mathematics of Computation 36. The
-coefficients of p are computed here, and accurate to 1e-13 of the probability for every nu > 2.
+coefficients of p are computed here, and accurate to 1e-12 of the probability for every nu >= 1.
 """
 
 import math
@@ -21,7 +21,6 @@ from skcocoafuse.compiled import vector_math
 from skcocoafuse.compiled.affine import OPTIONS
 from skcocoafuse.compiled.jit import njit
 from skcocoafuse.model import forward
-from skcocoafuse.model.parameters import LEAST_DF
 
 _exp = vector_math.exp
 
@@ -89,7 +88,7 @@ def t_table(df: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     df : ndarray of shape (n,)
-        Larger than ``LEAST_DF``.
+        At least 1.
 
     Returns
     -------
@@ -98,7 +97,7 @@ def t_table(df: np.ndarray) -> np.ndarray:
     """
     root = 1.0 / np.sqrt(df)
     slope = np.sqrt(1.0 / df + 1.0 / _MIDDLE**2)
-    log_peak = forward.log_constant(np.log, df - LEAST_DF) + np.log(forward.t_scale(df))
+    log_peak = forward.log_constant(np.log, df)
     peak = np.exp(log_peak)
     ratio = (1.0 + _POINTS) / (1.0 - _POINTS)  # a y / b
     away = slope[:, None] + ratio * root[:, None]

@@ -24,14 +24,14 @@ noise_features : None, list or transformer, default=()
     constant. The log of its standard deviation is linear in them, and levels off far outside of
     the data (at 55 times that at average inputs).
 {behavior}noise : {{"normal", "student_t"}}, default="normal"
-    Distribution of the noise around a fused expert. Student's t forgives outliers: its degrees of
-    freedom, one number for all experts, are learned. They are larger than 2, so that the noise has
-    a variance, and ``sigma`` is its standard deviation in either case.
+    Distribution of the noise around a fused expert. Student's t forgives outliers. Its degrees of
+    freedom, one number for all experts, are learned; they are larger than 1, so that predictions
+    have a mean. ``sigma`` is then its scale; with at most 2 it has no standard deviation.
 priors : dict of str to Prior, optional
     Priors on the standardized scale, by parameter name: ``"expert_intercept"``,
     ``"expert_coef"``, ``"sigma"``, ``"noise_coef"``, ``"gate_intercept"``,
     ``"gate_coef"``{behavior_priors}; with Student's t also ``"noise_df"``, for the excess of the
-    degrees of freedom over 2. Parameters that are not listed keep their default prior; other names
+    degrees of freedom over 1. Parameters that are not listed keep their default prior; other names
     raise an error.
 {inference}
 draws, tune, chains : int, default=1000, 500, 4
@@ -81,9 +81,10 @@ expert_coef_ : ndarray of shape (n_experts, n_expert_features)
 expert_intercept_ : ndarray of shape (n_experts,)
     Posterior mean intercepts of the experts.
 sigma_ : ndarray of shape (n_experts,)
-    Posterior mean residual standard deviations; at average inputs if the noise depends on inputs.
+    Posterior mean residual standard deviations, or scales of Student's t; at average inputs if the
+    noise depends on inputs.
 noise_coef_ : ndarray of shape (n_experts, n_noise_features)
-    Posterior mean coefficients of the log of these standard deviations.
+    Posterior mean coefficients of their logarithm.
 noise_df_ : float
     Posterior mean degrees of freedom of the noise; infinite if it is Normal.
 gate_coef_ : ndarray of shape (n_experts, n_gate_features)

@@ -346,7 +346,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         -------
         mean : ndarray of shape (n_samples,)
         std : ndarray of shape (n_samples,)
-            Only if ``return_std=True``.
+            Only if ``return_std=True``. Infinite, with a warning, if Student's t noise may have no
+            variance.
         """
         dist = self.predict_dist(X)
         if return_std:
@@ -497,7 +498,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return insights.expert_means(self.fitted_, checked_designs(self, X))
 
     def predict_noise(self, X):
-        """Posterior mean of the standard deviation of the noise around each expert's line.
+        """Posterior mean of the noise around each expert's line: its standard deviation.
+
+        That of Student's t is its scale times sqrt(df / (df - 2)), and infinite if df is at most 2;
+        the scale is returned for it.
 
         Parameters
         ----------

@@ -13,7 +13,7 @@ with everything depending on x and f a Normal density; see Raffa Ugolini, Tanell
 "CoCoAFusE: Beyond Mixtures of Experts via Model Fusion", arXiv 2505.01105. That the
 blend is linear in means and variances is this project's reading of the paper. The paper's
 :math:`s_i` are constant; here they may depend on inputs, see :func:`expert_variances`, and f may be
-Student's t, scaled so that its variance is :math:`v_i` too, see :func:`log_constant`.
+Student's t with scale :math:`\sqrt{v_i}`, see :func:`log_constant`.
 """
 
 import math
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-from skcocoafuse.model.parameters import LEAST_DF, Parameters
+from skcocoafuse.model.parameters import Parameters
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 #: Largest absolute log ratio of an expert's noise at a row to that at average inputs: at most 55
@@ -86,7 +86,8 @@ NUMPY = Ops(
 class Components(NamedTuple):
     """A mixture per row: log weights, means and variances, (..., rows, experts).
 
-    Of Student's t with ``df`` degrees of freedom, (..., 1, 1), or of Normals if they are None.
+    Of Normals if ``df`` is None, else of Student's t with these degrees of freedom, (..., 1, 1),
+    and squared scales in place of variances.
     """
 
     log_weight: Any
@@ -182,35 +183,35 @@ def components(
     return fused if df is None else fused._replace(df=df[..., None, None])
 
 
-def log_constant(log, excess_df):
-    r"""Log density at its mean of Student's t with variance 1, and 2 + ``excess_df`` as nu.
+def log_constant(log, df):
+    r"""Log density at its mean of Student's t with scale 1.
 
     .. math::
 
-        t(z) = \frac{\Gamma((\nu + 1) / 2)}{\Gamma(\nu / 2) \sqrt{\pi (\nu - 2)}}
-               \left(1 + \frac{z^2}{\nu - 2}\right)^{-(\nu + 1) / 2}, \qquad \nu > 2.
+        t(z) = \frac{\Gamma((\nu + 1) / 2)}{\Gamma(\nu / 2) \sqrt{\pi \nu}}
+               \left(1 + \frac{z^2}{\nu}\right)^{-(\nu + 1) / 2}.
 
     The ratio of Gamma functions by eight steps of their recursion, then Stirling's series: accurate
     to rounding however large nu is. ``log`` is the logarithm function of the argument's library.
     """
-    x, log_ratio = 0.5 * (LEAST_DF + excess_df), 0.0
+    x, log_ratio = 0.5 * df, 0.0
     for _ in range(8):
         log_ratio = log_ratio - log(1.0 + 0.5 / x)
         x = x + 1.0
     s = 1.0 / (x * x)
     series = (1 / 8 - (1 / 192 - (1 / 640 - (17 / 14336 - 31 / 18432 * s) * s) * s) * s) / x
-    return log_ratio + 0.5 * log(x / (math.pi * excess_df)) - series
+    return log_ratio + 0.5 * log(x / (math.pi * df)) - series
 
 
-def log_constant_slope(excess_df):
+def log_constant_slope(df):
     """Derivative of :func:`log_constant`."""
-    x, slope = 0.5 * (LEAST_DF + excess_df), 0.0
+    x, slope = 0.5 * df, 0.0
     for _ in range(8):
         slope = slope + 0.5 / (x * (x + 0.5))
         x = x + 1.0
     s = 1.0 / (x * x)
     series = (1 / 8 - (1 / 64 - (1 / 128 - (17 / 2048 - 31 / 2048 * s) * s) * s) * s) * s
-    return 0.5 * (slope + 0.5 / x + series) - 0.5 / excess_df
+    return 0.5 * (slope + 0.5 / x + series) - 0.5 / df
 
 
 def component_log_density(ops: Ops, mixture: Components, y):
@@ -219,9 +220,8 @@ def component_log_density(ops: Ops, mixture: Components, y):
     height = mixture.log_weight - 0.5 * ops.log(mixture.variance)
     if mixture.df is None:
         return height - 0.5 * error**2 / mixture.variance - _HALF_LOG_2PI
-    excess = mixture.df - LEAST_DF
-    far = ops.log1p(error**2 / (mixture.variance * excess))
-    return height - 0.5 * (mixture.df + 1.0) * far + log_constant(ops.log, excess)
+    far = ops.log1p(error**2 / (mixture.variance * mixture.df))
+    return height - 0.5 * (mixture.df + 1.0) * far + log_constant(ops.log, mixture.df)
 
 
 def log_density(ops: Ops, mixture: Components, y):
@@ -246,18 +246,13 @@ def responsibilities(mixture: Components, y) -> np.ndarray:
     return np.exp(NUMPY.log_softmax(terms))
 
 
-def t_scale(df) -> np.ndarray:
-    """Scale of Student's t with variance 1: its quantiles are these times the standard ones."""
-    return np.sqrt((df - LEAST_DF) / df)
-
-
 def probability_below(mixture: Components, y):
     """P(Y <= y) of every row, (..., rows), for y of shape (rows,)."""
     z = (y[..., None] - mixture.mean) / np.sqrt(mixture.variance)
     if mixture.df is None:
         below = special.ndtr(z)
     else:
-        below = special.stdtr(mixture.df, z / t_scale(mixture.df))
+        below = special.stdtr(mixture.df, z)
     return (np.exp(mixture.log_weight) * below).sum(axis=-1)
 
 
@@ -267,18 +262,18 @@ def random_values(rng: np.random.Generator, mixture: Components) -> np.ndarray:
     chosen = np.argmax(mixture.log_weight + noise, axis=-1)[..., None]
     mean = np.take_along_axis(mixture.mean, chosen, axis=-1)[..., 0]
     variance = np.broadcast_to(mixture.variance, np.shape(mixture.mean))
-    sd = np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[..., 0])
+    scale = np.sqrt(np.take_along_axis(variance, chosen, axis=-1)[..., 0])
     if mixture.df is None:
-        return rng.normal(mean, sd)
-    df = np.broadcast_to(mixture.df[..., 0], sd.shape)
-    return mean + sd * t_scale(df) * rng.standard_t(df)
+        return rng.normal(mean, scale)
+    return mean + scale * rng.standard_t(np.broadcast_to(mixture.df[..., 0], scale.shape))
 
 
 def mean_and_variance_parts(mixture: Components):
     """Mean of every row's mixture, and the noise and between-expert parts of its variance.
 
     By the law of total variance, Var = sum a_i v_i + sum a_i (m_i - mean)^2, which is
-    vbar + beta^2 sum a_i (mu_i - mbar)^2 in terms of the unfused experts. Each (..., rows).
+    vbar + beta^2 sum a_i (mu_i - mbar)^2 in terms of the unfused experts. Each (..., rows). With
+    Student's t the noise is measured by squared scales: its variance may be infinite.
     """
     a = np.exp(mixture.log_weight)
     mean = (a * mixture.mean).sum(axis=-1)
@@ -288,7 +283,7 @@ def mean_and_variance_parts(mixture: Components):
 
 
 def mean_and_variance(mixture: Components):
-    """Mean and variance of every row's mixture, each (..., rows)."""
+    """Mean and variance of every row's mixture, each (..., rows); see above on Student's t."""
     mean, noise, between = mean_and_variance_parts(mixture)
     return mean, noise + between
 

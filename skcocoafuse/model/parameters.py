@@ -21,8 +21,8 @@ PARTS = (EXPERT, NOISE, GATE, BEHAVIOR)
 #: Distributions of the noise around a fused expert.
 NORMAL, STUDENT_T = "normal", "student_t"
 NOISES = (NORMAL, STUDENT_T)
-#: Degrees of freedom are larger: with fewer, the noise would have no variance.
-LEAST_DF = 2.0
+#: Degrees of freedom are larger: with fewer, predictions would have no mean.
+LEAST_DF = 1.0
 
 
 class Parameter(NamedTuple):
@@ -99,7 +99,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert",),
         POSITIVE,
         Prior("lognormal", scale=1.0, loc=-1.0),
-        "standard deviation of the noise around that line",
+        "standard deviation of the noise around that line, or scale of Student's t",
         in_target_units=True,
     ),
     "gate_intercept": Parameter(
@@ -179,8 +179,8 @@ class Parameters:
 
     A field for each row of ``PARAMETERS``: a numpy array (a PyTensor variable while a PyMC model is
     built) with the draw axes and then the axes of the row, or None in a model that does not have
-    it. ``sigma`` is the standard deviation including the rounding of the target, whatever the
-    distribution of the noise; ``noise_df`` is larger than ``LEAST_DF``.
+    it. ``sigma`` is the standard deviation including the rounding of the target, or the scale of
+    Student's t; ``noise_df`` is larger than ``LEAST_DF``.
     """
 
     if TYPE_CHECKING:

@@ -39,7 +39,7 @@ def build_pymc_model(problem: Problem, feature_names: dict[str, list[str]] | Non
 
     Gates are free in the sum-to-zero basis (``gate_intercept_contrast``,
     ``gate_coef_contrast``), with the symmetric versions as deterministic variables; so are degrees
-    of freedom as their excess over 2 (``noise_df_excess``).
+    of freedom as their excess over 1 (``noise_df_excess``).
     Parameters without entries (no columns, one expert's gate) are left out. ``sigma`` is the
     noise without the rounding of the target (``ModelSpec.rounding_variance``).
 

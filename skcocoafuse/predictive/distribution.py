@@ -1,6 +1,7 @@
 """The predictive distribution: an exact mixture over posterior draws and experts."""
 
 import copy
+import warnings
 
 import numpy as np
 
@@ -20,10 +21,10 @@ class PredictiveDistribution:
     r"""Predictive distribution of the target: one mixture per row.
 
     The density is the average over posterior draws of
-    :math:`\sum_i a_i f(y; m_i, v_i)`, f Normal or Student's t with mean :math:`m_i` and variance
-    :math:`v_i`, without further sampling or approximation. Methods have the
-    names of ``scipy.stats`` and work on all rows at once, in chunks of bounded memory. Objects are
-    returned by ``predict_dist``, are immutable, and can be indexed by row (``dist[:10]``).
+    :math:`\sum_i a_i f(y; m_i, v_i)`, f Normal with variance :math:`v_i` or Student's t with scale
+    :math:`\sqrt{v_i}`, without further sampling or approximation. Methods have the names of
+    ``scipy.stats`` and work on all rows at once, in chunks of bounded memory. Objects are returned
+    by ``predict_dist``, are immutable, and can be indexed by row (``dist[:10]``).
 
     Parameters
     ----------
@@ -206,16 +207,40 @@ class PredictiveDistribution:
         return mean, VarianceParts(*parts)
 
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each row, in one pass over the draws."""
+        """Mean and standard deviation of each row, in one pass over the draws.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the standard deviations are infinite, which those of Student's t with at most 2
+            degrees of freedom are.
+        """
         mean, parts = self._moments()
+        self._warn_of_tails()
         return mean, np.sqrt(parts.total())
+
+    def _warn_of_tails(self) -> None:
+        """Warn if a draw's noise has no variance."""
+        if np.isinf(self._mixtures.noise_weight).any():
+            share = self._mixtures.draw_weight[np.isinf(self._mixtures.noise_weight)].sum()
+            warnings.warn(
+                f"With a posterior probability of {share:.2g}, Student's t noise has at most 2 "
+                "degrees of freedom and so no variance: standard deviations are infinite. Use "
+                "intervals and quantiles.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def mean(self) -> np.ndarray:
         """Mean of each row, shape (rows,), in units of the target."""
         return self._moments()[0]
 
     def var(self) -> np.ndarray:
-        """Variance of each row, shape (rows,), from noise, experts and parameters together."""
+        """Variance of each row, shape (rows,), from noise, experts and parameters together.
+
+        Infinite, with a warning, where :meth:`mean_and_std` is.
+        """
+        self._warn_of_tails()
         return self._moments()[1].total()
 
     def variance_parts(self) -> VarianceParts:

@@ -31,7 +31,7 @@ class Mixtures(NamedTuple):
     ----------
     weight, mean, scale : ndarray of shape (rows, experts * draws)
         Draws of the first expert, then those of the next. Weights sum to one in each row. The scale
-        of a Normal is its standard deviation, that of Student's t is smaller.
+        of a Normal is its standard deviation.
     table : ndarray of shape (numbers * draws,), optional
         :func:`~skcocoafuse.compiled.tails.t_table` of the draws; None for Normals.
     """

@@ -8,7 +8,6 @@ import numpy as np
 
 from skcocoafuse._cached import cached_property
 from skcocoafuse.compiled.layout import layout_of, natural_parameters
-from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.model.parameters import PARTS, Parameters
@@ -77,12 +76,22 @@ class RowMixtures:
         self._layout = layout_of(spec)
 
     @cached_property
-    def t_table(self) -> tuple[np.ndarray | None, Any]:
-        """The table of the draws' Student's t, and their scales; None for Normal noise."""
+    def t_table(self) -> np.ndarray | None:
+        """The table of the draws' Student's t; None for Normal noise."""
         from skcocoafuse.compiled import tails
 
         df = self.parameters.noise_df
-        return (None, 1.0) if df is None else (tails.t_table(df), forward.t_scale(df))
+        return None if df is None else tails.t_table(df)
+
+    @cached_property
+    def noise_weight(self) -> np.ndarray:
+        """Weight of each draw times the variance of its noise over the squared scale, (draws,)."""
+        weight, df = self.draw_weight, self.parameters.noise_df
+        if df is None:
+            return weight
+        finite = df > 2.0
+        ratio = np.where(finite, df / np.where(finite, df - 2.0, 1.0), np.inf)
+        return np.where(weight > 0, weight, 1.0) * np.where(weight > 0, ratio, 0.0)
 
     def changed(self, **changes) -> "RowMixtures":
         """A copy with some arguments changed."""
@@ -103,7 +112,7 @@ class RowMixtures:
         from skcocoafuse.compiled import fused_mixture
 
         n_draws, n_experts = self.parameters.sigma.shape
-        table, t_scale = self.t_table
+        table = self.t_table
         of_thread = threading.local()  # fresh memory costs as much as the sums on it
 
         def chunk(rows, part):
@@ -119,7 +128,7 @@ class RowMixtures:
             mean *= self.scale
             mean += self.loc
             scale = np.sqrt(variance, out=variance)
-            scale *= self.scale if table is None else self.scale * t_scale
+            scale *= self.scale
             flat = [a.reshape(n_rows, -1) for a in (weight, mean, scale)]
             function(rows, Mixtures(flat[0], flat[1], flat[2], table))
 
@@ -147,7 +156,9 @@ class RowMixtures:
         def chunk(rows, part):
             found = np.empty((4, TILE_ROWS))
             padded = _one_tile(part)
-            fused_mixture.moments(self._draws, self.draw_weight, padded, self._layout, found)
+            fused_mixture.moments(
+                self._draws, self.draw_weight, self.noise_weight, padded, self._layout, found
+            )
             out[:, rows] = found[:, : rows.stop - rows.start]
 
         self.run(chunk, designs, TILE_ROWS, n_arrays=_ARRAYS)

@@ -8,7 +8,7 @@ import numpy as np
 
 from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability
-from skcocoafuse.model.parameters import STUDENT_T
+from skcocoafuse.model.parameters import NORMAL, STUDENT_T
 from skcocoafuse.predictive import level_sets, modality
 from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.distribution import PredictiveDistribution
@@ -23,6 +23,7 @@ _REACH = 39.0  # sds of the inner distribution beyond which densities underflow
 # infinity, so strictly no moment exists. For ordinary rows it is 1e-7 to 5e-5, too little for data
 # to show.
 _NEGLIGIBLE = 1e-4
+_ONE_SD = 0.6827  # probability within one sd of the mean of a Normal
 _SEEN = 1e-9  # a probability at an end from which shapes of densities take it into account
 _LEFT_OUT = 10.0 ** np.arange(-15, -3)  # probabilities that integrals omit next to such an end
 
@@ -66,7 +67,7 @@ class TransformedDistribution:
         self._map = TargetMap(transformer, *before)
         self._line = self._map.line()
         if len(inner):
-            center, sd = inner.mean_and_std()
+            center, sd = _center_and_sd(inner)
             reach = (center - _REACH * sd).min(), (center + _REACH * sd).max()
             self._range = self._map.range_around(center, *reach)
         else:
@@ -442,6 +443,13 @@ class TransformedDistribution:
     def to_skpro(self, index=None, columns=None):
         """Convert to an object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""
         return to_skpro(self, index, columns)
+
+
+def _center_and_sd(inner: PredictiveDistribution) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd of each row; of Student's t, half the width of what holds as much of a Normal."""
+    if inner.noise == NORMAL:
+        return inner.mean_and_std()
+    return inner.mean(), 0.5 * np.ptp(inner.interval(_ONE_SD), axis=1)
 
 
 class _Curves:

@@ -157,7 +157,7 @@ def test_outliers_and_extreme_gates_stay_accurate(noise):
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
     theta[-8:] *= 60.0
     if noise == "student_t":
-        theta[-1] = -3.0  # log of the degrees of freedom over 2
+        theta[-1] = -3.0  # log of the degrees of freedom over 1
     value, gradient = Kernel(problem)(theta)
     assert value == pytest.approx(log_posterior(problem, theta), rel=1e-10)
     assert np.isfinite(gradient).all()
@@ -165,7 +165,7 @@ def test_outliers_and_extreme_gates_stay_accurate(noise):
 
 @pytest.mark.parametrize("excess", [-600.0, -12.0, 20.0, 300.0])
 def test_extreme_degrees_of_freedom(excess):
-    """The log of the excess: hardly any variance is left near the mean, or the noise is Normal."""
+    """The log of the excess over 1: Cauchy or Normal noise."""
     problem, normal = (make_problem(3, n=30, noise=noise) for noise in ("student_t", "normal"))
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
     theta[-1] = excess

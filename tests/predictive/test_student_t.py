@@ -20,7 +20,7 @@ from tests.problems import make_problem
 def make(n_experts=3, n_draws=40, n=6, seed=0, behavior=None, least=0.0):
     problem = make_problem(n_experts, behavior=behavior, n=n, n_noise=1, noise="student_t")
     theta = np.random.default_rng(seed).normal(size=(n_draws, problem.spec.n_parameters))
-    theta[:, -1] += least  # log of the degrees of freedom over 2
+    theta[:, -1] += least  # log of the degrees of freedom over 1
     parameters = problem.spec.unpack(theta)
     return PredictiveDistribution(problem.spec, parameters, problem.designs, 1.5, 2.0)
 
@@ -43,7 +43,7 @@ def dist():
     return make()
 
 
-@pytest.mark.parametrize("df", [2.0001, 2.7, 10.0, 200.0, 1e5])
+@pytest.mark.parametrize("df", [1.0, 1.3, 2.7, 10.0, 200.0, 1e5])
 def test_tails_are_those_of_scipy(df):
     z = np.concatenate([np.linspace(-12.0, 12.0, 401), [-1e8, -300.0, -40.0, 40.0, 300.0, 1e8]])
     one, out = np.ones((1, 1)), np.empty((1, len(z)))
@@ -68,13 +68,26 @@ def test_densities_and_probabilities_are_sums_over_components(dist):
         np.testing.assert_allclose(dist.sf(x), (weight * parts.sf(x)).sum(1), rtol=1e-11)
 
 
-def test_moments_are_those_of_the_components(dist):
+def test_moments_are_those_of_the_components():
+    dist = make(least=4.0)
     weight, parts = components(dist)
     mean = (weight * parts.mean()).sum(1)
     variance = (weight * (parts.var() + parts.mean() ** 2)).sum(1) - mean**2
     np.testing.assert_allclose(dist.mean(), mean, rtol=1e-10)
     np.testing.assert_allclose(dist.var(), variance, rtol=1e-9)
     np.testing.assert_allclose(dist.variance_parts().total(), variance, rtol=1e-9)
+
+
+def test_without_a_variance_standard_deviations_are_infinite_and_said_to_be(dist):
+    weight, parts = components(dist)
+    np.testing.assert_allclose(dist.mean(), (weight * parts.mean()).sum(1), rtol=1e-10)
+    for method in (dist.std, dist.var, dist.mean_and_std):
+        with pytest.warns(RuntimeWarning, match="no variance: standard deviations are infinite"):
+            found = method()
+        assert (np.atleast_2d(found)[-1] == np.inf).all()
+    parts = dist.variance_parts()
+    assert (parts.noise == np.inf).all()
+    assert np.isfinite(parts.between_experts + parts.parameters).all()
 
 
 def test_quantiles_are_inverse_out_to_the_far_tails(dist):
@@ -123,7 +136,7 @@ def test_regions_hold_what_was_asked_at_one_height(dist, prob):
     height[np.isnan(region.intervals.reshape(len(dist), -1))] = np.nan
     assert (np.nanmax(height, axis=1) - np.nanmin(height, axis=1) < 1e-5).all()
     length = np.nansum(np.diff(region.intervals, axis=2), axis=(1, 2))
-    assert (length <= np.ptp(dist.interval(prob), axis=1) * (1 + 1e-6)).all()
+    assert (length <= np.ptp(dist.interval(prob), axis=1) * (1 + 1e-5)).all()
 
 
 def test_modes_are_those_of_brute_force():
@@ -144,13 +157,12 @@ def test_modes_are_those_of_brute_force():
 
 
 def test_two_equal_components_are_not_bound_by_that_of_normals():
-    """Within two standard deviations, where Normals have one mode, Student's t may have two."""
+    """Within two scales, where Normals have one mode, Student's t may have two."""
     weight, mean = np.full((1, 2), 0.5), np.array([[0.0, 1.9]])
-    df = np.array([2.2])
-    scale = np.full((1, 2), np.sqrt(0.2 / 2.2))
-    own = Mixtures(weight, mean, scale, t_table(df))
-    assert modality.multimodal_share(own.by_draw(2))[0] == 1.0
-    assert modality.multimodal_share(Mixtures(weight, mean, np.ones((1, 2))).by_draw(2))[0] == 0.0
+    own = Mixtures(weight, mean, np.ones((1, 2)))
+    assert modality.multimodal_share(own.by_draw(2))[0] == 0.0
+    heavy = own._replace(table=t_table(np.array([1.2])))
+    assert modality.multimodal_share(heavy.by_draw(2))[0] == 1.0
 
 
 def test_log_density_of_draws_is_that_of_each():
@@ -166,7 +178,7 @@ def test_log_density_of_draws_is_that_of_each():
 
 def test_far_points_and_no_numbers(dist):
     ends = np.tile([-np.inf, -1e200, 1e200, np.inf], (len(dist), 1))
-    np.testing.assert_allclose(dist.cdf(ends), np.tile([0, 0, 1, 1], (len(dist), 1)), atol=1e-300)
+    np.testing.assert_allclose(dist.cdf(ends), np.tile([0, 0, 1, 1], (len(dist), 1)), atol=1e-100)
     assert np.isnan(dist.cdf(np.nan)).all()
     assert np.isnan(dist.logpdf(np.nan)).all()
     assert np.isfinite(dist.logpdf(1e100)).all()  # tails decrease like powers
