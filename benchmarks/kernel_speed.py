@@ -4,7 +4,8 @@ For M experts a row needs 2 M + 1 exponentials, M square roots and one logarithm
 what these alone cost in a loop over an array that stays in the first-level cache, plus
 2 d (2 M + 1) multiply-adds (value and gradient) at the rate of a loop of them.
 
-The last column is the ratio of the same with a noise that depends on the d inputs.
+The last columns are the ratios of the same with a noise that depends on the d inputs, and with
+Student's t noise.
 
 Run: python benchmarks/kernel_speed.py
 """
@@ -19,7 +20,7 @@ from numba import njit
 from skcocoafuse.compiled import vector_math
 from skcocoafuse.compiled.affine import OPTIONS
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.model.parameters import PARTS
+from skcocoafuse.model.parameters import NORMAL, PARTS, STUDENT_T
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
@@ -69,10 +70,10 @@ def floor_of(loop) -> float:
     return 1e9 * min(times)
 
 
-def kernel_time(n: int, d: int, M: int, n_noise: int = 0) -> float:
-    """Nanoseconds per row of value and gradient, with a constant noise or inputs of the noise."""
+def kernel_time(n: int, d: int, M: int, n_noise: int = 0, noise: str = NORMAL) -> float:
+    """Nanoseconds per row of value and gradient."""
     rng = np.random.default_rng(0)
-    spec = ModelSpec(M, {**dict.fromkeys(PARTS, d), "noise": n_noise})
+    spec = ModelSpec(M, {**dict.fromkeys(PARTS, d), "noise": n_noise}, noise=noise)
     X = rng.normal(size=(n, d))
     designs = {**dict.fromkeys(PARTS, X), "noise": X[:, :n_noise]}
     rows = RowsInMemory(designs, rng.normal(size=n), np.ones(n))
@@ -95,15 +96,17 @@ if __name__ == "__main__":
     print("ns per element:", {name: round(value, 2) for name, value in unit.items()})
     print(
         f"{'n':>6s} {'d':>3s} {'M':>2s} {'us/gradient':>12s} {'ns/row':>8s} {'floor':>7s} ratio "
-        f"{'noise(x)':>9s}"
+        f"{'noise(x)':>9s} {'t':>5s}"
     )
     for n, d, M in [(500, 1, 2), (500, 10, 3), (5000, 10, 3), (50_000, 10, 4)]:
         floor = (2 * M + 1) * unit["exp"] + unit["log"] + M * unit["sqrt"]
         floor += 2 * d * (2 * M + 1) * unit["fma"]  # forward and backward
-        pairs = [(kernel_time(n, d, M), kernel_time(n, d, M, d)) for _ in range(3)]
-        measured = statistics.median(one for one, _ in pairs)
-        with_inputs = statistics.median(other / one for one, other in pairs)
+        variants = ({}, {"n_noise": d}, {"noise": STUDENT_T})
+        times = [[kernel_time(n, d, M, **each) for each in variants] for _ in range(3)]
+        measured = statistics.median(one for one, _, _ in times)
+        with_inputs = statistics.median(other / one for one, other, _ in times)
+        student_t = statistics.median(other / one for one, _, other in times)
         print(
             f"{n:6d} {d:3d} {M:2d} {measured * n / 1e3:12.1f} {measured:8.1f} {floor:7.1f} "
-            f"{measured / floor:5.1f} {with_inputs:9.2f}"
+            f"{measured / floor:5.1f} {with_inputs:9.2f} {student_t:5.2f}"
         )
