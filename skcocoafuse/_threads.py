@@ -17,6 +17,8 @@ from contextvars import ContextVar, copy_context
 from threading import Event, Lock, current_thread, get_ident, main_thread
 from typing import Any
 
+#: Whether this thread is one of several fits that use all cores together, so that each has one.
+SHARES_CORES: ContextVar[bool] = ContextVar("SHARES_CORES", default=False)
 _MOMENT = 0.002  # seconds between checks whether tasks have ended
 _PATIENCE = 1.0  # seconds after which unfinished tasks are canceled again
 _LAST = 10.0  # seconds that the process waits at exit for threads started elsewhere

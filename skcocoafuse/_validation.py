@@ -19,6 +19,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skcocoafuse._threads import SHARES_CORES
+
 __all__ = [
     "MAX_MAGNITUDE",
     "Interval",
@@ -292,9 +294,11 @@ def seed_from(random_state) -> int:
 def cores_for(n_jobs: int | None, tasks: int) -> int:
     """Number of tasks (chains, fits, rows) to run in parallel.
 
-    None means all cores, or one inside a worker process (a parallel grid search).
+    None means all cores, or one beside others: inside a worker process (a parallel grid search), or
+    in one of several threads that fit.
     """
-    if n_jobs is None and multiprocessing.parent_process() is None:
+    alone = multiprocessing.parent_process() is None and not SHARES_CORES.get()
+    if n_jobs is None and alone:
         n_jobs = -1
     return max(1, min(tasks, joblib.effective_n_jobs(n_jobs)))
 

@@ -82,8 +82,9 @@ def select_n_experts(
         one that samples the posterior, which takes many times as long, unless ``criterion`` is
         "loo".
     n_jobs : int, optional
-        Number of candidates to fit in parallel, with joblib's current backend. By default, they
-        are fitted one after the other, with the chains of each in parallel.
+        Number of candidates to fit in parallel, with joblib's current backend. By default, all
+        cores are used: by several candidates, or by the chains of one if the engine samples the
+        posterior.
     progress_bar : bool, default=False
         Whether to show the number of completed fits.
     **fit_params : dict

@@ -34,7 +34,8 @@ def cross_val_predict_dist(
     cv : int, cross-validation generator or iterable, optional
         As in scikit-learn; 5 folds by default. Each row must be left out exactly once.
     n_jobs : int, optional
-        Number of folds to fit in parallel, with joblib's current backend.
+        Number of folds to fit in parallel, with joblib's current backend; by default as in
+        :func:`select_n_experts`.
     params : dict, optional
         Passed to ``fit``; arrays with an entry per row, such as ``sample_weight``, are subset
         along with the folds. With metadata routing enabled, each is passed where it is requested.

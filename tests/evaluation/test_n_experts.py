@@ -44,6 +44,7 @@ from skcocoafuse import (
     predict_dist,
     select_n_experts,
 )
+from skcocoafuse._validation import cores_for
 from skcocoafuse.datasets import make_switch
 from skcocoafuse.evaluation.n_experts import _warn
 from skcocoafuse.evaluation.runs import Runs
@@ -601,3 +602,20 @@ def test_an_engine_can_be_named(data):
     ):
         with pytest.raises(ValueError, match=r"inference.*must be"):
             call()
+
+
+def cores_of_a_fit():
+    """Threads that a fit would use, in the thread that asks."""
+    return cores_for(None, 64)
+
+
+@pytest.mark.parametrize(
+    ("inference", "each"), [("map", 1), ("vi", 1), ("nuts", joblib.cpu_count())]
+)
+def test_all_cores_are_used_once_by_default(inference, each):
+    """By several fits of one thread each, or by one fit whose chains run at the same time."""
+    model = MoERegressor(inference=inference)
+    found = Runs(model, None, lambda: None)(cores_of_a_fit, [()] * 3)
+    assert found == [each] * 3
+    assert cores_of_a_fit() == joblib.cpu_count()
+    assert Runs(model, 1, lambda: None)(cores_of_a_fit, [()]) == [joblib.cpu_count()]
