@@ -1,7 +1,7 @@
 """Compiled loops over posterior draws: the components of a tile of rows, or their moments.
 
 The arguments ``draws`` are vectors of natural parameters, (draws, n_natural); ``X`` is a tile with
-the columns of all parts.
+the columns of all parts, which ``columns`` locates, see :class:`~.model.rows.Tiles`.
 """
 
 import numpy as np
@@ -30,11 +30,11 @@ def _workspaces(n_experts):
 
 
 @njit(**OPTIONS)
-def components(draws, draw_weight, X, layout, weight, mean, variance):
+def components(draws, draw_weight, X, columns, layout, weight, mean, variance):
     """Fill weights, means and variances of the first rows, (rows, experts, draws) each."""
     n_rows, n_experts, n_draws = weight.shape
     c, w = _workspaces(n_experts)
-    designs = by_part(X, layout)
+    designs = by_part(X, columns)
     for s in range(n_draws):
         natural = by_name(draws[s], layout)
         fill_constant_variances(w, natural)
@@ -48,7 +48,7 @@ def components(draws, draw_weight, X, layout, weight, mean, variance):
 
 
 @njit(**OPTIONS)
-def moments(draws, draw_weight, noise_weight, X, layout, out):
+def moments(draws, draw_weight, noise_weight, X, columns, layout, out):
     """Mean, noise, between-expert and parameter variance of the rows, into ``out`` (4, ROWS).
 
     By the law of total variance; ``noise_weight`` (draws,) is the factor of each draw's noise.
@@ -59,7 +59,7 @@ def moments(draws, draw_weight, noise_weight, X, layout, out):
     c, w = _workspaces(n_experts)
     origin, shift = np.empty(ROWS), np.empty(ROWS)
     between = np.empty(ROWS)
-    designs = by_part(X, layout)
+    designs = by_part(X, columns)
     out[:] = 0.0
     for s in range(n_draws):
         natural = by_name(draws[s], layout)

@@ -76,7 +76,7 @@ class Kernel:
         model = self._model._replace(smoothing=kinks)
         arrays = {"basis": model.basis}
         if self._tiles is not None:
-            arrays |= self._tiles._asdict()
+            arrays |= {"X": self._tiles.X, "y": self._tiles.y, "weight": self._tiles.weight}
         if coordinates is not None:
             arrays |= vars(coordinates)
         data = np.zeros(1, dtype=DATA)
@@ -85,7 +85,8 @@ class Kernel:
                 data[name] = value
         for name, array in arrays.items():
             data[name] = array.ctypes.data
-        data["n_tiles"] = 0 if self._tiles is None else len(self._tiles.X)
+        if self._tiles is not None:
+            data["columns"], data["n_tiles"] = self._tiles.columns, len(self._tiles.X)
         data["elsewhere"] = 0 if self._elsewhere is None else self._elsewhere.address
         data["with_gradient"] = with_gradient
         return data, list(arrays.values())

@@ -22,7 +22,6 @@ from skcocoafuse.model.parameters import (
     Parameters,
 )
 from skcocoafuse.model.priors import FAMILY_CODES, POSITIVE
-from skcocoafuse.model.rows import TILE_ROWS
 from skcocoafuse.model.spec import ModelSpec
 
 #: Indices of the parameters and parts, as ``AT.gate_coef`` and ``OF.gate``: constants of machine
@@ -37,12 +36,10 @@ SAME, EXPONENTIAL, VARIANCE, CENTERED = range(4)
 
 
 class Layout(NamedTuple):
-    """The positions of parts and parameters, and what else a row's likelihood depends on.
+    """The positions of parameters, and what else a row's likelihood depends on.
 
     Parameters
     ----------
-    columns : ndarray of int, shape (parts + 1,)
-        Index of the first number of every part's columns in a tile.
     natural : ndarray of int, shape (parameters + 1,)
         First entry of every parameter in the vector of natural parameters; one that the model does
         not have is empty.
@@ -55,7 +52,6 @@ class Layout(NamedTuple):
         Whether the noise is Student's t, not Normal.
     """
 
-    columns: np.ndarray
     natural: np.ndarray
     n_experts: int
     behavior: int
@@ -89,11 +85,9 @@ class Model(NamedTuple):
 
 def layout_of(spec: ModelSpec) -> Layout:
     """The layout of a model."""
-    columns = [spec.n_features[part] * TILE_ROWS for part in PARTS]
     behavior = LEARNED if spec.behavior is None else int(spec.behavior)
     sizes = list(natural_sizes(spec).values())
     return Layout(
-        _firsts(columns),
         _firsts(sizes),
         spec.n_experts,
         behavior,

@@ -234,7 +234,7 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
         log_constant = _log_constant(math.log, LEAST_DF + p.excess_df[0])
     total = 0.0
     for tile in range(len(tiles.X)):
-        X = by_part(tiles.X[tile], layout)
+        X = by_part(tiles.X[tile], tiles.columns)
         for i in range(ROWS):
             c[_Y + i] = tiles.y[tile, i]
             c[_WEIGHT + i] = tiles.weight[tile, i]

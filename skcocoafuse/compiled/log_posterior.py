@@ -24,7 +24,6 @@ _N = len(PARAMETERS)
 #: everything else it depends on. Arrays whose size depends on data are given by their addresses.
 DATA = np.dtype(
     [
-        ("columns", "i8", (len(PARTS) + 1,)),
         ("natural", "i8", (_N + 1,)),
         ("n_experts", "i8"),
         ("behavior", "i8"),
@@ -35,7 +34,8 @@ DATA = np.dtype(
         ("rounding_variance", "f8"),
         ("student_t", "?"),
         ("smoothing", "f8", (2,)),
-        ("X", "i8"),  # of the tiles, as the next three; all 0 where rows are elsewhere
+        ("columns", "i8", (len(PARTS), 2)),  # of the tiles, as the next four
+        ("X", "i8"),  # an address, as the next two; all 0 where rows are elsewhere
         ("y", "i8"),
         ("weight", "i8"),
         ("n_tiles", "i8"),
@@ -54,7 +54,6 @@ DENSITY = types.int64(types.uint64, _REALS, _REALS, _REALS, types.voidptr)
 @njit(**OPTIONS)
 def _layout_in(data):
     return Layout(
-        data["columns"],
         data["natural"],
         data["n_experts"],
         data["behavior"],
@@ -76,10 +75,11 @@ def _model_in(data):
 
 
 @njit(**OPTIONS)
-def _tiles_in(data, n_columns):
-    n_tiles = data["n_tiles"]
+def _tiles_in(data):
+    n_tiles, columns = data["n_tiles"], data["columns"]
     return Tiles(
-        carray(as_pointer(data["X"]), (n_tiles, n_columns), np.float64),
+        carray(as_pointer(data["X"]), (n_tiles, columns.max()), np.float64),
+        columns,
         carray(as_pointer(data["y"]), (n_tiles, TILE_ROWS), np.float64),
         carray(as_pointer(data["weight"]), (n_tiles, TILE_ROWS), np.float64),
     )
@@ -89,7 +89,7 @@ def _tiles_in(data, n_columns):
 def _log_likelihood(natural, layout, data, d_natural):
     """The log likelihood, wherever the rows are, and 0 or an error code."""
     if data["elsewhere"] == 0:
-        tiles = _tiles_in(data, layout.columns[-1])
+        tiles = _tiles_in(data)
         wanted = data["with_gradient"] != 0
         return log_likelihood(natural, layout, tiles, d_natural, wanted), 0
     value = np.empty(1)

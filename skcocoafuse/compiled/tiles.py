@@ -127,14 +127,13 @@ class Designs(NamedTuple):
 
 
 @njit(**OPTIONS)
-def by_part(X, layout):
-    """Views of a tile with the columns of all parts."""
-    first = layout.columns
+def by_part(X, columns):
+    """Views of a tile with the columns of all parts, which may be the same."""
     return Designs(
-        slice_of(X, first, OF.expert),
-        slice_of(X, first, OF.noise),
-        slice_of(X, first, OF.gate),
-        slice_of(X, first, OF.behavior),
+        X[columns[OF.expert, 0] : columns[OF.expert, 1]],
+        X[columns[OF.noise, 0] : columns[OF.noise, 1]],
+        X[columns[OF.gate, 0] : columns[OF.gate, 1]],
+        X[columns[OF.behavior, 0] : columns[OF.behavior, 1]],
     )
 
 

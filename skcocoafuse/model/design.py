@@ -264,6 +264,12 @@ class DesignPart:
         """The part of an earlier fit, with its unfitted transformer fitted as it was then."""
         return cls(None, transformer.fit(inputs.table(names)), scale, labels, inputs)
 
+    def sees_what(self, other: "DesignPart") -> bool:
+        """Whether this part and another one use the same columns, without a transformer."""
+        if self.columns is None or other.columns is None:
+            return False
+        return np.array_equal(self.columns, other.columns)
+
     def transform(self, X: Inputs, argument: str) -> np.ndarray:
         """The standardized design matrix of inputs, (rows, columns).
 

@@ -1,5 +1,6 @@
 """From checked data and a user's assumptions to a problem, and back to the original units."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +87,10 @@ class Posed:
 
     def matrices(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """Standardized design matrices of rows, (rows, columns) each."""
-        return {
-            part: design.transform(inputs, argument_of(part))
-            for part, design in self.designs.items()
-        }
+        return _each_once(
+            self.designs,
+            lambda part: self.designs[part].transform(inputs, argument_of(part)),
+        )
 
 
 def argument_of(part: str) -> str:
@@ -143,7 +144,19 @@ def _designs(assumed: Assumptions, inputs: Inputs, weight):
         for part, selection in assumed.features.items()
     }
     parts = {part: design for part, (design, _) in found.items()}
-    return parts, {part: matrix for part, (_, matrix) in found.items()}
+    return parts, _each_once(parts, lambda part: found[part][1])
+
+
+def _each_once(
+    designs: dict[str, DesignPart], matrix_of: Callable[[str], np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The matrix of every part, the same array for parts that use the same columns directly."""
+    matrices: dict[str, np.ndarray] = {}
+    for part, design in designs.items():
+        same = (other for other in matrices if design.sees_what(designs[other]))
+        twin = next(same, None)
+        matrices[part] = matrix_of(part) if twin is None else matrices[twin]
+    return matrices
 
 
 def _recorded_step(y: np.ndarray) -> float:

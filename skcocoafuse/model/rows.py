@@ -5,7 +5,7 @@ the partitions of a cluster) can add up the contributions of the parts. Engines,
 exports access rows only through the protocol :class:`Rows`, whatever the implementation.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -78,10 +78,14 @@ class Tiles(NamedTuple):
     ----------
     X : ndarray of shape (tiles, columns * TILE_ROWS)
         The columns of all parts, part by part and column by column.
+    columns : ndarray of int, shape (parts, 2)
+        Index of the first number of every part's columns in a tile, and of the first after them.
+        Parts that are the same array have the same columns.
     y, weight : ndarray of shape (tiles, TILE_ROWS)
     """
 
     X: np.ndarray
+    columns: np.ndarray
     y: np.ndarray
     weight: np.ndarray
 
@@ -96,6 +100,27 @@ def in_tiles(*designs: np.ndarray) -> np.ndarray:
     return tiles.reshape(n_tiles, n_columns * TILE_ROWS)
 
 
+def designs_in_tiles(designs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """``X`` and ``columns`` of :class:`Tiles`, with an array that is that of several parts once."""
+    stored: list[np.ndarray] = []
+    columns, first = np.empty((len(PARTS), 2), dtype=np.int64), [0]
+    for own, part in zip(columns, PARTS, strict=True):
+        matrix = designs[part]
+        at = next((k for k, other in enumerate(stored) if _same(matrix, other)), len(stored))
+        if at == len(stored):
+            stored.append(matrix)
+            first.append(first[-1] + matrix.shape[1] * TILE_ROWS)
+        own[:] = first[at], first[at + 1]
+    return in_tiles(*stored), columns
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays are views of the same numbers."""
+    if one.shape != other.shape or one.strides != other.strides:
+        return False
+    return one.__array_interface__["data"] == other.__array_interface__["data"]
+
+
 @dataclass(frozen=True)
 class RowsInMemory:
     """Rows as arrays.
@@ -103,7 +128,8 @@ class RowsInMemory:
     Parameters
     ----------
     designs : dict of str to ndarray
-        A design matrix (rows, columns) for each of ``PARTS``.
+        A design matrix (rows, columns) for each of ``PARTS``; the same array for parts with the
+        same inputs saves memory and time.
     y : ndarray of shape (rows,)
         Standardized target.
     weight : ndarray of shape (rows,)
@@ -127,8 +153,8 @@ class RowsInMemory:
     @cached_property
     def tiles(self) -> Tiles:
         """The rows in tiles, for machine code."""
-        designs = in_tiles(*(self.designs[part] for part in PARTS))
-        return Tiles(designs, in_tiles(self.y[:, None]), in_tiles(self.weight[:, None]))
+        vectors = in_tiles(self.y[:, None]), in_tiles(self.weight[:, None])
+        return Tiles(*designs_in_tiles(self.designs), *vectors)
 
     def take(self, rows: np.ndarray | slice) -> "RowsInMemory":
         """A subset of the rows, by index."""

@@ -10,8 +10,8 @@ from skcocoafuse._cached import cached_property
 from skcocoafuse.compiled.layout import layout_of, natural_parameters
 from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.mixtures import mixture_of
-from skcocoafuse.model.parameters import PARTS, Parameters
-from skcocoafuse.model.rows import TILE_ROWS, in_tiles
+from skcocoafuse.model.parameters import Parameters
+from skcocoafuse.model.rows import TILE_ROWS, designs_in_tiles
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.predictive.mixture import Mixtures
 
@@ -121,10 +121,11 @@ class RowMixtures:
                 of_thread.rows = n_rows
                 of_thread.memory = np.empty((3, n_rows, n_experts, n_draws))
             weight, mean, variance = of_thread.memory[:, :n_rows]
-            padded = _one_tile(part)
+            tiles, columns = designs_in_tiles(part)
             fused_mixture.components(
-                self._draws, self.draw_weight, padded, self._layout, weight, mean, variance
-            )
+                self._draws, self.draw_weight, tiles[0], columns, self._layout,
+                weight, mean, variance,
+            )  # fmt: skip
             mean *= self.scale
             mean += self.loc
             scale = np.sqrt(variance, out=variance)
@@ -155,18 +156,14 @@ class RowMixtures:
 
         def chunk(rows, part):
             found = np.empty((4, TILE_ROWS))
-            padded = _one_tile(part)
+            tiles, columns = designs_in_tiles(part)
             fused_mixture.moments(
-                self._draws, self.draw_weight, self.noise_weight, padded, self._layout, found
-            )
+                self._draws, self.draw_weight, self.noise_weight, tiles[0], columns, self._layout,
+                found,
+            )  # fmt: skip
             out[:, rows] = found[:, : rows.stop - rows.start]
 
         self.run(chunk, designs, TILE_ROWS, n_arrays=_ARRAYS)
         out[0] = self.loc + self.scale * out[0]
         out[1:] *= self.scale**2
         return out
-
-
-def _one_tile(designs: dict[str, np.ndarray]) -> np.ndarray:
-    """Design matrices of at most TILE_ROWS rows, in the layout of compiled loops."""
-    return in_tiles(*(designs[part] for part in PARTS))[0]

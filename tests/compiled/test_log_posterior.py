@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytensor
@@ -12,7 +13,7 @@ from skcocoafuse import Prior
 from skcocoafuse.compiled import vector_math
 from skcocoafuse.compiled.affine import ROWS
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.model.parameters import NOISES
+from skcocoafuse.model.parameters import NOISES, PARTS
 from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.pymc_model import build_pymc_model, variable_name
 from tests.problems import BEHAVIORS, finite_difference, log_posterior, make_problem
@@ -128,6 +129,19 @@ def test_block_borders_do_not_matter(n):
     problem = make_problem(3, n=n)
     theta = np.random.default_rng(0).normal(size=problem.spec.n_parameters)
     assert Kernel(problem)(theta)[0] == pytest.approx(log_posterior(problem, theta), rel=1e-11)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_parts_that_are_one_array_are_stored_once(noise):
+    separate = make_problem(3, (4, 4, 4), n_noise=4, noise=noise)
+    X = separate.designs["expert"]
+    one = separate.rows.__class__(dict.fromkeys(PARTS, X), separate.y, separate.weight)
+    copies = replace(one, designs={part: X.copy() for part in PARTS})
+    assert copies.tiles.X.size == 4 * one.tiles.X.size
+    theta = np.random.default_rng(0).normal(size=separate.spec.n_parameters)
+    found, expected = (Kernel(replace(separate, rows=rows))(theta) for rows in (one, copies))
+    assert found[0] == expected[0]
+    np.testing.assert_array_equal(found[1], expected[1])
 
 
 def test_integer_weights_are_repetitions():

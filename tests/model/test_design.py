@@ -1,12 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.preprocessing import FunctionTransformer, SplineTransformer
+from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, SplineTransformer
 
+from skcocoafuse import CoCoAFusERegressor
 from skcocoafuse.model import forward
 from skcocoafuse.model.design import DesignPart, Scale, Units
 from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.mixtures import mixture_of
+from tests.conftest import fit_quietly
 from tests.problems import BEHAVIORS, make_problem
 
 X = np.random.default_rng(0).normal(3.0, [1.0, 2.0, 5.0], size=(40, 3))
@@ -148,3 +150,22 @@ def test_frames_reach_the_transformer_at_predict():
     spy = FunctionTransformer(lambda Z: (seen.append(type(Z)), np.asarray(Z))[1])
     fit(spy).transform(Inputs(X, NAMES), "gate_features")
     assert set(seen) == {pd.DataFrame}
+
+
+def test_parts_with_the_same_columns_share_one_matrix():
+    """But none that a transformer computes; those of rows to predict as well."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = X[:, 0] + 0.1 * X[:, 1]
+    model = CoCoAFusERegressor(
+        noise_features=[2], behavior_features=[0, 1, 2], inference="map", random_state=0
+    )
+    posed = fit_quietly(model, X, y).fitted_.posed
+    for designs in (posed.problem.designs, posed.matrices(Inputs(X[:5]))):
+        assert designs["gate"] is designs["expert"]
+        assert designs["behavior"] is designs["expert"]
+        assert designs["noise"] is not designs["expert"]
+    powers = PolynomialFeatures(1, include_bias=False)
+    model.set_params(expert_features=powers, gate_features=powers)
+    designs = fit_quietly(model, X, y).fitted_.problem.designs
+    assert designs["gate"] is not designs["expert"]
+    np.testing.assert_array_equal(designs["gate"], designs["behavior"])
