@@ -63,7 +63,7 @@ print(pd.DataFrame(rows).T.round(2).to_string())
 # %%
 # One line with Normal noise follows neither the running turbine nor the one that stands still. With
 # Student's t the same line is the power curve, close to that of the best model, and its degrees of
-# freedom, near the lower bound of 2, say that there are gross outliers.
+# freedom, below 2, say that there are gross outliers: as noise, these have no variance.
 #
 # These outliers are not isolated errors, though: all of them are at zero, so they are a regime, and
 # an expert of its own describes it. The density of held-out rows is far higher with two experts:
