@@ -87,6 +87,8 @@ def modes(mixtures: Mixtures, min_depth: float) -> list[np.ndarray]:
 def highest_density(mixtures: Mixtures, prob: float) -> list[np.ndarray]:
     """For each row an array (intervals, 2): the highest-density region of probability ``prob``."""
     regions = level_sets.highest_density(curves_of(mixtures), len(mixtures.mean), prob)
+    if mixtures.table is not None:  # nothing was merged
+        return regions
     for row, region in enumerate(regions):
         one = mixtures.of(slice(row, row + 1))
         mass = mass_of(region[None], partial(mixture.cdf, one))[0]

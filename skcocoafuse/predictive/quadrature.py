@@ -72,19 +72,16 @@ def moments(nodes: Nodes, atoms: np.ndarray, ends: np.ndarray, heavy_tails: bool
         high = (nodes.below > 1.0 - _BEYOND) | (huge & (nodes.below >= 0.5))
         sides, used = (low, high), ~(low | high)
 
-    def central(used):
-        row, mass, y = nodes.row[used], nodes.mass[used], nodes.y[used]
-        total = np.bincount(row, mass, n) + atoms.sum(axis=1)
-        mean = (np.bincount(row, mass * y, n) + atoms @ ends) / total
-        away = np.bincount(row, mass * (y - mean[row]) ** 2, n)
-        return mean, (away + (atoms * (ends - mean[:, None]) ** 2).sum(axis=1)) / total
-
-    mean, variance = central(used)
+    row, mass, y = nodes.row[used], nodes.mass[used], nodes.y[used]
+    total = np.bincount(row, mass, n) + atoms.sum(axis=1)
+    mean = (np.bincount(row, mass * y, n) + atoms @ ends) / total
+    away = np.bincount(row, mass * (y - mean[row]) ** 2, n)
+    variance = (away + (atoms * (ends - mean[:, None]) ** 2).sum(axis=1)) / total
     missing = np.zeros((2, n, 2), dtype=bool)
     for side, beyond in enumerate(sides):
-        row, distance = nodes.row[beyond], np.abs(nodes.y[beyond] - mean[nodes.row[beyond]])
+        at, distance = nodes.row[beyond], np.abs(nodes.y[beyond] - mean[nodes.row[beyond]])
         for power in (1, 2):
             with np.errstate(over="ignore"):
-                added = np.bincount(row, nodes.mass[beyond] * distance**power, n)
+                added = np.bincount(at, nodes.mass[beyond] * distance**power, n)
             missing[power - 1, :, side] = ~(added <= _SHARE * variance ** (0.5 * power))
     return Moments(mean, variance, *missing)

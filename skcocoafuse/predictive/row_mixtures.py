@@ -89,9 +89,9 @@ class RowMixtures:
         weight, df = self.draw_weight, self.parameters.noise_df
         if df is None:
             return weight
-        finite = df > 2.0
-        ratio = np.where(finite, df / np.where(finite, df - 2.0, 1.0), np.inf)
-        return np.where(weight > 0, weight, 1.0) * np.where(weight > 0, ratio, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):  # infinite where there is no variance
+            ratio = np.where(df > 2.0, df / (df - 2.0), np.inf)
+            return np.where(weight > 0.0, weight * ratio, 0.0)
 
     def changed(self, **changes) -> "RowMixtures":
         """A copy with some arguments changed."""

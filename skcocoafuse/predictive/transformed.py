@@ -8,7 +8,7 @@ import numpy as np
 
 from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability
-from skcocoafuse.model.parameters import NORMAL, STUDENT_T
+from skcocoafuse.model.parameters import STUDENT_T
 from skcocoafuse.predictive import level_sets, modality
 from skcocoafuse.predictive.bridges import to_skpro
 from skcocoafuse.predictive.distribution import PredictiveDistribution
@@ -248,9 +248,13 @@ class TransformedDistribution:
         spread = np.where(away | found.no_variance.any(axis=1), np.inf, np.sqrt(found.variance))
         return np.where(away, infinite, found.mean), spread
 
+    @property
+    def _has_heavy_tails(self) -> bool:
+        return self._inner.noise == STUDENT_T
+
     def _moments(self, nodes: Nodes, atoms: np.ndarray) -> Moments:
         ends = np.nan_to_num(self._ends(), posinf=0.0, neginf=0.0)
-        return moments(nodes, atoms, ends, heavy_tails=self._inner.noise == STUDENT_T)
+        return moments(nodes, atoms, ends, self._has_heavy_tails)
 
     def _warn_of_tails(self, found: Moments) -> None:
         without = found.no_variance.any(axis=1).sum()
@@ -330,8 +334,9 @@ class TransformedDistribution:
 
         def fill(rows, nodes):
             n, own = rows.stop - rows.start, atoms[rows]
-            infinite[rows] = self._moments(nodes, own).no_mean.any(axis=1)
-            nodes = nodes._replace(y=np.where(infinite[rows][nodes.row], 0.0, nodes.y))
+            if self._has_heavy_tails:
+                infinite[rows] = self._moments(nodes, own).no_mean.any(axis=1)
+                nodes = nodes._replace(y=np.where(infinite[rows][nodes.row], 0.0, nodes.y))
             spread = np.bincount(nodes.row, nodes.mass * nodes.y * (2.0 * nodes.below - 1.0), n)
             spread += (own * (1.0 - own)) @ (ends * [-1.0, 1.0])
             for j, at in enumerate(finite[rows].T):
@@ -447,7 +452,7 @@ class TransformedDistribution:
 
 def _center_and_sd(inner: PredictiveDistribution) -> tuple[np.ndarray, np.ndarray]:
     """Mean and sd of each row; of Student's t, half the width of what holds as much of a Normal."""
-    if inner.noise == NORMAL:
+    if inner.noise != STUDENT_T:
         return inner.mean_and_std()
     return inner.mean(), 0.5 * np.ptp(inner.interval(_ONE_SD), axis=1)
 
