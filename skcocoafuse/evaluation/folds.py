@@ -23,8 +23,10 @@ def partition(cv, X, y, **split_params) -> list[tuple[np.ndarray, np.ndarray]]:
     Raises
     ------
     ValueError
-        If a row is not left out exactly once.
+        If a row is not left out exactly once, or without ``y``.
     """
+    if y is None:
+        raise ValueError("Cross-validation requires y to be passed, but the target y is None.")
     n_rows = len(y)
     splits = check_cv(cv).split(X, y, **split_params)
     folds = [(_positions(train), _positions(test)) for train, test in splits]

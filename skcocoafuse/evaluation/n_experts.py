@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils import indexable
 
 from skcocoafuse._hints import refuse
-from skcocoafuse.evaluation import elpd, fit_warnings, verdicts
+from skcocoafuse.evaluation import elpd, fit_warnings
 from skcocoafuse.evaluation.comparison import loo_result, regressor_inside
 from skcocoafuse.evaluation.folds import fit_part, partition
 from skcocoafuse.evaluation.runs import Runs
@@ -77,8 +77,8 @@ def select_n_experts(
     groups : array-like of shape (n_samples,), optional
         Group labels for a ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
     inference : str, default="auto"
-        Engine that fits the candidates. If it is not the estimator's own, the latter fits the
-        selected number of experts once more. "auto" is the estimator's own, but "vi" in place of
+        Engine that fits the candidates; the selected number of experts is fitted to all rows by
+        the estimator's own. "auto" is the estimator's own, but "vi" in place of
         one that samples the posterior, which takes many times as long, unless ``criterion`` is
         "loo".
     n_jobs : int, optional
@@ -133,28 +133,24 @@ def select_n_experts(
     estimator, engine = _with_engine(own, name.removesuffix("n_experts"), inference, criterion)
     if criterion == "auto":
         criterion = "loo" if samples_posterior(engine) else "cv"
-    with drawn_progress(progress_bar, "fits", len(numbers)) as step:
+    folds = [] if criterion == "loo" else partition(cv, X, y, groups=groups)
+    models = [clone(estimator).set_params(**{name: m}) for m in numbers]
+    with drawn_progress(progress_bar, "fits", len(numbers) * max(1, len(folds))) as step:
         run = Runs(estimator, n_jobs, step)
-        models = {m: clone(estimator).set_params(**{name: m}) for m in numbers}
-        whole = run(_fit_whole, [(models[m], X, y, fit_params, criterion) for m in numbers])
-    candidates = dict(zip(numbers, whole, strict=True))
-    if criterion == "cv":
-        folds = partition(cv, X, y, groups=groups)
-        with drawn_progress(progress_bar, "folds", len(numbers) * len(folds)) as step:
-            tasks = [(models[m], X, y, fit_params, *fold) for m in numbers for fold in folds]
-            found = iter(Runs(estimator, n_jobs, step)(_fit_fold, tasks))
-        candidates = {
-            m: _left_out_by(folds, candidate, [next(found) for _ in folds])
-            for m, candidate in candidates.items()
-        }
-    candidates = dict(sorted(candidates.items()))
+        if criterion == "loo":
+            found = run(_leave_one_out, [(model, X, y, fit_params) for model in models])
+        else:
+            tasks = [(model, X, y, fit_params, *fold) for model in models for fold in folds]
+            fits = iter(run(_fit_fold, tasks))
+            found = [_left_out_by(folds, [next(fits) for _ in folds]) for _ in models]
+    candidates = dict(sorted(zip(numbers, found, strict=True)))
     for m, candidate in candidates.items():
         if not np.isfinite(candidate.elpd.elpd):
             raise ValueError(
                 f"With n_experts={m} a held-out row has a non-finite predictive density."
             )
     selection = NExpertsSelection(candidates, criterion, rule, float(confidence))
-    if estimator is not own:
+    if criterion == "cv" or estimator is not own:
         with fit_warnings.without_warnings():
             refitted = clone(own).set_params(**{name: selection.n_experts}).fit(X, y, **fit_params)
         selection = replace(selection, refitted=refitted)
@@ -206,53 +202,44 @@ def _checked(n_experts, criterion, rule, confidence) -> list[int]:
     return sorted((int(m) for m in numbers), reverse=True)
 
 
-def _fit_whole(estimator, X, y, fit_params, criterion) -> Candidate:
+def _leave_one_out(estimator, X, y, fit_params) -> Candidate:
     begun = time.perf_counter()
     with fit_warnings.without_warnings():  # the table shows what fit would warn about
         estimator = estimator.fit(X, y, **fit_params)
-    inside = regressor_inside(estimator)
-    if criterion == "loo":
-        result = loo_result(estimator)
-        pointwise, in_sample = result.pointwise, result.in_sample
-        bad = np.isin(np.arange(len(pointwise)), result.bad_rows)
-    else:
-        in_sample = pointwise = prediction.log_prob(estimator, X, y)
-        bad = np.zeros(len(pointwise), dtype=bool)
+    inside, result = regressor_inside(estimator), loo_result(estimator)
     return Candidate(
-        estimator,
-        pointwise,
-        in_sample,
+        result.pointwise,
         inside.fitted_.problem.weight,
-        bad,
-        verdicts.converged(inside.diagnostics_),
+        np.isin(np.arange(len(result.pointwise)), result.bad_rows),
+        [inside.diagnostics_],
         time.perf_counter() - begun,
+        result.p_loo,
+        estimator,
     )
 
 
-def _fit_fold(estimator, X, y, fit_params, train, test) -> tuple[np.ndarray, bool, float]:
-    """Log densities of the rows left out, whether the fit converged, seconds."""
+def _fit_fold(
+    estimator, X, y, fit_params, train, test
+) -> tuple[np.ndarray, np.ndarray, dict, float]:
+    """Log densities of the rows left out, weights of the others, diagnostics, seconds."""
     begun = time.perf_counter()
     with fit_warnings.without_warnings():
         fitted = fit_part(clone(estimator), X, y, fit_params, train)
     density = prediction.log_prob(fitted, rows_of(X, test), rows_of(y, test))
-    fine = verdicts.converged(regressor_inside(fitted).diagnostics_)
-    return density, fine, time.perf_counter() - begun
+    inside = regressor_inside(fitted)
+    weight = inside.fitted_.problem.weight
+    return density, weight, inside.diagnostics_, time.perf_counter() - begun
 
 
-def _left_out_by(folds, whole: Candidate, found: list) -> Candidate:
-    """A candidate with the log densities of its folds."""
-    densities, fine, seconds = zip(*found, strict=True)
-    pointwise = np.empty_like(whole.in_sample)
-    for (_, test), density in zip(folds, densities, strict=True):
-        pointwise[test] = density
+def _left_out_by(folds, fits: list) -> Candidate:
+    """A candidate by the log densities of its folds."""
+    densities, weights, diagnostics, seconds = zip(*fits, strict=True)
+    n_rows = sum(map(len, densities))
+    pointwise, weight = np.empty(n_rows), np.empty(n_rows)
+    for (train, test), density, own in zip(folds, densities, weights, strict=True):
+        pointwise[test], weight[train] = density, own
     return Candidate(
-        whole.estimator,
-        pointwise,
-        whole.in_sample,
-        whole.weight,
-        whole.bad,
-        whole.converged and all(fine),
-        whole.seconds + sum(seconds),
+        pointwise, weight, np.zeros(n_rows, dtype=bool), list(diagnostics), sum(seconds)
     )
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from skcocoafuse._cached import cached_property
 from skcocoafuse.evaluation import elpd, verdicts
-from skcocoafuse.evaluation.comparison import regressor_inside
 from skcocoafuse.evaluation.elpd import Difference
 
 _MAX_BAD_ROWS = 0.05  # share of the rows
@@ -20,38 +19,49 @@ RULES = ("best", "one_se", "chebyshev")
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A fit with some number of experts, and its predictions of held-out rows.
+    """A number of experts, and its predictions of held-out rows.
 
     Parameters
     ----------
-    estimator : estimator
-        Fitted to all rows.
     pointwise : ndarray of shape (n_samples,)
         Log density of each row, in units of the target, by leave-one-out or K-fold
         cross-validation.
-    in_sample : ndarray of shape (n_samples,)
-        Log density of each row given the fit to all rows.
     weight : ndarray of shape (n_samples,)
     bad : ndarray of bool, shape (n_samples,)
         Rows whose leave-one-out density is unreliable; none for K-fold cross-validation.
-    converged : bool
-        Whether the fit, and those of all folds, passed the convergence checks of ``fit``.
+    diagnostics : list of dict
+        ``diagnostics_`` of each fit: of the one to all rows, or of those to all folds but one.
     seconds : float
         Run time of all its fits.
+    p : float, default=nan
+        Effective number of parameters, by leave-one-out; not a number for K-fold
+        cross-validation, which has no fit to all rows.
+    estimator : estimator, optional
+        Fitted to all rows, for leave-one-out.
     """
 
-    estimator: Any
     pointwise: np.ndarray
-    in_sample: np.ndarray
     weight: np.ndarray
     bad: np.ndarray
-    converged: bool
+    diagnostics: list[dict]
     seconds: float
+    p: float = np.nan
+    estimator: Any = None
 
     @property
-    def diagnostics(self) -> dict:
-        """``diagnostics_`` of the fit to all rows."""
-        return regressor_inside(self.estimator).diagnostics_
+    def converged(self) -> bool:
+        """Whether every fit passed the convergence checks of ``fit``."""
+        return all(map(verdicts.converged, self.diagnostics))
+
+    @property
+    def rhat(self) -> float:
+        """The largest R-hat of any fit."""
+        return max(found["rhat"] for found in self.diagnostics)
+
+    @property
+    def n_collapsed(self) -> int:
+        """The largest number of collapsed experts in any fit."""
+        return max(len(verdicts.collapsed_experts(found)) for found in self.diagnostics)
 
     @cached_property
     def elpd(self) -> Difference:
@@ -82,8 +92,8 @@ class NExpertsSelection:
     confidence : float
         Confidence of the lower bounds in the table and of the rule "chebyshev".
     refitted : estimator, optional
-        A fit of the selected number of experts by the estimator's own engine, if another one
-        selected it.
+        A fit of the selected number of experts to all rows by the estimator's own engine, unless
+        the candidates contain it.
     """
 
     candidates: dict[int, Candidate]
@@ -123,10 +133,7 @@ class NExpertsSelection:
 
     @property
     def estimator(self):
-        """The estimator with the selected number of experts, fitted to all rows.
-
-        By its own engine, even if another one fitted the candidates.
-        """
+        """The estimator with the selected number of experts, fitted to all rows by its engine."""
         if self.refitted is not None:
             return self.refitted
         return self.candidates[self.n_experts].estimator
@@ -164,17 +171,17 @@ class NExpertsSelection:
             ``elpd``, ``se``: log density of all rows when held out, and its standard error.
             ``elpd_diff``, ``diff_se``: the best elpd minus this one, and the paired standard
             error. ``elpd_lower``: lower bound by Chebyshev's inequality. ``p``: effective number
-            of parameters. ``n_bad_k``: number of rows with a high Pareto k-hat. ``rhat``,
-            ``converged``: of the fit (and all folds). ``collapsed``: number of experts that
-            account for less than 1% of the data. ``seconds``: run time of all fits. ``chosen``:
-            whether selected by the rule.
+            of parameters, and ``n_bad_k``: number of rows with a high Pareto k-hat, both only for
+            the criterion "loo". ``rhat``: the largest of any fit. ``converged``: whether all did.
+            ``collapsed``: number of experts that account for less than 1% of the data, the
+            largest of any fit. ``seconds``: run time of all fits. ``chosen``: whether selected by
+            the rule.
         """
         import pandas as pd
 
         rows, best = [], self.candidates[self.best]
         for m, candidate in self.candidates.items():
             behind = best.elpd_difference(candidate)
-            gained = candidate.in_sample - candidate.pointwise
             rows.append(
                 {
                     "elpd": candidate.elpd.elpd,
@@ -182,16 +189,17 @@ class NExpertsSelection:
                     "elpd_diff": behind.elpd,
                     "diff_se": behind.se,
                     "elpd_lower": self._lower_bound(m),
-                    "p": elpd.sum_and_error(gained, candidate.weight)[0],
+                    "p": candidate.p,
                     "n_bad_k": int(candidate.bad.sum()),
-                    "rhat": candidate.diagnostics["rhat"],
+                    "rhat": candidate.rhat,
                     "converged": candidate.converged,
-                    "collapsed": len(verdicts.collapsed_experts(candidate.diagnostics)),
+                    "collapsed": candidate.n_collapsed,
                     "seconds": candidate.seconds,
                     "chosen": m == self.n_experts,
                 }
             )
-        return pd.DataFrame(rows, index=pd.Index(self.candidates, name="n_experts"))
+        table = pd.DataFrame(rows, index=pd.Index(self.candidates, name="n_experts"))
+        return table if self.criterion == "loo" else table.drop(columns=["p", "n_bad_k"])
 
     def plot(self, ax=None):
         """Plot the elpd of each number of experts relative to the best.

@@ -155,6 +155,8 @@ def fuse(ops: Ops, log_a, mu, variance, beta) -> Components:
     variance : (..., rows or 1, M)
     beta : (..., rows, 1) or a number
     """
+    if isinstance(beta, float) and beta == 1.0:
+        return Components(log_a, mu, variance)
     a = ops.exp(log_a)
     blend_mean = (a * mu).sum(axis=-1, keepdims=True)
     blend_variance = (a * variance).sum(axis=-1, keepdims=True)

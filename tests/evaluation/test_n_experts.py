@@ -120,9 +120,25 @@ def test_figures_of_folds_are_those_of_single_fits(folded, data):
     np.testing.assert_allclose(folded.candidates[2].pointwise, expected, rtol=1e-12)
     scores = cross_validate(FAST, X, y, cv=3, scoring=SCORERS["lppd"])["test_score"]
     assert folded.table.loc[2, "elpd"] == pytest.approx(scores.mean() * len(y), rel=1e-12)
+    assert not {"p", "n_bad_k"} & set(folded.table)  # of a fit to all rows
+
+
+def test_folds_fit_all_rows_only_for_the_selected_number(data, monkeypatch):
+    """As a search does; diagnostics are the worst of the folds."""
+    sizes, fit = [], MoERegressor.fit
+
+    def counted(self, X, y, **params):
+        sizes.append((self.n_experts, len(y)))
+        return fit(self, X, y, **params)
+
+    monkeypatch.setattr(MoERegressor, "fit", counted)
+    X, y = data
+    found = quietly(FAST, X, y, n_experts=[1, 2], cv=3, n_jobs=1)
+    assert sizes == [(2, 80)] * 3 + [(1, 80)] * 3 + [(2, 120)]
+    folds = [fit_quietly(clone(FAST), X[train], y[train]) for train, _ in KFold(3).split(X)]
+    assert found.table.loc[2, "rhat"] == max(each.diagnostics_["rhat"] for each in folds)
     whole = fit_quietly(clone(FAST), X, y)
-    gained = whole.log_prob(X, y).sum() - expected.sum()
-    assert folded.table.loc[2, "p"] == pytest.approx(gained, rel=1e-9)
+    np.testing.assert_array_equal(found.estimator.predict(X), whole.predict(X))
 
 
 def test_two_lines_need_two_experts(sampled, folded, data):
@@ -147,14 +163,14 @@ def test_differences_are_paired(sampled):
 def test_parallel_candidates_are_the_same(backend, folded, data):
     with joblib.parallel_backend(backend):
         other = quietly(FAST, *data, n_experts=[1, 2], cv=3, n_jobs=2)
-    figures = ["elpd", "se", "p", "rhat"]
+    figures = ["elpd", "se", "rhat"]
     pd.testing.assert_frame_equal(other.table[figures], folded.table[figures], rtol=1e-6)
 
 
 def made(pointwise, rule, sampled, **changes):
     """A selection of made-up figures."""
     whole = sampled.candidates[2]
-    changes = {"bad": np.zeros(len(whole.weight), dtype=bool), "converged": True} | changes
+    changes = {"bad": np.zeros(len(whole.weight), dtype=bool)} | changes
     candidates = {
         m: replace(whole, pointwise=np.asarray(values, float), **changes)
         for m, values in pointwise.items()
@@ -227,11 +243,12 @@ def test_fits_that_cannot_be_trusted_are_named(sampled):
     assert hangs.n_experts_without_bad_rows == 2
     with pytest.warns(UncertainSelectionWarning, match="without rows of high .* would be 2"):
         _warn(hangs)
-    harmless = changed(fine, 1, converged=False)
+    diverged = [fine.candidates[1].diagnostics[0] | {"n_divergences": 3}]
+    harmless = changed(fine, 1, diagnostics=diverged)
     assert harmless.untrusted == [1]
     quiet(harmless)  # neither chosen nor the best
     with pytest.warns(UncertainSelectionWarning, match="n_experts=2 did not converge"):
-        _warn(changed(fine, 2, converged=False))
+        _warn(changed(fine, 2, diagnostics=diverged))
 
 
 def test_a_choice_at_the_edge_is_said(sampled):
@@ -327,7 +344,6 @@ def test_progress_is_shown(data, capsys):
     quietly(model, *data, n_experts=[1, 2], cv=2, progress_bar=True)
     shown = capsys.readouterr().err
     assert "fits" in shown
-    assert "2/2" in shown
     assert "4/4" in shown
     quietly(model, *data, n_experts=[1], cv=2)
     assert capsys.readouterr() == ("", "")
@@ -580,7 +596,6 @@ def test_another_engine_fits_the_candidates(data):
     pd.testing.assert_frame_equal(
         selection.table.drop(columns="seconds"), candidates.table.drop(columns="seconds")
     )
-    assert [c.estimator.inference for c in selection.candidates.values()] == ["vi", "vi"]
     alone = fit_quietly(clone(nuts).set_params(n_experts=selection.n_experts), X, y)
     selector = fit_quietly(NExpertsSelector(nuts, **options), X, y)
     for found in (selection.estimator, selector.best_estimator_):
@@ -589,13 +604,14 @@ def test_another_engine_fits_the_candidates(data):
 
 
 def test_an_engine_can_be_named(data):
-    """Without a second fit if it is the estimator's own."""
+    """It fits the candidates, not the selected number."""
     X, y = data
     pipe = make_pipeline(StandardScaler(), FAST)
     selection = quietly(pipe, X, y, n_experts=[2], cv=2, inference="map")
-    assert selection.candidates[2].estimator[-1].inference == "map"
+    optimized = make_pipeline(StandardScaler(), clone(FAST).set_params(inference="map"))
+    scores = cross_validate(optimized, X, y, cv=2, scoring=SCORERS["lppd"])["test_score"]
+    assert selection.table.loc[2, "elpd"] == pytest.approx(scores.mean() * len(y), rel=1e-9)
     assert selection.estimator[-1].inference == "vi"
-    assert quietly(FAST, X, y, n_experts=[1], cv=2, inference="vi").refitted is None
     for call in (
         lambda: select_n_experts(FAST, X, y, inference="mcmc"),
         lambda: NExpertsSelector(FAST, inference="mcmc").fit(X, y),
