@@ -1,11 +1,12 @@
 """Convergence and test density on real sets, beside NGBoost, on the same splits.
 
 Run: python benchmarks/uci.py DATA_FOLDER [--sets ...] [--experts 3 5] [--splits 3]
-[--methods nuts vi ngboost] [--random-states 0] [--out runs.jsonl]; one line of JSON per fit
-is appended to the file, and `--table runs.jsonl` prints the tables of a file without fitting
+[--methods nuts vi chosen ngboost] [--random-states 0] [--out runs.jsonl]; one line of JSON per
+fit is appended to the file, and `--table runs.jsonl` prints the tables of a file without fitting
 anything.
 DATA_FOLDER holds concrete.csv, energy_heating.csv, boston.csv, kin8nm.csv and wine_red.csv,
-target last. Splits are 90/10, seeds 0, 1, 2; kin8nm is cut to its first 2000 rows of a
+target last. "chosen" is vi with the number of experts selected among those given, by its folds of
+the training rows. Splits are 90/10, seeds 0, 1, 2; kin8nm is cut to its first 2000 rows of a
 shuffle with seed 0.
 """
 
@@ -97,6 +98,27 @@ def best_by_other_half(nll: np.ndarray) -> float:
     return float(np.mean(found))
 
 
+def run_chosen(numbers, split, random_state) -> dict:
+    """CoCoAFusE by vi with a number of experts selected on the training rows."""
+    from skcocoafuse import CoCoAFusERegressor, select_n_experts
+
+    X, X_test, y, y_test = split
+    model = CoCoAFusERegressor(inference="vi", random_state=random_state)
+    begun = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        selection = select_n_experts(model, X, y, n_experts=numbers, rule="best")
+    seconds = time.perf_counter() - begun
+    chosen, (lower, upper) = selection.estimator, selection.estimator.predict_interval(X_test).T
+    return {
+        "chosen": selection.n_experts,
+        "nll": float(-chosen.log_prob(X_test, y_test).mean()),
+        "coverage": float(np.mean((lower <= y_test) & (y_test <= upper))),
+        "rmse": float(np.sqrt(np.mean((chosen.predict(X_test) - y_test) ** 2))),
+        "fit_seconds": seconds,
+    }
+
+
 def run_ngboost(split, random_state) -> dict:
     """NGBoost's defaults with early stopping on a tenth of the training rows."""
     from ngboost import NGBRegressor
@@ -156,9 +178,12 @@ if __name__ == "__main__":
         for seed in range(arguments.splits):
             split = train_test_split(X, y, test_size=0.1, random_state=seed)
             for method, state in product(arguments.methods, arguments.random_states):
-                for experts in [0] if method == "ngboost" else arguments.experts:
+                alone = method in ("chosen", "ngboost")
+                for experts in [0] if alone else arguments.experts:
                     if method == "ngboost":
                         result = run_ngboost(split, state)
+                    elif method == "chosen":
+                        result = run_chosen(arguments.experts, split, state)
                     else:
                         result = run_ours(method, experts, split, state)
                     line = {"set": name, "split": seed, "method": method, "experts": experts}

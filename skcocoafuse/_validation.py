@@ -80,7 +80,7 @@ def validate_fit(estimator, X, y, sample_weight):
 
     Returns
     -------
-    X : ndarray of float64 or object, or pandas.DataFrame, of shape (rows, features)
+    X : ndarray of float64, float32 or object, or pandas.DataFrame, of shape (rows, features)
         Values are not checked: each part of the model checks the columns that it uses.
     y : ndarray of shape (rows,)
     weight : ndarray of shape (rows,)
@@ -136,7 +136,7 @@ def _table(estimator, X, objects: bool, **least):
     if objects:
         return check_array(X, dtype=object, **options)
     try:
-        return check_array(X, dtype=np.float64, **options)
+        return check_array(X, dtype=[np.float64, np.float32], **options)
     except (ValueError, TypeError):
         if not _may_be_mixed(X):
             raise
@@ -178,7 +178,7 @@ def validate_observed(y, X) -> np.ndarray:
 
 
 def validate_weight(sample_weight, values) -> np.ndarray:
-    """Weights as a float vector with a value per row of ``values``; ones if None.
+    """Weights as a float vector with a value per row of ``values``; ones, in no memory, if None.
 
     Raises
     ------
@@ -186,6 +186,8 @@ def validate_weight(sample_weight, values) -> np.ndarray:
         If their number differs from that of the rows, if any is negative, NaN or infinite, or if
         all are zero.
     """
+    if sample_weight is None:
+        return np.broadcast_to(1.0, len(values))
     return _check_sample_weight(
         sample_weight,
         values,

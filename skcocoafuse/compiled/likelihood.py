@@ -38,6 +38,7 @@ from skcocoafuse.compiled.affine import (
 )
 from skcocoafuse.compiled.jit import njit
 from skcocoafuse.compiled.layout import LEARNED, Layout
+from skcocoafuse.compiled.standardize import tiles_of
 from skcocoafuse.compiled.tiles import (
     BETA,
     GATE,
@@ -59,6 +60,7 @@ from skcocoafuse.compiled.tiles import (
 )
 from skcocoafuse.model import forward
 from skcocoafuse.model.parameters import LEAST_DF
+from skcocoafuse.model.parted import RawRows
 from skcocoafuse.model.rows import RowsInMemory
 
 _exp = vector_math.exp
@@ -256,12 +258,13 @@ def log_likelihood(natural, layout, tiles, d_natural, with_gradient):
 
 
 def value_and_gradient(
-    rows: RowsInMemory, natural: np.ndarray, layout: Layout, with_gradient: bool
+    rows: RowsInMemory | RawRows, natural: np.ndarray, layout: Layout, with_gradient: bool
 ) -> np.ndarray:
     """Log likelihood of the rows, then its gradient by natural parameters; a sum over rows.
 
     The function that :meth:`~skcocoafuse.model.rows.Rows.sum` adds up for rows stored in parts.
     """
     out = np.zeros(1 + natural.size)
-    out[0] = log_likelihood(natural, layout, rows.tiles, out[1:], with_gradient)
+    for tiles in tiles_of(rows):
+        out[0] += log_likelihood(natural, layout, tiles, out[1:], with_gradient)
     return out

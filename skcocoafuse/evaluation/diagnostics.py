@@ -1,5 +1,6 @@
 """Convergence diagnostics, and how the experts are used."""
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -7,9 +8,10 @@ from scipy import special
 
 from skcocoafuse.evaluation.stacking import weigh_clusters
 from skcocoafuse.model import forward
-from skcocoafuse.model.chunks import map_rows
+from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.mixtures import mixture_of
+from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import invariants, predictive_error
 from skcocoafuse.posterior.draws import Posterior
@@ -108,7 +110,7 @@ def diagnose(
         ess_within = np.concatenate([ess(quantities[chains]) for chains in clusters])
     stats = posterior.stats
     share, outside = use_of_experts(problem, posterior.main_cluster())
-    log_scale = problem.weight.sum() * np.log(target.scale)
+    log_scale = problem.rows.total_weight * np.log(target.scale)
     return {
         "rhat": _worst(np.nanmax, overall_rhat),
         "rhat_log_posterior": float(overall_rhat[0]),
@@ -168,41 +170,101 @@ def use_of_experts(problem: Problem, posterior: Posterior) -> tuple[np.ndarray, 
 
     The share, (n_experts,), is the mean responsibility, weighted by row.
     """
-    least, most = _DRAWS_USED
-    thinned = posterior.thinned(max(least, min(most, _MAX_MIXTURES // problem.rows.n_rows)))
-    seen = problem.y[problem.weight > 0]
-    low, high = seen.min(), seen.max()
+    rows, (least, most) = problem.rows, _DRAWS_USED
+    thinned = posterior.thinned(max(least, min(most, _MAX_MIXTURES // rows.n_rows)))
+    lows, highs = zip(*rows.map(_range_of_targets), strict=True)
+    low, high = min(lows), max(highs)
     far = _FAR * (high - low)
-    total = np.zeros(thinned.sigma.shape[1])
-    far_weight, far_part = np.empty((2, problem.rows.n_rows, len(total)))
-
-    def add(rows, designs):
-        mixture = mixture_of(posterior.spec, thinned, designs)
-        responsibility = forward.responsibilities(mixture, problem.y[rows]).mean(axis=0)
-        np.add(total, problem.weight[rows] @ responsibility, out=total)
-        outside = (mixture.mean < low - far) | (mixture.mean > high + far)
-        weight = np.where(outside, np.exp(mixture.log_weight), 0.0)
-        far_weight[rows] = weight.mean(axis=0)
-        far_part[rows] = (weight * mixture.mean).mean(axis=0)
-
-    map_rows(add, problem.rows, thinned.sigma.size)
-    return total / problem.weight.sum(), _out_of_range(problem, far_weight, far_part)
-
-
-def _out_of_range(problem: Problem, weight: np.ndarray, part: np.ndarray) -> OutOfRange:
-    """From the weights of far draws and their contribution to the mean, both (rows, n_experts)."""
-    share = problem.weight / problem.weight.sum()
-    weight = np.where(share[:, None] > 0, weight, 0.0)
-    row = weight.argmax(axis=0)
-    most, experts = weight.max(axis=0), np.arange(weight.shape[1])
-    never = most == 0.0
-    counted = weight > MAX_WEIGHT_FAR
-    pull = np.where(counted, part - weight * problem.y[:, None], 0.0)
-    variance = share @ (problem.y - share @ problem.y) ** 2
-    return OutOfRange(
-        n_rows=counted.sum(axis=0),
-        weight=most,
-        row=np.where(never, -1, row),
-        mean=np.where(never, np.nan, part[row, experts] / np.where(never, 1.0, most)),
-        r2_loss=share @ pull**2 / variance,
+    given = posterior.spec, thinned, low - far, high + far, rows.total_weight
+    use = reduce(_Use.followed_by, rows.map(_use_in_part, *given))
+    outside = OutOfRange(
+        n_rows=use.n_far,
+        weight=use.weight,
+        row=use.row,
+        mean=use.mean,
+        r2_loss=use.pull / use.variance,
     )
+    return use.share, outside
+
+
+def _range_of_targets(part) -> tuple[float, float]:
+    """The smallest and largest target of positive weight."""
+    low, high = np.inf, -np.inf
+    for _, rows in part.parts():
+        y = rows.y[rows.weight > 0]
+        low, high = min(low, y.min(initial=np.inf)), max(high, y.max(initial=-np.inf))
+    return low, high
+
+
+class _Use(NamedTuple):
+    """How experts are used in some of the rows; shares of weight are those of all rows.
+
+    ``n_rows``, share of weight ``total``, ``average`` and sum of squares ``variance`` of the
+    target; the others as in :class:`OutOfRange`, with ``pull`` for the sum of squared shifts.
+    """
+
+    n_rows: int
+    total: float
+    average: float
+    variance: float
+    share: np.ndarray
+    n_far: np.ndarray
+    weight: np.ndarray
+    row: np.ndarray
+    mean: np.ndarray
+    pull: np.ndarray
+
+    def followed_by(self, other: "_Use") -> "_Use":
+        """The use in these rows and in those that follow."""
+        total = self.total + other.total
+        gap, ratio = other.average - self.average, other.total / total if total else 0.0
+        later = other.weight > self.weight
+        return _Use(
+            self.n_rows + other.n_rows,
+            total,
+            self.average + gap * ratio,
+            self.variance + other.variance + gap**2 * self.total * ratio,
+            self.share + other.share,
+            self.n_far + other.n_far,
+            np.where(later, other.weight, self.weight),
+            np.where(later, self.n_rows + other.row, self.row),
+            np.where(later, other.mean, self.mean),
+            self.pull + other.pull,
+        )
+
+
+def _use_in_part(part, spec, draws: Parameters, low: float, high: float, total: float) -> _Use:
+    """The use of experts in a part of the rows; outside is below ``low`` and above ``high``."""
+
+    def use(_, rows):
+        mixture = mixture_of(spec, draws, rows)
+        y, share = rows["y"], rows["weight"] / total
+        responsibility = forward.responsibilities(mixture, y).mean(axis=0)
+        outside = (mixture.mean < low) | (mixture.mean > high)
+        far = np.where(outside, np.exp(mixture.log_weight), 0.0)
+        weight = np.where(share[:, None] > 0, far.mean(axis=0), 0.0)
+        shift = (far * mixture.mean).mean(axis=0)
+        row = weight.argmax(axis=0)
+        most, experts = weight.max(axis=0), np.arange(weight.shape[1])
+        never = most == 0.0
+        counted = weight > MAX_WEIGHT_FAR
+        pull = np.where(counted, shift - weight * y[:, None], 0.0)
+        average = share @ y / share.sum() if share.any() else 0.0
+        return _Use(
+            len(y),
+            share.sum(),
+            average,
+            share @ (y - average) ** 2,
+            share @ responsibility,
+            counted.sum(axis=0),
+            most,
+            np.where(never, -1, row),
+            np.where(never, np.nan, shift[row, experts] / np.where(never, 1.0, most)),
+            share @ pull**2,
+        )
+
+    found = []
+    for _, rows in part.parts():
+        arrays = {**rows.designs, "y": rows.y, "weight": rows.weight}
+        found += map_chunks(use, arrays, draws.sigma.size)
+    return reduce(_Use.followed_by, found)

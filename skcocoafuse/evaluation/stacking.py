@@ -53,7 +53,8 @@ def weigh_clusters(
         posterior,
         clusters=tuple(tuple(clusters[k]) for k in order),
         cluster_weight=weight[order],
-        cluster_elpd=(rows.weight @ elpd)[order] * (problem.weight.sum() / rows.weight.sum()),
+        cluster_elpd=(rows.weight @ elpd)[order]
+        * (problem.rows.total_weight / rows.rows.total_weight),
     )
 
 

@@ -1,12 +1,12 @@
 """Processing of many rows in chunks: bounded memory, several threads, checks for interrupts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from joblib import effective_n_jobs
 
 from skcocoafuse._threads import in_threads
-from skcocoafuse.model.rows import Rows
+from skcocoafuse.model.rows import Part
 
 # Bytes that all chunks may take together. Results for all rows, which grow with the rows, often
 # take more; with less, chunks are so small that Python's overhead becomes noticeable.
@@ -68,17 +68,21 @@ def map_chunks(
     n_threads = effective_n_jobs(n_jobs)
     size = rows_per_chunk(numbers_per_row, n_threads=n_threads, **limits)
     n_rows = len(next(iter(arrays.values())))
-    starts = range(0, n_rows, size)
 
-    def chunk(start: int):
-        rows = slice(start, min(start + size, n_rows))
+    def chunk(rows: slice):
         return function(rows, {name: array[rows] for name, array in arrays.items()})
 
-    return in_threads(chunk, starts, n_threads)
+    return in_threads(chunk, slices(n_rows, size), n_threads)
 
 
-def map_rows(function: Callable, rows: Rows, numbers_per_row: int, **limits) -> list:
-    """:func:`map_chunks` over the design matrices of rows, wherever they are kept."""
+def slices(n: int, size: int) -> Iterator[slice]:
+    """The numbers 0 to n - 1 in order, ``size`` at a time."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def map_rows(function: Callable, rows: Part, numbers_per_row: int, **limits) -> list:
+    """:func:`map_chunks` over the design matrices of rows."""
     return [
         result
         for where, part in rows.parts()

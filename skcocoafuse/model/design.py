@@ -39,13 +39,27 @@ class Scale:
     def fit(cls, values: np.ndarray, weight: np.ndarray, standardize: bool) -> "Scale":
         """Weighted mean and standard deviation of the columns (or of a vector)."""
         if not standardize:
-            return cls(np.zeros(values.shape[1:]), np.ones(values.shape[1:]))
+            return cls.none(values.shape[1:])
         share = weight / weight.sum()
-        loc = share @ values
         size = np.abs(values).max(axis=0)
+        return cls.of_sums(size, lambda function, *given: function(values, share, *given))
+
+    @classmethod
+    def none(cls, shape) -> "Scale":
+        """The scale that changes nothing."""
+        return cls(np.zeros(shape), np.ones(shape))
+
+    @classmethod
+    def of_sums(cls, size: np.ndarray, total: Callable) -> "Scale":
+        """The same for values that are stored in parts.
+
+        ``size`` is their largest absolute value; ``total(function, *given)`` sums
+        ``function(values, share, *given)`` over parts, with shares of the weight that sum to one.
+        """
+        loc = total(_average)
         # squares of very large or small values over- or underflow; powers of two do not round
         unit = np.ldexp(1.0, np.frexp(size)[1] - 1)
-        spread = unit * np.sqrt(share @ ((values - loc) / unit) ** 2)
+        spread = unit * np.sqrt(total(_average_square, loc, unit))
         constant = spread <= 10 * np.finfo(float).eps * size
         return cls(loc, np.where(constant, 1.0, spread))
 
@@ -68,6 +82,14 @@ class Scale:
     def seen_from(self, other: "Scale") -> "Scale":
         """The scale that, applied after ``other``, gives the same result as this one alone."""
         return Scale(other.apply(self.loc), self.scale / other.scale)
+
+
+def _average(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    return share @ values
+
+
+def _average_square(values, share, loc, unit) -> np.ndarray:
+    return share @ ((values - loc) / unit) ** 2
 
 
 @dataclass(frozen=True)
@@ -237,10 +259,10 @@ class DesignPart:
         TypeError
             If ``selection`` is of another type.
         """
-        if hasattr(selection, "fit") and hasattr(selection, "transform"):
+        if is_transformer(selection):
             return cls._of_transformer(clone(selection), X, weight, standardize, argument)
         labels = labels_of(X.names, X.shape[1])
-        columns = _columns(selection, X.names, X.shape[1], argument)
+        columns = columns_of(selection, X.names, X.shape[1], argument)
         matrix = X.numbers(columns, argument)
         for j, column in zip(columns, matrix.T, strict=True):
             refuse_extreme(
@@ -444,7 +466,23 @@ def _output_names(transformer, labels: list[str], n_columns: int) -> list[str]:
     return [f"t{j}" for j in range(n_columns)]
 
 
-def _columns(selection, names, n_features: int, argument: str) -> np.ndarray:
+def is_transformer(selection) -> bool:
+    """Whether a selection of features is a transformer."""
+    return hasattr(selection, "fit") and hasattr(selection, "transform")
+
+
+def each_once(designs: dict[str, DesignPart], matrix_of: Callable[[str], Any]) -> dict[str, Any]:
+    """The matrix of every part, the same one for parts that use the same columns directly."""
+    matrices: dict[str, Any] = {}
+    for part, design in designs.items():
+        same = (other for other in matrices if design.sees_what(designs[other]))
+        twin = next(same, None)
+        matrices[part] = matrix_of(part) if twin is None else matrices[twin]
+    return matrices
+
+
+def columns_of(selection, names, n_features: int, argument: str) -> np.ndarray:
+    """Indices of the columns that a list of names or indices, or None for all, selects."""
     if selection is None:
         return np.arange(n_features)
     if isinstance(selection, str) or not hasattr(selection, "__iter__"):

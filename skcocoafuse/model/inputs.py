@@ -19,7 +19,7 @@ class Inputs:
 
     Parameters
     ----------
-    values : ndarray of float64 or object, or pandas.DataFrame, of shape (rows, features)
+    values : ndarray of float64, float32 or object, or pandas.DataFrame, of shape (rows, features)
     names : ndarray of str or None
         ``feature_names_in_``.
     estimator : str, optional
@@ -48,12 +48,14 @@ class Inputs:
         along a float32 column would have three digits.
         """
         if self.names is None:
-            return self.values
+            narrow = self.values.dtype == np.float32
+            return self.values.astype(np.float64) if narrow else self.values
         import pandas as pd
 
         if not isinstance(self.values, pd.DataFrame):
-            return pd.DataFrame(self.values, columns=self.names).infer_objects()
-        frame = self.values.copy(deep=False)
+            frame = pd.DataFrame(self.values, columns=self.names).infer_objects()
+        else:
+            frame = self.values.copy(deep=False)
         for j, kind in enumerate(frame.dtypes):
             if kind in (np.float16, np.float32):
                 frame.isetitem(j, frame.iloc[:, j].astype(np.float64))

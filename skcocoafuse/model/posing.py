@@ -1,6 +1,5 @@
 """From checked data and a user's assumptions to a problem, and back to the original units."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +9,21 @@ from skcocoafuse.model.design import (
     DesignPart,
     Scale,
     Units,
+    each_once,
+    is_transformer,
     rounding_variance,
     smallest_difference,
 )
 from skcocoafuse.model.inputs import Inputs
 from skcocoafuse.model.parameters import complete_priors, parameter_names
 from skcocoafuse.model.problem import Problem
+from skcocoafuse.model.raw_arrays import RawArrays
 from skcocoafuse.model.rows import RowsInMemory
 from skcocoafuse.model.spec import ModelSpec
+from skcocoafuse.model.standardizing import RawTable, standardize_in_parts
+
+_COPIES = 2  # of a column: standardized, and in tiles
+_MAX_COPIED = 100_000_000  # bytes; larger arrays are standardized block by block, when needed
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class Posed:
 
     def matrices(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """Standardized design matrices of rows, (rows, columns) each."""
-        return _each_once(
+        return each_once(
             self.designs,
             lambda part: self.designs[part].transform(inputs, argument_of(part)),
         )
@@ -115,24 +121,53 @@ def pose(assumed: Assumptions, X, y: np.ndarray, weight: np.ndarray, names=None)
     ValueError, TypeError
         If a selection of features, a prior or the target is invalid.
     """
+    if _copies_are_large(assumed, X):
+        return pose_in_parts(assumed, RawArrays(X, y, weight), names)
     inputs = Inputs(X, names, assumed.model)
-    numeric_columns = inputs.numeric_columns()
     parts, matrices = _designs(assumed, inputs, weight)
     target = Scale.fit(y, weight, assumed.standardize)
-    resolution = assumed.resolution
-    if resolution == "auto":
-        resolution = _recorded_step(y[weight > 0])
+    rows = RowsInMemory(matrices, target.apply(y), weight)
+    spec = _specify(assumed, parts, target, y[weight > 0])
+    return Posed(parts, target, Problem(spec, rows), inputs.numeric_columns(), names)
+
+
+def pose_in_parts(assumed: Assumptions, table: RawTable, names=None) -> Posed:
+    """The same for rows that are standardized in parts; columns are numeric.
+
+    The step in which the target was recorded is estimated from a random part of the rows.
+    """
+    features = {argument_of(part): selection for part, selection in assumed.features.items()}
+    standardization, rows, targets = standardize_in_parts(
+        features, assumed.standardize, assumed.model, table, names
+    )
+    parts, target = standardization.designs, standardization.target
+    spec = _specify(assumed, parts, target, targets)
+    numeric_columns = np.ones(table.n_features, dtype=bool)
+    problem = Problem(spec, rows)  # type: ignore[arg-type]
+    return Posed(parts, target, problem, numeric_columns, names)
+
+
+def _copies_are_large(assumed: Assumptions, X) -> bool:
+    """Whether standardized copies of an array of numbers would take much memory."""
+    if not isinstance(X, np.ndarray) or X.dtype == object:
+        return False
+    if any(map(is_transformer, assumed.features.values())):
+        return False
+    return _COPIES * 8 * X.size > _MAX_COPIED
+
+
+def _specify(assumed: Assumptions, parts: dict[str, DesignPart], target: Scale, y) -> ModelSpec:
+    """The specification of the model, given some targets in original units."""
+    resolution = _recorded_step(y) if assumed.resolution == "auto" else assumed.resolution
     has = parameter_names(assumed.behavior, assumed.noise)
-    spec = ModelSpec(
+    return ModelSpec(
         assumed.n_experts,
-        {part: X.shape[1] for part, X in matrices.items()},
+        {part: len(design.names) for part, design in parts.items()},
         behavior=assumed.behavior,
         priors=complete_priors(assumed.priors, has, assumed.model),
-        rounding_variance=rounding_variance(resolution / target.scale),
+        rounding_variance=rounding_variance(float(resolution / target.scale)),
         noise=assumed.noise,
     )
-    rows = RowsInMemory(matrices, target.apply(y), weight)
-    return Posed(parts, target, Problem(spec, rows), numeric_columns, names)
 
 
 def _designs(assumed: Assumptions, inputs: Inputs, weight):
@@ -144,19 +179,7 @@ def _designs(assumed: Assumptions, inputs: Inputs, weight):
         for part, selection in assumed.features.items()
     }
     parts = {part: design for part, (design, _) in found.items()}
-    return parts, _each_once(parts, lambda part: found[part][1])
-
-
-def _each_once(
-    designs: dict[str, DesignPart], matrix_of: Callable[[str], np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The matrix of every part, the same array for parts that use the same columns directly."""
-    matrices: dict[str, np.ndarray] = {}
-    for part, design in designs.items():
-        same = (other for other in matrices if design.sees_what(designs[other]))
-        twin = next(same, None)
-        matrices[part] = matrix_of(part) if twin is None else matrices[twin]
-    return matrices
+    return parts, each_once(parts, lambda part: found[part][1])
 
 
 def _recorded_step(y: np.ndarray) -> float:

@@ -5,7 +5,7 @@ the partitions of a cluster) can add up the contributions of the parts. Engines,
 exports access rows only through the protocol :class:`Rows`, whatever the implementation.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -17,6 +17,33 @@ from skcocoafuse.model.parameters import PARTS
 #: Rows in a tile: 64 numbers of a column are half a kilobyte, so everything an expert needs of
 #: a tile stays in the first-level cache.
 TILE_ROWS = 64
+#: Rows among which anchors are looked for.
+MAX_SORTED = 100_000
+
+
+class Part(Protocol):
+    """Some of the rows, in this process: :class:`RowsInMemory`, or arrays as they were given.
+
+    Attributes
+    ----------
+    n_rows : int
+    y, weight : ndarray of shape (n_rows,)
+    """
+
+    @property
+    def n_rows(self) -> int: ...  # noqa: D102
+
+    @property
+    def y(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def weight(self) -> np.ndarray: ...  # noqa: D102
+
+    def take(self, rows: np.ndarray | slice) -> "RowsInMemory":
+        """A subset of the rows, by index."""
+
+    def parts(self) -> Iterator[tuple[slice, "RowsInMemory"]]:
+        """All rows in their order, piece by piece: which rows they are, and the rows themselves."""
 
 
 class Rows(Protocol):
@@ -27,8 +54,6 @@ class Rows(Protocol):
     n_rows : int
         Number of rows, including those of weight 0.
     total_weight : float
-    y, weight : ndarray of shape (n_rows,)
-        One number per row is always in memory; design matrices need not be.
     """
 
     @property
@@ -37,26 +62,21 @@ class Rows(Protocol):
     @property
     def total_weight(self) -> float: ...  # noqa: D102
 
-    @property
-    def y(self) -> np.ndarray: ...  # noqa: D102
+    def map(self, function: Callable, *arguments, each: Sequence | None = None) -> list:
+        """Results of ``function(part, *arguments)`` for all parts, in the order of the rows.
 
-    @property
-    def weight(self) -> np.ndarray: ...  # noqa: D102
-
-    def parts(self) -> Iterator[tuple[slice, "RowsInMemory"]]:
-        """All rows in their order, part by part: which rows they are, and the rows themselves."""
+        With ``each``, one value per part, of ``function(part, own, *arguments)``. ``function`` is
+        defined at module level, so that it can be pickled; parts are :class:`Part`.
+        """
 
     def sum(self, function: Callable, *arguments) -> np.ndarray:
-        """Sum of ``function(part, *arguments)`` over parts that are :class:`RowsInMemory`.
-
-        ``function`` is defined at module level, so that it can be pickled, and is additive over
-        rows: an array of the same shape for every part.
-        """
+        """Sum of the arrays that :meth:`map` returns."""
 
     def anchors(self, n: int) -> "RowsInMemory":
         """At most ``n`` rows of positive weight, spread evenly over the sorted target.
 
-        The selection does not depend on the order of the rows.
+        The selection does not depend on the order of up to ``MAX_SORTED`` rows; of more, a random
+        subset of this size is sorted.
         """
 
     def random_part(self, n: int, rng: np.random.Generator) -> "RowsInMemory":
@@ -69,6 +89,13 @@ class Rows(Protocol):
 def evenly_spaced(n: int, most: int) -> np.ndarray:
     """At most ``most`` of the indices 0 to n - 1, spread evenly from the first to the last."""
     return np.linspace(0, n - 1, min(most, n)).round().astype(int)
+
+
+def random_ranks(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """At most ``most`` of the numbers 0 to n - 1 at random, sorted."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(rng.choice(n, most, replace=False))
 
 
 class Tiles(NamedTuple):
@@ -165,11 +192,15 @@ class RowsInMemory:
         """The same rows with other weights."""
         return replace(self, weight=weight)
 
+    def parts(self) -> Iterator[tuple[slice, "RowsInMemory"]]:
+        """See :class:`Part`: all rows at once."""
+        yield slice(0, self.n_rows), self
+
     # -- the protocol ----------------------------------------------------------------------
 
-    def parts(self) -> Iterator[tuple[slice, "RowsInMemory"]]:
+    def map(self, function: Callable, *arguments, each: Sequence | None = None) -> list:
         """See :class:`Rows`: all rows are one part."""
-        yield slice(0, self.n_rows), self
+        return [function(self, *([] if each is None else [each[0]]), *arguments)]
 
     def sum(self, function: Callable, *arguments) -> np.ndarray:
         """``function(self, *arguments)``: all rows are one part."""
@@ -182,6 +213,7 @@ class RowsInMemory:
     def anchor_numbers(self, n: int) -> np.ndarray:
         """Indices of the rows of :meth:`anchors`."""
         rows = np.flatnonzero(self.weight > 0)
+        rows = rows[random_ranks(len(rows), MAX_SORTED, np.random.default_rng(0))]
         rows = rows[np.argsort(self.y[rows], kind="stable")]
         return rows[evenly_spaced(len(rows), n)]
 
@@ -190,5 +222,5 @@ class RowsInMemory:
         counting = np.flatnonzero(self.weight > 0)
         if len(counting) <= n:
             return self
-        part = self.take(np.sort(rng.choice(counting, n, replace=False)))
+        part = self.take(counting[random_ranks(len(counting), n, rng)])
         return part.reweighted(part.weight * (self.total_weight / part.total_weight))

@@ -7,65 +7,43 @@ import numpy as np
 import pytest
 
 from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.evaluation.diagnostics import use_of_experts
 from skcocoafuse.evaluation.learning import infer
-from skcocoafuse.evaluation.loo import leave_one_out
-from skcocoafuse.evaluation.power_scaling import log_likelihood
 from skcocoafuse.inference import Settings, get_engine
 from skcocoafuse.model.parameters import PARTS
+from skcocoafuse.model.parted import RowsInParts
 from skcocoafuse.model.problem import Problem
-from skcocoafuse.model.rows import RowsInMemory
+from skcocoafuse.posterior.draws import Posterior
 from tests.problems import BEHAVIORS, make_problem
 
 
 @dataclass(eq=False)
-class RowsInParts:
-    """The protocol, as whoever adds another kind of rows would begin."""
+class Pieces(RowsInParts):
+    """Pieces in memory, as whoever adds another kind of rows would begin."""
 
-    parts_in_memory: list
-    sums = 0
+    pieces: list
+    maps = 0
 
     @property
-    def n_rows(self):
-        return sum(part.n_rows for part in self.parts_in_memory)
+    def counts(self):
+        return np.array([(part.n_rows, np.count_nonzero(part.weight)) for part in self.pieces])
 
     @property
     def total_weight(self):
-        return sum(part.total_weight for part in self.parts_in_memory)
+        return sum(part.total_weight for part in self.pieces)
 
-    @property
-    def y(self):
-        return np.concatenate([part.y for part in self.parts_in_memory])
-
-    @property
-    def weight(self):
-        return np.concatenate([part.weight for part in self.parts_in_memory])
-
-    def parts(self):
-        start = 0
-        for part in self.parts_in_memory:
-            yield slice(start, start + part.n_rows), part
-            start += part.n_rows
-
-    def sum(self, function, *arguments):
-        self.sums += 1
-        return np.sum([function(part, *arguments) for part in self.parts_in_memory], axis=0)
-
-    def anchors(self, n):
-        return self._gathered().anchors(n)
-
-    def random_part(self, n, rng):
-        return self._gathered().random_part(n, rng)
-
-    def _gathered(self):
-        all_parts = self.parts_in_memory
-        designs = {p: np.concatenate([part.designs[p] for part in all_parts]) for p in PARTS}
-        return RowsInMemory(designs, self.y, self.weight)
+    def map(self, function, *arguments, each=None):
+        self.maps += 1
+        own = [()] * len(self.pieces) if each is None else [(value,) for value in each]
+        return [
+            function(part, *extra, *arguments) for part, extra in zip(self.pieces, own, strict=True)
+        ]
 
 
 def in_parts(problem, *cuts):
     edges = [0, *cuts, problem.rows.n_rows]
     parts = [problem.rows.take(slice(a, b)) for a, b in pairwise(edges)]
-    return Problem(problem.spec, RowsInParts(parts))
+    return Problem(problem.spec, Pieces(parts))
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS.values(), ids=BEHAVIORS)
@@ -94,7 +72,7 @@ def test_engines_do_not_know(engine):
     expected = get_engine(engine)(problem, settings())
     found = get_engine(engine)(other, settings())
     np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-4, atol=1e-4)
-    assert other.rows.sums > 10  # 22 for map: the search itself has its rows in memory
+    assert other.rows.maps > 10  # 22 for map: the search itself has its rows in memory
 
 
 def test_the_sampler_does_not_know():
@@ -111,24 +89,64 @@ def test_the_sampler_does_not_know():
     )
 
 
-def test_judgement_and_leave_one_out_do_not_know():
+def test_judgement_does_not_know():
+    """The use of experts is added up part by part, also if a part has no row that counts."""
     problem = make_problem(2, (1, 1, 1), n=80, weighted=True)
+    weight = problem.weight.copy()
+    weight[30] = 0.0
+    problem = problem.reweighted(weight)
     other = in_parts(problem, 30, 31)
     posterior, expected = infer(problem, "vi", settings())
     same, found = infer(other, "vi", settings())
     np.testing.assert_allclose(same.log_posterior, posterior.log_posterior, rtol=1e-4)
-    for name in ("expert_share", "out_of_range_weight", "cluster_elpd", "pareto_k"):
+    for name in ("expert_share", "cluster_elpd", "pareto_k"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-6)
-    draws = posterior.thinned(200)
-    for one, two in zip(
-        leave_one_out(problem, problem.spec, draws),
-        leave_one_out(other, problem.spec, draws),
-        strict=True,
-    ):
-        np.testing.assert_allclose(two, one, rtol=1e-12)
-    np.testing.assert_allclose(
-        log_likelihood(other, draws), log_likelihood(problem, draws), rtol=1e-12
-    )
+
+
+def test_experts_out_of_range_in_any_part():
+    """Rows are numbered across parts, and sums are those of all rows."""
+    problem = make_problem(3, (1, 1, 1), n=90, weighted=True)
+    draws = np.random.default_rng(2).normal(0.0, 2.0, (1, 40, problem.spec.n_parameters))
+    posterior = Posterior(problem.spec, problem.spec.unpack(draws), np.zeros((1, 40)), {})
+    share, outside = use_of_experts(problem, posterior)
+    assert (outside.n_rows > 1).all()
+    for cuts in ((1,), (40, 41), (7, 30, 64)):
+        found = use_of_experts(in_parts(problem, *cuts), posterior)
+        np.testing.assert_allclose(found[0], share, rtol=1e-12)
+        np.testing.assert_array_equal(found[1].row, outside.row)
+        np.testing.assert_allclose(found[1], outside, rtol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 7, 79, 80, 200])
+def test_a_random_part_and_anchors_do_not_know(n):
+    """The same rows in the same order, and never one of weight 0."""
+    problem = make_problem(2, (1, 2, 1), n=80, weighted=True)
+    weight = problem.weight * (np.arange(80) % 3 > 0)
+    rows = problem.reweighted(weight).rows
+    for cuts in ((30, 31), (3,), (79,)):
+        other = in_parts(problem.reweighted(weight), *cuts).rows
+        for one, two in (
+            (rows.anchors(n), other.anchors(n)),
+            (
+                rows.random_part(n, np.random.default_rng(3)),
+                other.random_part(n, np.random.default_rng(3)),
+            ),
+        ):
+            counts = one.weight > 0  # all rows are taken if there are few
+            np.testing.assert_array_equal(two.y, one.y[counts])
+            np.testing.assert_allclose(two.weight, one.weight[counts], rtol=1e-12)
+            for part in PARTS:
+                np.testing.assert_array_equal(two.designs[part], one.designs[part][counts])
+
+
+def test_anchors_of_many_rows_are_those_of_a_random_part(monkeypatch):
+    monkeypatch.setattr("skcocoafuse.model.rows.MAX_SORTED", 25)
+    monkeypatch.setattr("skcocoafuse.model.parted.MAX_SORTED", 25)
+    problem = make_problem(2, (1, 1, 1), n=80)
+    anchors = problem.rows.anchors(25)
+    assert np.isin(anchors.y, problem.y).all()
+    np.testing.assert_array_equal(np.sort(anchors.y), anchors.y)
+    np.testing.assert_array_equal(in_parts(problem, 9, 40).rows.anchors(25).y, anchors.y)
 
 
 class Unreachable(Exception):
@@ -141,13 +159,13 @@ def test_an_error_of_the_rows_reaches_the_caller():
     theta = np.zeros(kernel.n_parameters)
     kernel(theta)
 
-    def fail(function, *arguments):
+    def fail(function, *arguments, each=None):
         raise Unreachable("a worker is gone")
 
-    problem.rows.sum = fail
+    problem.rows.map = fail
     with pytest.raises(Unreachable, match="a worker is gone"):
         kernel(theta)
     with pytest.raises(Unreachable):
         get_engine("map")(problem, settings())
-    del problem.rows.sum
+    del problem.rows.map
     assert np.isfinite(kernel(theta)[0])  # and is forgotten
