@@ -23,6 +23,7 @@ from skcocoafuse.predictive.prediction import (
     predict_interval,
     predict_quantiles,
 )
+from skcocoafuse.streams import predict_to_parquet
 
 __all__ = [
     "BoERegressor",
@@ -47,6 +48,7 @@ __all__ = [
     "predict_dist",
     "predict_interval",
     "predict_quantiles",
+    "predict_to_parquet",
     "prior_sensitivity",
     "select_n_experts",
 ]

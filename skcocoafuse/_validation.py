@@ -30,13 +30,17 @@ __all__ = [
     "check_probability",
     "cores_for",
     "fit_context",
+    "is_dask",
     "refuse_extreme",
     "refuse_nan",
+    "refuse_totals",
     "restore_on_error",
     "seed_from",
     "validate_fit",
     "validate_observed",
+    "validate_part",
     "validate_predict",
+    "validate_sample",
     "validate_targets",
     "validate_weight",
 ]
@@ -102,14 +106,74 @@ def validate_fit(estimator, X, y, sample_weight):
         assert_all_finite(y, input_name="y")
     refuse_extreme(y, "y")
     weight = validate_weight(sample_weight, X)
-    _refuse_heavy(weight)
     seen = y[weight > 0]
-    if np.ptp(seen) == 0:
+    refuse_totals(seen.min(), seen.max(), seen.size, float(weight.max()), weight.sum())
+    return X, y, weight
+
+
+def validate_part(values, y, weight) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and weights of some of the rows, as :func:`validate_fit` returns those of all.
+
+    What concerns all rows, such as a constant target, is not checked.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in :func:`validate_fit`.
+    """
+    if not len(values):
+        return np.zeros(0), np.zeros(0)
+    with _advice_to_impute():
+        y = _check_y(y, y_numeric=True)
+        check_consistent_length(values, y)
+        y = np.asarray(y, dtype=np.float64)
+        assert_all_finite(y, input_name="y")
+    return y, validate_weight(weight, values, some=True)
+
+
+def validate_sample(estimator, X) -> np.ndarray | None:
+    """Names of the features, or None, given a few rows; sets ``n_features_in_`` and names.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in scikit-learn, for mixed types of names.
+    """
+    validate_data(estimator, X, skip_check_array=True)
+    return getattr(estimator, "feature_names_in_", None)
+
+
+def refuse_totals(low: float, high: float, n_rows: int, largest: float, total: float) -> None:
+    """Raise a ValueError if the targets of positive weight are constant, or weights unusable.
+
+    Parameters
+    ----------
+    low, high : float
+        The least and largest target of positive weight.
+    n_rows : int
+        Number of rows of positive weight.
+    largest, total : float
+        The largest weight, and their sum.
+
+    Raises
+    ------
+    ValueError
+        For a constant target, and for weights that are all zero or sum to more than 1e15.
+    """
+    if total == 0.0:
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    if largest > MAX_WEIGHT or total > MAX_WEIGHT:  # the largest first: a sum may overflow
         raise ValueError(
-            f"y is constant ({seen[0]!r} in all {seen.size} rows): there is no variation to "
+            f"sample_weight must sum to at most {MAX_WEIGHT:g}: a weight is the number of times "
+            "its row is counted, and with larger sums the priors are lost to rounding of the log "
+            f"likelihood; got {largest!r} as the largest. If the weights are relative, divide "
+            "them by their mean."
+        )
+    if low == high:
+        raise ValueError(
+            f"y is constant ({float(low)!r} in all {n_rows} rows): there is no variation to "
             "model. Check the target column."
         )
-    return X, y, weight
 
 
 def validate_predict(estimator, X, objects: bool):
@@ -117,9 +181,20 @@ def validate_predict(estimator, X, objects: bool):
 
     ``objects`` says whether X had non-numeric columns in ``fit``.
     """
+    if is_dask(X):
+        raise TypeError(
+            "X is a Dask collection, whose rows would all be gathered here. predict, "
+            "predict_interval, predict_quantiles and log_prob are lazy for these; for the rest "
+            "pass X.compute(), or use map_blocks or map_partitions of X."
+        )
     table = _table(estimator, X, objects)
     validate_data(estimator, X, reset=False, skip_check_array=True)
     return table
+
+
+def is_dask(value) -> bool:
+    """Whether a value is a Dask collection, without importing Dask."""
+    return type(value).__module__.partition(".")[0] in ("dask", "dask_expr")
 
 
 def _table(estimator, X, objects: bool, **least):
@@ -177,8 +252,10 @@ def validate_observed(y, X) -> np.ndarray:
     return y
 
 
-def validate_weight(sample_weight, values) -> np.ndarray:
+def validate_weight(sample_weight, values, some: bool = False) -> np.ndarray:
     """Weights as a float vector with a value per row of ``values``; ones, in no memory, if None.
+
+    With ``some`` they are those of some of the rows, and may all be zero.
 
     Raises
     ------
@@ -193,7 +270,7 @@ def validate_weight(sample_weight, values) -> np.ndarray:
         values,
         dtype=np.float64,
         ensure_non_negative=True,
-        allow_all_zero_weights=False,
+        allow_all_zero_weights=some,
     )
 
 
@@ -239,18 +316,6 @@ def refuse_extreme(values: np.ndarray, name: str, standardized: bool = True) -> 
             f"{name} must be at most {most:g} in absolute value, so that {why}; "
             f"got {float(extreme)!r}. If the value is wrong, correct it or remove its row; "
             "otherwise use another unit (divide by a constant)."
-        )
-
-
-def _refuse_heavy(weight: np.ndarray) -> None:
-    largest = float(weight.max())
-    # the largest first: a sum may overflow
-    if largest > MAX_WEIGHT or weight.sum() > MAX_WEIGHT:
-        raise ValueError(
-            f"sample_weight must sum to at most {MAX_WEIGHT:g}: a weight is the number of times "
-            "its row is counted, and with larger sums the priors are lost to rounding of the log "
-            f"likelihood; got {largest!r} as the largest of {weight.size}. If the weights are "
-            "relative, divide them by their mean."
         )
 
 

@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"__init__", "metrics"},
     {"estimators"},
-    {"evaluation", "plotting"},
+    {"evaluation", "plotting", "streams"},
     {"inference", "persistence"},
     {"posterior"},
     {"predictive", "datasets"},

@@ -4,6 +4,7 @@ import inspect
 import textwrap
 from typing import Any, ClassVar
 
+from skcocoafuse import streams
 from skcocoafuse.estimators import insights
 from skcocoafuse.estimators.own_methods import with_own_methods
 from skcocoafuse.estimators.regressor import BaseExpertsRegressor
@@ -319,6 +320,7 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         )
         self.behavior_features = behavior_features
 
+    @streams.on_partitions
     def predict_behavior(self, X):
         """Posterior mean of beta, the degree to which experts are mixed (1) or blended (0).
 

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skcocoafuse import persistence
+from skcocoafuse import persistence, streams
 from skcocoafuse._arviz import inference_data
 from skcocoafuse._hints import COVERAGE, PREDICT, QUANTILES, hints
 from skcocoafuse._threads import ended_with_the_process
@@ -29,6 +29,7 @@ from skcocoafuse._validation import (
     seed_from,
     validate_fit,
     validate_observed,
+    validate_sample,
 )
 from skcocoafuse.estimators import insights, predictions
 from skcocoafuse.evaluation import elpd, fit_warnings, learning, surplus_experts, verdicts
@@ -37,7 +38,7 @@ from skcocoafuse.evaluation.refits import refit_bad_rows
 from skcocoafuse.evaluation.surplus_experts import MergeResult
 from skcocoafuse.inference import ENGINE_NAMES, Settings
 from skcocoafuse.model.parameters import NOISES, PARTS, complete_priors, parameter_names
-from skcocoafuse.model.posing import Assumptions, Posed, argument_of, pose
+from skcocoafuse.model.posing import Assumptions, Posed, argument_of, pose, pose_in_parts
 from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.persistence.earlier import upgraded
 from skcocoafuse.persistence.paths import local_path
@@ -152,9 +153,15 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             an error, the estimator is unchanged.
         """
         earlier = self.fitted_ if self.warm_start and self.__sklearn_is_fitted__() else None
-        with restore_on_error(self), ended_with_the_process():
-            posed = self._pose(X, y, sample_weight)
-            fit = learning.learn(posed, self.inference, self._settings(), earlier)
+        given = X, y, sample_weight, self._selections(), self.inference
+        with restore_on_error(self), ended_with_the_process(), streams.table_of(*given) as table:
+            if table is None:
+                posed = self._pose(X, y, sample_weight)
+                fit = learning.learn(posed, self.inference, self._settings(), earlier)
+            else:
+                posed = self._pose_in_parts(table)
+                fit = learning.learn(posed, self.inference, self._settings(), earlier)
+                fit = fit.with_a_part_of_the_rows()
             self._publish(fit)
             # points at the user's line, not scikit-learn's; inside, since a warning may be an error
             fit_warnings.warn(fit.diagnostics, stacklevel=4)
@@ -171,13 +178,21 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         X, y, weight = validate_fit(self, X, y, sample_weight)
         return pose(self._assumptions(), X, y, weight, getattr(self, "feature_names_in_", None))
 
+    def _pose_in_parts(self, table) -> Posed:
+        """The same for rows on disk or on a cluster."""
+        names = validate_sample(self, table.sample())
+        return pose_in_parts(self._assumptions(), table, names)
+
+    def _selections(self) -> dict[str, Any]:
+        """The inputs of each part; a part that a model does not have sees nothing."""
+        return {part: getattr(self, argument_of(part), []) for part in PARTS}
+
     def _assumptions(self) -> Assumptions:
         return Assumptions(
             model=type(self).__name__,
             n_experts=self.n_experts,
             behavior=self._behavior,
-            # a part that a model does not have sees nothing
-            features={part: getattr(self, argument_of(part), []) for part in PARTS},
+            features=self._selections(),
             priors=self.priors,
             standardize=self.standardize,
             resolution=self.target_resolution,
@@ -333,6 +348,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return predictions.of_posterior(self._posed, self.posterior_, designs, self.n_jobs)
 
     @hints(PREDICT)
+    @streams.on_partitions
     def predict(self, X, return_std=False):
         """Mean of the predictive distribution, and optionally its standard deviation.
 
@@ -355,6 +371,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return dist.mean()
 
     @hints(COVERAGE)
+    @streams.on_partitions
     def predict_interval(self, X, coverage=0.95, output="default"):
         """Central predictive intervals.
 
@@ -383,6 +400,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return interval_output(self.predict_dist(X).interval(coverage), coverage, X, output)
 
     @hints(QUANTILES)
+    @streams.on_partitions
     def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95), output="default"):
         """Quantiles of the predictive distribution.
 
@@ -461,6 +479,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         return self.predict_dist(X).rvs(check_count(n_samples, "n_samples"), random_state).T
 
+    @streams.on_partitions
     def log_prob(self, X, y):
         """Log predictive density of observed targets; its mean is the LPPD.
 
@@ -483,6 +502,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     # -- inspecting the experts: if chains disagree, those of the heaviest chain cluster -----
 
+    @streams.on_partitions
     def predict_experts(self, X):
         """Posterior mean of each expert's line, before fusion.
 
@@ -497,6 +517,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         return insights.expert_means(self.fitted_, checked_designs(self, X))
 
+    @streams.on_partitions
     def predict_noise(self, X):
         """Posterior mean of the noise around each expert's line: its standard deviation.
 
@@ -526,6 +547,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         return insights.noise(self.fitted_, checked_designs(self, X))
 
+    @streams.on_partitions
     def predict_gate(self, X):
         """Posterior mean of the gate, the weight of each expert.
 
@@ -540,6 +562,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         return insights.gate(self.fitted_, checked_designs(self, X))
 
+    @streams.on_partitions
     def responsibilities(self, X, y):
         """Posterior probability that each expert produced each observation.
 

@@ -214,6 +214,13 @@ class _Use(NamedTuple):
     mean: np.ndarray
     pull: np.ndarray
 
+    @classmethod
+    def nothing(cls, n_experts: int) -> "_Use":
+        """The use in no rows."""
+        zeros, nowhere = np.zeros(n_experts), np.full(n_experts, -1)
+        far = np.zeros(n_experts, dtype=int)
+        return cls(0, 0.0, 0.0, 0.0, zeros, far, zeros, nowhere, np.full(n_experts, np.nan), zeros)
+
     def followed_by(self, other: "_Use") -> "_Use":
         """The use in these rows and in those that follow."""
         total = self.total + other.total
@@ -267,4 +274,4 @@ def _use_in_part(part, spec, draws: Parameters, low: float, high: float, total: 
     for _, rows in part.parts():
         arrays = {**rows.designs, "y": rows.y, "weight": rows.weight}
         found += map_chunks(use, arrays, draws.sigma.size)
-    return reduce(_Use.followed_by, found)
+    return reduce(_Use.followed_by, found, _Use.nothing(spec.n_experts))

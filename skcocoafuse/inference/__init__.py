@@ -33,6 +33,7 @@ ENGINES = {
         options=(),
         words="is variational inference: Normals fitted at several modes, their draws corrected "
         'by importance weights if these can be trusted (``diagnostics_["pareto_k"]``)',
+        few_passes=True,
     ),
     "advi": EngineRow(
         module="skcocoafuse.inference.advi",
@@ -47,6 +48,7 @@ ENGINES = {
         options=(),
         words="takes the best mode as the only draw, which is fast and ignores parameter "
         "uncertainty",
+        few_passes=True,
     ),
 }
 ENGINE_NAMES = tuple(ENGINES)

@@ -105,6 +105,9 @@ class EngineRow:
         A description that follows its name in a sentence.
     several_threads : bool, default=True
         Whether fits may run concurrently in threads of one process.
+    few_passes : bool, default=False
+        Whether it passes over all rows some hundred times at most, and accesses them only through
+        sums and random parts: then they may be on disk or on a cluster.
     """
 
     module: str
@@ -112,6 +115,7 @@ class EngineRow:
     options: tuple[str, ...] | None
     words: str
     several_threads: bool = True
+    few_passes: bool = False
 
 
 def check_options(engine: str, options: dict[str, Any], known: tuple[str, ...] | None) -> None:

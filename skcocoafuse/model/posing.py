@@ -132,7 +132,7 @@ def pose(assumed: Assumptions, X, y: np.ndarray, weight: np.ndarray, names=None)
 
 
 def pose_in_parts(assumed: Assumptions, table: RawTable, names=None) -> Posed:
-    """The same for rows that are standardized in parts; columns are numeric.
+    """The same for rows that are standardized in parts; parts of the model use columns directly.
 
     The step in which the target was recorded is estimated from a random part of the rows.
     """
@@ -142,9 +142,8 @@ def pose_in_parts(assumed: Assumptions, table: RawTable, names=None) -> Posed:
     )
     parts, target = standardization.designs, standardization.target
     spec = _specify(assumed, parts, target, targets)
-    numeric_columns = np.ones(table.n_features, dtype=bool)
     problem = Problem(spec, rows)  # type: ignore[arg-type]
-    return Posed(parts, target, problem, numeric_columns, names)
+    return Posed(parts, target, problem, table.numeric_columns, names)
 
 
 def _copies_are_large(assumed: Assumptions, X) -> bool:

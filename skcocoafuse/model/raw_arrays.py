@@ -29,6 +29,15 @@ class RawArrays:
         """Number of columns."""
         return self.values.shape[1]
 
+    @property
+    def numeric_columns(self) -> np.ndarray:
+        """All of them."""
+        return np.ones(self.n_features, dtype=bool)
+
+    def sample(self) -> np.ndarray:
+        """The first rows."""
+        return self.values[:2]
+
     def map(self, function: Callable, *arguments, each: Sequence | None = None) -> list:
         """See :class:`~skcocoafuse.model.standardizing.RawTable`."""
         found = []

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from skcocoafuse._validation import refuse_extreme
+from skcocoafuse._validation import refuse_extreme, refuse_totals
 from skcocoafuse.model.design import DesignPart, Scale, columns_of, is_transformer
 from skcocoafuse.model.inputs import Inputs, labels_of
 from skcocoafuse.model.parted import Standardization, split_ranks
@@ -31,6 +31,13 @@ class RawTable(Protocol):
     def n_features(self) -> int:
         """Number of columns."""
 
+    @property
+    def numeric_columns(self) -> np.ndarray:
+        """Which of them are numbers, (features,) of bool."""
+
+    def sample(self):
+        """A few rows of the same kind, as an array or pandas.DataFrame."""
+
     def map(self, function: Callable, *arguments, each: Sequence | None = None) -> list:
         """As that of :class:`~skcocoafuse.model.rows.Rows`; parts are :class:`Raw`."""
 
@@ -44,6 +51,7 @@ class _Seen(NamedTuple):
     n_rows: int
     n_counting: int
     weight: float
+    heaviest: float
     size: np.ndarray
     low: float
     high: float
@@ -86,8 +94,15 @@ def standardize_in_parts(
             )
         columns[argument] = columns_of(selection, names, table.n_features, argument)
     used = np.unique(np.concatenate(list(columns.values())))
+    inputs = Inputs(table.sample(), names, model)
+    for argument, own in columns.items():  # before a pass over all rows
+        inputs.numbers(own, argument)
     seen = table.map(_look, columns, used, names, model, standardize)
+    counts = np.array([(part.n_rows, part.n_counting) for part in seen])
     weight, size = sum(part.weight for part in seen), np.max([part.size for part in seen], axis=0)
+    low, high = min(part.low for part in seen), max(part.high for part in seen)
+    heaviest = max(part.heaviest for part in seen)
+    refuse_totals(low, high, int(counts[:, 1].sum()), heaviest, weight)
 
     def total(function, *given):
         return np.sum(table.map(_sum_of_shares, used, weight, function, given), axis=0)
@@ -101,7 +116,6 @@ def standardize_in_parts(
         part = argument.removesuffix("_features")
         designs[part] = DesignPart(own, None, own_scale, [labels[j] for j in own])
     standardization = Standardization(designs, Scale(scale.loc[-1], scale.scale[-1]))
-    counts = np.array([(part.n_rows, part.n_counting) for part in seen])
     ranks = random_ranks(int(counts[:, 1].sum()), MAX_SORTED, np.random.default_rng(0))
     targets = np.concatenate(table.map(_targets, each=split_ranks(counts, ranks)))
     return standardization, table.rows(standardization, counts, float(weight)), targets
@@ -109,8 +123,10 @@ def standardize_in_parts(
 
 def _look(raw: Raw, columns: dict, used: np.ndarray, names, model: str, standardize) -> _Seen:
     """Refuse values that are no finite numbers of a size that can be squared."""
-    inputs, labels = Inputs(raw.values, names, model), labels_of(names, raw.values.shape[1])
     size = np.zeros(raw.values.shape[1])
+    if not len(raw.target):
+        return _Seen(0, 0, 0.0, 0.0, np.append(size[used], 0.0), np.inf, -np.inf)
+    inputs, labels = Inputs(raw.values, names, model), labels_of(names, raw.values.shape[1])
     for argument, own in columns.items():
         matrix = inputs.numbers(own, argument)
         for j, column in zip(own, matrix.T, strict=True):
@@ -123,6 +139,7 @@ def _look(raw: Raw, columns: dict, used: np.ndarray, names, model: str, standard
         len(raw.target),
         len(counting),
         float(raw.weight.sum()),
+        float(raw.weight.max()),
         np.append(size[used], np.abs(raw.target).max(initial=0.0)),
         counting.min(initial=np.inf),
         counting.max(initial=-np.inf),

@@ -1,6 +1,6 @@
 """The result of ``fit``, as one record that functions accept and files store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.posing import Posed
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.draws import Posterior
+
+_MAX_KEPT = 20_000  # rows of a fit to rows elsewhere: 2 MB with ten columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,11 @@ class Fit:
     def target(self) -> Scale:
         """Scale of the target."""
         return self.posed.target
+
+    def with_a_part_of_the_rows(self) -> "Fit":
+        """The fit with a random part of its rows in memory, whose weights sum to those of all."""
+        part = self.problem.random_part(_MAX_KEPT, np.random.default_rng(0))
+        return replace(self, posed=replace(self.posed, problem=part))
 
     def in_original_units(self) -> Parameters:
         """Draws of all chains in original units, with leading axes (chains, draws)."""
