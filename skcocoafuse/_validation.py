@@ -1,11 +1,13 @@
 """Validation; the only file that uses scikit-learn's validation internals."""
 
 import multiprocessing
+import sys
 from contextlib import contextmanager
 from numbers import Integral
 
 import joblib
 import numpy as np
+from joblib.parallel import get_active_backend
 from scipy.sparse import issparse
 from sklearn.base import _fit_context
 from sklearn.utils import assert_all_finite, check_array, check_random_state
@@ -361,13 +363,27 @@ def seed_from(random_state) -> int:
 def cores_for(n_jobs: int | None, tasks: int) -> int:
     """Number of tasks (chains, fits, rows) to run in parallel.
 
-    None means all cores, or one beside others: inside a worker process (a parallel grid search), or
-    in one of several threads that fit.
+    None means all cores, or one beside others: inside a worker process or thread (a parallel grid
+    search), whether of joblib, Dask or this package.
     """
-    alone = multiprocessing.parent_process() is None and not SHARES_CORES.get()
-    if n_jobs is None and alone:
-        n_jobs = -1
+    if n_jobs is None:
+        n_jobs = 1 if _is_beside_others() else -1
     return max(1, min(tasks, joblib.effective_n_jobs(n_jobs)))
+
+
+def _is_beside_others() -> bool:
+    if multiprocessing.parent_process() is not None or SHARES_CORES.get():
+        return True
+    if get_active_backend()[0].nesting_level:  # in a thread of joblib
+        return True
+    distributed = sys.modules.get("distributed")  # without it there are no workers
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 def check_probability(value, name: str) -> np.ndarray:
