@@ -1,9 +1,10 @@
 """Seconds and memory of fits to many rows: arrays, memory maps, Parquet, Dask.
 
 Run: python benchmarks/many_rows.py [--rows 100000 1000000] [--where memory memmap parquet dask]
-[--engine map] [--workers 2] [--folder DIR] [--repeats 1]. 4 experts, 10 columns of float32, two
-switches; every fit is a process of its own, whose memory is that beyond imports, a small fit and
-the arrays themselves. `--pass` measures passes alone: a value and a gradient of all rows.
+[--engine map] [--workers 2] [--partitions 2] [--folder DIR] [--repeats 1]. 4 experts, 10 columns of
+float32, two switches; every fit is a process of its own, whose memory is that beyond imports, a
+small fit and the arrays themselves. `--pass` measures passes alone: a value and a gradient of all
+rows.
 """
 
 import argparse
@@ -57,7 +58,7 @@ def resident() -> float:
     return int(Path(_MEMORY).read_text().split()[1]) * 4096 / 1e9
 
 
-def run(n_rows: int, where: str, engine: str, folder: Path, workers: int, passes: bool) -> dict:
+def run(n_rows, where, engine, folder, workers, partitions, passes) -> dict:
     """One fit; seconds, memory in GB."""
     from skcocoafuse import CoCoAFusERegressor
 
@@ -80,7 +81,7 @@ def run(n_rows: int, where: str, engine: str, folder: Path, workers: int, passes
             n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
         )
         Client(cluster)
-        size = -(-n_rows // workers)
+        size = -(-n_rows // (partitions or workers))
         X = da.from_array(given[0], chunks=(size, -1)).persist()
         y = da.from_array(given[1], chunks=size).persist()
         given = [X, y]
@@ -129,6 +130,7 @@ if __name__ == "__main__":
     parser.add_argument("--where", nargs="+", default=["memory", "memmap", "parquet", "dask"])
     parser.add_argument("--engine", default="map")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--partitions", type=int, default=0, help="0: one per worker")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--pass", action="store_true", dest="passes")
@@ -138,7 +140,7 @@ if __name__ == "__main__":
         (n_rows,), (where,) = arguments.rows, arguments.where
         found = run(
             int(n_rows), where, arguments.engine, arguments.folder, arguments.workers,
-            arguments.passes,
+            arguments.partitions, arguments.passes,
         )  # fmt: skip
         print(json.dumps(found))
         raise SystemExit
@@ -150,6 +152,7 @@ if __name__ == "__main__":
                     command = [sys.executable, __file__, "--alone", "--folder", folder]
                     command += ["--rows", str(n_rows), "--where", where]
                     command += ["--engine", arguments.engine, "--workers", str(arguments.workers)]
+                    command += ["--partitions", str(arguments.partitions)]
                     command += ["--pass"] if arguments.passes else []
                     said = subprocess.run(command, check=True, capture_output=True, text=True)
                     print(f"{n_rows:.0e} {where}", said.stdout.splitlines()[-1], flush=True)

@@ -15,14 +15,14 @@ import dask.array as da
 import numpy as np
 from dask import delayed
 
+from skcocoafuse._cached import cached_property
 from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.model.inputs import column_of, holds_numbers
-from skcocoafuse.model.parted import RowsInParts, Standardization
+from skcocoafuse.model.parted import RawRows, RowsInParts, Standardization
 from skcocoafuse.model.standardizing import Raw
 from skcocoafuse.streams.parts import (
     call_for_part,
     numbers_of,
-    on_rows,
     own_arguments,
     raw_part,
 )
@@ -51,7 +51,7 @@ def table_of(X, y, sample_weight) -> "DaskTable":
         for number, block in enumerate(zip(blocks, targets, weights, strict=True))
     ]
     client = _client()
-    workers = _Here(dask.compute(*parts)) if client is None else _Workers(client, parts)
+    workers = _Here(dask.compute(*parts)) if client is None else _Workers.of_delayed(client, parts)
     return DaskTable(workers, sample, names)
 
 
@@ -87,11 +87,11 @@ class DaskTable:
 
     def map(self, function: Callable, *arguments, each: Sequence | None = None) -> list:
         """See :class:`~skcocoafuse.model.standardizing.RawTable`."""
-        return self.workers.map(_on_raw, (function, arguments), each)
+        return self.workers.map(function, arguments, each)
 
     def rows(self, standardization: Standardization, counts, weight: float) -> "DaskRows":
         """The standardized rows."""
-        return DaskRows(self.workers, standardization, counts, weight)
+        return DaskRows(self.workers.each(_rows_of, standardization), counts, weight)
 
     def release(self) -> None:
         """Cancel what is running, and let workers forget the partitions."""
@@ -105,52 +105,84 @@ class DaskRows(RowsInParts):
     Parameters
     ----------
     workers : object with ``map``
-    standardization : Standardization
+        Of partitions that are :class:`~skcocoafuse.model.parted.RawRows`.
     counts, total_weight
         As in :class:`~skcocoafuse.model.parted.RowsInParts`.
     """
 
     workers: Any
-    standardization: Standardization
     counts: np.ndarray
     total_weight: float
 
     def map(self, function: Callable, *arguments, each: Sequence | None = None) -> list:
         """See :class:`~skcocoafuse.model.rows.Rows`."""
-        return self.workers.map(on_rows, (self.standardization, function, arguments), each)
+        return self.workers.map(function, arguments, each)
+
+    def sum(self, function: Callable, *arguments) -> np.ndarray:
+        """See :class:`~skcocoafuse.model.rows.Rows`: added up by the workers."""
+        return self.workers.map(function, arguments, total=True)
 
 
-def _on_raw(raw: Raw, own: tuple, function: Callable, arguments: tuple):
-    return function(raw, *own, *arguments)
+def _rows_of(raw: Raw, standardization: Standardization) -> RawRows:
+    return RawRows(*raw, standardization)
+
+
+def _of_group(
+    function: Callable, parts: Sequence, numbers, own: list, arguments: tuple, total: bool
+):
+    """Results for some partitions in this process, or their sum."""
+    found = [
+        call_for_part(function, part, extra, arguments, _where(number))
+        for part, number, extra in zip(parts, numbers, own, strict=True)
+    ]
+    return np.sum(found, axis=0) if total else found
 
 
 class _Here:
     """Partitions in this process, if there is no cluster."""
 
-    def __init__(self, parts: Sequence[Raw]):
+    def __init__(self, parts: Sequence):
         self._parts = parts
 
-    def map(self, function: Callable, arguments: tuple, each) -> list:
-        """Results for all partitions."""
+    def each(self, function: Callable, *arguments) -> "_Here":
+        """Functions of all partitions in their place."""
+        return _Here([function(part, *arguments) for part in self._parts])
+
+    def map(self, function: Callable, arguments: tuple, each=None, total: bool = False):
+        """Results for all partitions, in order, or their sum."""
         own = own_arguments(each, len(self._parts))
-        return [
-            call_for_part(function, raw, (extra,), arguments, _where(number))
-            for number, (raw, extra) in enumerate(zip(self._parts, own, strict=True))
-        ]
+        return _of_group(function, self._parts, range(len(own)), own, arguments, total)
 
     def release(self) -> None:
         """Nothing is running."""
 
 
 class _Workers:
-    """Partitions on the workers of a cluster."""
+    """Partitions on the workers of a cluster.
+
+    There is one task for every thread of the cluster, not for every partition: each takes
+    milliseconds of the scheduler, which is what limits a cluster.
+    """
 
     def __init__(self, client, parts: list):
         self._client = client
-        self._parts = client.compute(parts)
+        self._parts = parts
+        self._made: list[_Workers] = []
 
-    def map(self, function: Callable, arguments: tuple, each) -> list:
-        """Results for all partitions.
+    @classmethod
+    def of_delayed(cls, client, parts: list) -> "_Workers":
+        """Start to compute delayed partitions."""
+        return cls(client, client.compute(parts))
+
+    def each(self, function: Callable, *arguments) -> "_Workers":
+        """Functions of all partitions, which stay on their workers."""
+        submit = self._client.submit
+        parts = [submit(function, part, *arguments, pure=False) for part in self._parts]
+        self._made.append(_Workers(self._client, parts))
+        return self._made[-1]
+
+    def map(self, function: Callable, arguments: tuple, each=None, total: bool = False):
+        """Results for all partitions, in order, or their sum.
 
         Raises
         ------
@@ -160,22 +192,56 @@ class _Workers:
         own = own_arguments(each, len(self._parts))
         futures = [
             self._client.submit(
-                call_for_part, function, part, (extra,), arguments, _where(number), pure=False
+                _of_group,
+                function,
+                [self._parts[number] for number in group],
+                group,
+                [own[number] for number in group],
+                arguments,
+                total,
+                pure=False,
             )
-            for number, (part, extra) in enumerate(zip(self._parts, own, strict=True))
+            for group in self._groups
         ]
         try:
-            return self._gathered(futures)
+            found = self._gathered(futures)
         except BaseException:
             self._client.cancel(futures)
             raise
+        if total:
+            return np.sum(found, axis=0)
+        numbers = [number for group in self._groups for number in group]
+        results = [result for of_group in found for result in of_group]
+        return [results[k] for k in np.argsort(numbers)]
 
     def release(self) -> None:
         """Cancel the partitions, and all that is computed from them."""
         if self._client.status == "running":
-            self._client.cancel(self._parts)
+            self._client.cancel(
+                [*(part for made in self._made for part in made._parts), *self._parts]
+            )
+
+    @cached_property
+    def _groups(self) -> list[list[int]]:
+        """Numbers of the partitions of each task: those of a worker, divided among its threads."""
+        self._wait(self._parts)
+        threads, where = self._client.nthreads(), self._client.who_has(self._parts)
+        holders: dict[str, list[int]] = {}
+        for number, part in enumerate(self._parts):
+            at = where.get(part.key) or ("",)  # lost since then
+            holders.setdefault(at[0], []).append(number)
+        return [
+            numbers[k::n]
+            for worker, numbers in holders.items()
+            for n in [threads.get(worker, 1)]
+            for k in range(min(n, len(numbers)))
+        ]
 
     def _gathered(self, futures: list) -> list:
+        self._wait(futures)
+        return self._client.gather(futures)
+
+    def _wait(self, futures: list) -> None:
         from distributed import wait
         from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
@@ -185,7 +251,7 @@ class _Workers:
             raise_if_cancelled()
             try:
                 wait(futures, timeout=_MOMENT)
-                return self._client.gather(futures)
+                return
             except TimeoutError:
                 alone_since = self._alone_since(alone_since)
             except (CancelledError, CommClosedError, KilledWorker, OSError) as error:

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from skcocoafuse._threads import raise_if_cancelled
-from skcocoafuse.model.parted import RowsInParts, Standardization
+from skcocoafuse.model.parted import RawRows, RowsInParts, Standardization
+from skcocoafuse.model.standardizing import Raw
 from skcocoafuse.streams.parts import (
     call_for_part,
     numbers_of,
-    on_rows,
     own_arguments,
     raw_part,
 )
@@ -155,12 +155,16 @@ class ParquetRows(RowsInParts):
         """
         own = own_arguments(each, len(self.counts))
         try:
-            found = self.table.map(on_rows, self.standardization, function, arguments, each=own)
+            found = self.table.map(_on_rows, self.standardization, function, arguments, each=own)
         except IndexError:  # more batches
             found = []
         if len(found) != len(self.counts):
             raise RuntimeError("The Parquet dataset has changed during the fit.")
         return found
+
+
+def _on_rows(raw: Raw, own: tuple, standardization, function: Callable, arguments: tuple):
+    return function(RawRows(*raw, standardization), *own, *arguments)
 
 
 def dataset_of(source) -> ds.Dataset:

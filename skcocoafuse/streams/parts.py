@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 from skcocoafuse._validation import validate_part
-from skcocoafuse.model.parted import RawRows
 from skcocoafuse.model.standardizing import Raw
 
 
@@ -49,11 +48,6 @@ def call_for_part(function: Callable, raw, own: tuple, arguments: tuple, where: 
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{error}\nThis is in {where}.") from error
-
-
-def on_rows(raw: Raw, own: tuple, standardization, function: Callable, arguments: tuple):
-    """The function of a part as standardized rows."""
-    return function(RawRows(*raw, standardization), *own, *arguments)
 
 
 def own_arguments(each, n_parts: int) -> list[tuple]:

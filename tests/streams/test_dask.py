@@ -108,17 +108,17 @@ def test_variational_fits_agree_whatever_the_partitions(client, frame):
 
 def test_rows_stay_on_their_workers(client, frame, monkeypatch):
     """What comes back for a pass is a value and a gradient for each partition."""
-    results, gathered = [], streams._Workers._gathered
+    results, mapped = [], streams._Workers.map
     posed = by_index()._pose(frame[FEATURES].to_numpy(), frame["power"], None)
 
-    def noted(self, futures):
-        found = gathered(self, futures)
-        results.append(all(isinstance(p, np.ndarray) and p.shape == sizes for p in found))
+    def noted(self, *arguments, **options):
+        found = mapped(self, *arguments, **options)
+        results.append(isinstance(found, np.ndarray) and found.shape == sizes)
         return found
 
     sizes = (layout_of(posed.problem.spec).natural[-1] + 1,)
 
-    monkeypatch.setattr(streams._Workers, "_gathered", noted)
+    monkeypatch.setattr(streams._Workers, "map", noted)
     found = by_index().fit(*collections(frame, 2500))
     assert np.mean(results) > 0.8
     assert found.fitted_.problem.rows.n_rows == (frame["hours"] > 0).sum()
@@ -255,11 +255,11 @@ def at_pass(monkeypatch, number, action):
     """Do something before a pass over the partitions; returns the list of passes."""
     passes, whole = [], streams._Workers.map
 
-    def counted(self, *arguments):
+    def counted(self, *arguments, **options):
         passes.append(threading.current_thread().name)
         if len(passes) == number:
             action()
-        return whole(self, *arguments)
+        return whole(self, *arguments, **options)
 
     monkeypatch.setattr(streams._Workers, "map", counted)
     return passes
