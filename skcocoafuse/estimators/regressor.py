@@ -136,11 +136,15 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Columns that a part of the model uses directly must be numeric. Other columns may hold
-            whatever the transformers in ``expert_features``, ``gate_features`` etc. accept.
+            whatever the transformers in ``expert_features``, ``gate_features`` etc. accept. Arrays
+            of more than six million numbers are not copied. With ``inference="map"`` or ``"vi"``:
+            also a Dask array or DataFrame, or a Parquet dataset (its path, or a
+            ``pyarrow.dataset.Dataset``); see the user guide, "Many rows".
         y : array-like of shape (n_samples,)
+            A Dask collection with the rows of X, or the name of a column of the Parquet dataset.
         sample_weight : array-like of shape (n_samples,), optional
             Non-negative factor of each row's log likelihood. A weight of 2 is equivalent to
-            repeating the row.
+            repeating the row. A Dask collection or the name of a column, as ``y``.
 
         Returns
         -------
@@ -151,6 +155,10 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         ValueError, TypeError
             For invalid data or parameters. After any exception, including a warning turned into
             an error, the estimator is unchanged.
+        ImportError
+            If the extra for Parquet or Dask is not installed.
+        RuntimeError
+            If a Dask cluster has no workers, or loses what it cannot compute again.
         """
         earlier = self.fitted_ if self.warm_start and self.__sklearn_is_fitted__() else None
         given = X, y, sample_weight, self._selections(), self.inference

@@ -218,9 +218,9 @@ class NExpertsSelection:
         ImportError
             If matplotlib is not installed; the extra ``plot`` installs it.
         """
-        from skcocoafuse.plotting import draw_selection
+        from skcocoafuse.plotting import NExpertsDisplay
 
-        return draw_selection(self.table, self.untrusted, ax)
+        return NExpertsDisplay.from_selection(self, ax=ax).ax_
 
     def _lower_bound(self, n_experts: int) -> float:
         return self.candidates[n_experts].elpd.lower_bound(self.confidence)

@@ -1,7 +1,7 @@
 """A Parquet dataset, read batch by batch in every pass."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,8 +89,17 @@ class ParquetTable:
         return np.array([_is_number(schema.field(name).type) for name in self.names])
 
     def sample(self):
-        """A few rows, as a pandas.DataFrame."""
-        return self.dataset.head(2, columns=list(self.names)).to_pandas()
+        """The first rows, as a pandas.DataFrame.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        first = next(iter(batches_of(self.dataset, list(self.names), _BATCH_ROWS)), None)
+        if first is None:
+            raise ValueError("The Parquet dataset has no rows.")
+        return first[:2].to_pandas()
 
     def map(self, function: Callable, *arguments, each: Sequence | None = None) -> list:
         """See :class:`~skcocoafuse.model.standardizing.RawTable`; parts are batches."""
@@ -119,13 +128,7 @@ class ParquetTable:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         names = [*self.names, self.target, *([] if self.weight is None else [self.weight])]
-        scanner = self.dataset.scanner(
-            columns=names, batch_size=_BATCH_ROWS, batch_readahead=2, fragment_readahead=1
-        )
-        for batch in scanner.to_batches():
-            raise_if_cancelled()
-            if batch.num_rows:
-                yield batch
+        return batches_of(self.dataset, names, _BATCH_ROWS)
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,31 @@ class ParquetRows(RowsInParts):
 
 def _on_rows(raw: Raw, own: tuple, standardization, function: Callable, arguments: tuple):
     return function(RawRows(*raw, standardization), *own, *arguments)
+
+
+def batches_of(dataset: ds.Dataset, columns: list[str], most: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a dataset in their order, at most so many at a time.
+
+    Row group by row group where fragments can be had: a scan of the whole dataset reads far ahead
+    of a slower user, up to gigabytes, and Arrow's own allocator keeps what it has had.
+    """
+    options = {
+        "columns": columns,
+        "batch_size": most,
+        "batch_readahead": 1,
+        "memory_pool": pa.system_memory_pool(),
+    }
+    scans: Iterable
+    try:
+        groups = [group for part in dataset.get_fragments() for group in part.split_by_row_group()]
+        scans = (group.to_batches(schema=dataset.schema, **options) for group in groups)
+    except (ValueError, AttributeError):  # filtered, or not of Parquet
+        scans = [dataset.to_batches(fragment_readahead=1, **options)]
+    for scan in scans:
+        for batch in scan:
+            raise_if_cancelled()
+            if batch.num_rows:
+                yield batch
 
 
 def dataset_of(source) -> ds.Dataset:

@@ -6,10 +6,9 @@ from contextlib import contextmanager, suppress
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse._validation import check_count, check_probability
 from skcocoafuse.predictive.prediction import predict_dist
-from skcocoafuse.streams.parquet import dataset_of
+from skcocoafuse.streams.parquet import batches_of, dataset_of
 
 
 def predict_to_parquet(
@@ -25,12 +24,8 @@ def predict_to_parquet(
         raise ValueError(f"The dataset has no columns {missing}; it has {dataset.schema.names}.")
     schema = pa.schema([*(dataset.schema.field(name) for name in keep), *_predicted(coverage)])
     columns, n_rows = list(dict.fromkeys([*names, *keep])), 0
-    batches = dataset.to_batches(columns=columns, batch_size=batch_rows, batch_readahead=2)
     with _complete(path) as unfinished, pq.ParquetWriter(unfinished, schema) as writer:
-        for batch in batches:
-            raise_if_cancelled()
-            if not batch.num_rows:
-                continue
+        for batch in batches_of(dataset, columns, batch_rows):
             dist = predict_dist(estimator, batch.select(names).to_pandas())
             found = [*dist.mean_and_std(), *(() if coverage is None else dist.interval(coverage).T)]
             kept = [batch.column(name) for name in keep]

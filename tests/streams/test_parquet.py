@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -39,7 +40,8 @@ def in_memory(frame):
 @pytest.mark.parametrize("batch_rows", [97, 1000, 1_000_000])
 def test_the_fit_is_that_in_memory(folder, in_memory, batch_rows, monkeypatch):
     monkeypatch.setattr(parquet, "_BATCH_ROWS", batch_rows)
-    for source in (folder, str(folder), ds.dataset(folder)):
+    filtered = ds.dataset(folder).filter(pc.field("power") < 1e6)  # all rows
+    for source in (folder, str(folder), ds.dataset(folder), filtered):
         found = model().fit(source, "power", "hours")
         assert_same(found, in_memory)
         assert list(found.feature_names_in_) == FEATURES
@@ -179,6 +181,12 @@ def test_values_that_are_wrong_are_found(frame, tmp_path, column, values, match,
     with pytest.raises(ValueError, match=match):
         fitted.fit(tmp_path / "rows.parquet", "power", "hours")
     assert vars(fitted) == before
+
+
+def test_a_dataset_without_rows(frame, tmp_path):
+    frame[:0].to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="has no rows"):
+        model().fit(tmp_path, "power")
 
 
 @pytest.mark.parametrize("source", ["nothing.parquet", "text.parquet"])

@@ -1,0 +1,72 @@
+"""Axes, colors and labels that all displays share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+#: Colors that are told apart with any color vision, and in gray (Okabe and Ito, 2008).
+EXPERTS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#000000", "#999933")
+MAIN = "#0072B2"
+DATA = "0.25"
+#: Shades of ``MAIN`` for nested regions: from light to dark.
+_LIGHT, _DARK = np.array([0.87, 0.93, 0.97]), np.array([0.36, 0.62, 0.80])
+
+
+def new_axes(ax=None):
+    """The axes given, or those of a new figure.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    return pyplot().subplots(layout="constrained")[1] if ax is None else ax
+
+
+def pyplot():
+    """The module ``matplotlib.pyplot``.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("Plots need matplotlib: pip install 'skcocoafuse[plot]'.") from error
+    return plt
+
+
+def shades(n: int) -> list[tuple[float, ...]]:
+    """Colors of n nested regions, the outermost and lightest first."""
+    steps = np.linspace(0.0, 1.0, n) if n > 1 else np.array([0.5])
+    return [tuple(_LIGHT + step * (_DARK - _LIGHT)) for step in steps]
+
+
+def expert_color(number: int) -> str:
+    """Color of an expert, the same in all displays."""
+    return EXPERTS[number % len(EXPERTS)]
+
+
+def stacked_axes(ax, heights: Sequence[float]) -> list:
+    """Axes below one another with a common x axis: in a new figure, or in the place of ``ax``."""
+    if ax is None:
+        size = (7.0, 3.2 + 1.25 * (len(heights) - 1))
+        figure = pyplot().figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    else:
+        figure = ax.figure
+        grid = ax.get_subplotspec().subgridspec(len(heights), 1, height_ratios=heights, hspace=0.1)
+        ax.remove()
+    first = figure.add_subplot(grid[0])
+    rest = [figure.add_subplot(grid[k], sharex=first) for k in range(1, len(heights))]
+    for upper in [first, *rest][:-1]:
+        upper.tick_params(labelbottom=False)
+    return [first, *rest]
+
+
+def clean(ax):
+    """Axes without the frame's upper and right lines."""
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
