@@ -1,4 +1,4 @@
-# Two commands: `make demo` (the main job) and `make test` (the suite).
+# `make demo` (the main job), `make test` (the suite), `make docs` (documentation and gallery).
 # PYTHON chooses the interpreter, VENV the environment's folder.
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 # another PYTHON means another stamp, so the environment is made anew
 STAMP = $(VENV)/installed-by-$(subst /,_,$(PYTHON))
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
@@ -27,5 +27,13 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# in an environment of its own, since tests need none of it; warnings are errors
+docs:
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)-docs/bin/python -m pip install --quiet --editable ".[doc]"
+	$(VENV)-docs/bin/python -m sphinx -q -W --keep-going -b html doc doc/_build/html
+	@echo "documentation: doc/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) output
+	rm -rf $(VENV) $(VENV)-docs output doc/_build

@@ -10,6 +10,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "sphinx_design",
     "sphinx-mathjax-offline",  # MathJax beside the pages: they read the same without a network
 ]
 templates_path = ["_templates"]

@@ -8,6 +8,7 @@ from skcocoafuse.plotting.subject import Curves, curves_of, line_of
 from skcocoafuse.predictive.prediction import predict_dist
 
 _CELLS = 400  # of the target's range, whose probabilities are ranked
+_LEAST_CELLS = 7  # that a branch is drawn with: about five pixels
 _TAIL = 1e-3  # probability on either side of the range
 _SHOWN = 0.02  # gate weight from which a line of an expert is drawn
 
@@ -225,7 +226,7 @@ class PredictionFanDisplay:
                 ax.fill_between(self.x, low, high, color=color, lw=0)
         else:
             values, content = self.regions
-            content = _at_least_three_cells(content)
+            content = _with_visible_spikes(content)
             ax.contourf(
                 self.x, values, content.T, levels=[0.0, *self.levels], colors=colors[::-1],
                 antialiased=True,
@@ -286,11 +287,15 @@ def _regions(dist, observed) -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * (edges[1:] + edges[:-1]), content
 
 
-def _at_least_three_cells(content: np.ndarray) -> np.ndarray:
-    """Regions with one cell more on either side: spikes would be too thin to be seen."""
+def _with_visible_spikes(content: np.ndarray) -> np.ndarray:
+    """The same with the densest cell of every branch widened: a spike would be too thin to see."""
+    inner = content[:, 1:-1]
+    peak = (inner <= content[:, :-2]) & (inner <= content[:, 2:])
+    seen = np.where(np.pad(peak, ((0, 0), (1, 1))), content, 1.0)
     wide = content.copy()
-    np.minimum(wide[:, 1:], content[:, :-1], out=wide[:, 1:])
-    np.minimum(wide[:, :-1], content[:, 1:], out=wide[:, :-1])
+    for shift in range(1, _LEAST_CELLS // 2 + 1):
+        np.minimum(wide[:, shift:], seen[:, :-shift], out=wide[:, shift:])
+        np.minimum(wide[:, :-shift], seen[:, shift:], out=wide[:, :-shift])
     return wide
 
 
