@@ -7,6 +7,7 @@ with their graphs, so the scheduler computes those of a lost worker again.
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,7 +225,8 @@ class _Workers:
     @cached_property
     def _groups(self) -> list[list[int]]:
         """Numbers of the partitions of each task: those of a worker, divided among its threads."""
-        self._wait(self._parts)
+        with _failures_explained():
+            self._wait(self._parts)
         threads, where = self._client.nthreads(), self._client.who_has(self._parts)
         holders: dict[str, list[int]] = {}
         for number, part in enumerate(self._parts):
@@ -238,13 +240,12 @@ class _Workers:
         ]
 
     def _gathered(self, futures: list) -> list:
-        self._wait(futures)
-        return self._client.gather(futures)
+        with _failures_explained():
+            self._wait(futures)
+            return self._client.gather(futures)
 
     def _wait(self, futures: list) -> None:
         from distributed import wait
-        from distributed.comm import CommClosedError
-        from distributed.scheduler import KilledWorker
 
         alone_since = None
         while True:
@@ -254,11 +255,6 @@ class _Workers:
                 return
             except TimeoutError:
                 alone_since = self._alone_since(alone_since)
-            except (CancelledError, CommClosedError, KilledWorker, OSError) as error:
-                raise RuntimeError(
-                    f"The Dask cluster failed during the fit: {error!r}. The estimator is as "
-                    "before; fit again once the cluster is well."
-                ) from error
 
     def _alone_since(self, before: float | None) -> float | None:
         if self._client.status == "running" and self._client.nthreads():
@@ -270,6 +266,21 @@ class _Workers:
                 "as before; add workers and fit again."
             )
         return since
+
+
+@contextmanager
+def _failures_explained():
+    """Failures of the cluster, not of what it computes, as RuntimeErrors that say what to do."""
+    from distributed.comm import CommClosedError
+    from distributed.scheduler import KilledWorker
+
+    try:
+        yield
+    except (CancelledError, CommClosedError, KilledWorker) as error:
+        raise RuntimeError(
+            f"The Dask cluster failed during the fit: {error!r}. The estimator is as before; fit "
+            "again once the cluster is well."
+        ) from error
 
 
 def _client():

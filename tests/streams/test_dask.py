@@ -279,6 +279,20 @@ def test_a_killed_worker_does_not_lose_the_fit(client, frame, in_memory, monkeyp
     assert set(client.run(os.getpid).values()) != set(pids.values())
 
 
+def test_a_cluster_that_fails_is_said(client, frame, monkeypatch):
+    """Futures that somebody cancels; the estimator is as before."""
+    fitted = by_index().fit(frame[FEATURES].to_numpy(), frame["power"])
+    before = dict(vars(fitted))
+    tables, made = [], streams._Workers.each
+    monkeypatch.setattr(
+        streams._Workers, "each", lambda self, *a: tables.append(self) or made(self, *a)
+    )
+    at_pass(monkeypatch, 10, lambda: tables[0].release())
+    with pytest.raises(RuntimeError, match=r"(?s)cluster failed during the fit.*as before"):
+        fitted.fit(*collections(frame, 1000)[:2])
+    assert vars(fitted) == before
+
+
 def nothing_runs(client, seconds=20):
     """Whether workers have nothing to do, and no rows, within some seconds."""
     end = time.monotonic() + seconds
