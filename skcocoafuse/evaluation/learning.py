@@ -1,8 +1,6 @@
 """From a posed problem to a diagnosed posterior: infer, label the experts, diagnose."""
 
 import time
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +14,6 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.fit import Fit
 from skcocoafuse.posterior.relabel import relabel
 
-_FOR_PREDICTIONS_ONLY: ContextVar[bool] = ContextVar("_FOR_PREDICTIONS_ONLY", default=False)
 _MAX_EARLIER = 200  # draws of the earlier fit that a warm start uses
 
 
@@ -33,19 +30,8 @@ def learn(posed: Posed, inference: str, settings: Settings, earlier: Fit | None 
         A fit to other data that a warm start may start from.
     """
     settings = replace(settings, earlier=draws_to_start_from(earlier, posed))
-    labeled = not _FOR_PREDICTIONS_ONLY.get()
-    posterior, found = infer(posed.problem, inference, settings, posed.target, labeled)
+    posterior, found = infer(posed.problem, inference, settings, posed.target)
     return Fit(posed, posterior, found)
-
-
-@contextmanager
-def for_predictions_only():
-    """Fits whose experts need no consistent labels, since only predictions are used."""
-    before = _FOR_PREDICTIONS_ONLY.set(True)
-    try:
-        yield
-    finally:
-        _FOR_PREDICTIONS_ONLY.reset(before)
 
 
 def draws_to_start_from(earlier: Fit | None, posed: Posed) -> np.ndarray | None:

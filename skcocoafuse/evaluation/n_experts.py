@@ -16,7 +16,6 @@ from skcocoafuse._hints import refuse
 from skcocoafuse.evaluation import elpd, fit_warnings
 from skcocoafuse.evaluation.comparison import loo_result, regressor_inside
 from skcocoafuse.evaluation.folds import fit_part, partition
-from skcocoafuse.evaluation.learning import for_predictions_only
 from skcocoafuse.evaluation.runs import Runs
 from skcocoafuse.evaluation.selection import RULES, Candidate, NExpertsSelection
 from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
@@ -224,7 +223,7 @@ def _fit_fold(
 ) -> tuple[np.ndarray, np.ndarray, dict, float]:
     """Log densities of the rows left out, weights of the others, diagnostics, seconds."""
     begun = time.perf_counter()
-    with fit_warnings.without_warnings(), for_predictions_only():
+    with fit_warnings.without_warnings():
         fitted = fit_part(clone(estimator), X, y, fit_params, train)
     density = prediction.log_prob(fitted, rows_of(X, test), rows_of(y, test))
     inside = regressor_inside(fitted)

@@ -201,17 +201,17 @@ class PredictionFanDisplay:
             Itself.
         """
         curves = self.curves
+        if curves is not None and curves.gate.shape[2] == 1:  # a single expert is the mean
+            curves = None
         learned = curves is not None and curves.behavior is not None
-        gated = curves is not None and curves.gate.shape[2] > 1
-        axes = stacked_axes(ax, [3.2, *([1.0] if gated else []), *([1.0] if learned else [])])
+        axes = stacked_axes(ax, [3.2, *([1.0] * ((curves is not None) + learned))])
         self.figure_, self.ax_ = axes[0].figure, clean(axes[0])
-        self.gate_ax_ = axes[1] if gated else None
+        self.gate_ax_ = axes[1] if curves is not None else None
         self.behavior_ax_ = axes[-1] if learned else None
         self._draw_fan(self.ax_)
         if curves is not None:
             self._draw_experts(self.ax_, curves)
-            if gated:
-                self._draw_gate(clean(self.gate_ax_), curves)
+            self._draw_gate(clean(self.gate_ax_), curves)
             if curves.behavior is not None:
                 self._draw_behavior(clean(self.behavior_ax_), curves.behavior, curves.identified)
         axes[-1].set_xlabel(self.names[0])

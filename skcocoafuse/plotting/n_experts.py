@@ -71,6 +71,8 @@ class NExpertsDisplay:
         NExpertsDisplay
             Itself.
         """
+        from matplotlib.ticker import SymmetricalLogLocator
+
         self.ax_ = ax = clean(new_axes(ax))
         self.figure_ = ax.figure
         numbers, behind = self.table.index.to_numpy(), -self.table["elpd_diff"].to_numpy()
@@ -89,6 +91,9 @@ class NExpertsDisplay:
             label="chosen",
         )  # fmt: skip
         ax.set_yscale("symlog", linthresh=_LINEAR)
+        ax.yaxis.set_major_locator(
+            SymmetricalLogLocator(base=10, linthresh=_LINEAR, subs=(1, 2, 5))
+        )
         ax.yaxis.set_major_formatter("{x:g}")
         ax.set_xticks(numbers)
         ax.set_xlabel("number of experts")
