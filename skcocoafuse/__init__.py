@@ -2,6 +2,7 @@
 
 from skcocoafuse._version import __version__
 from skcocoafuse.estimators.experts import BoERegressor, CoCoAFusERegressor, MoERegressor
+from skcocoafuse.estimators.explanations import Explanation
 from skcocoafuse.estimators.loading import load
 from skcocoafuse.estimators.selector import NExpertsSelector
 from skcocoafuse.evaluation.comparison import Comparison, compare, loo
@@ -29,6 +30,7 @@ __all__ = [
     "BoERegressor",
     "CoCoAFusERegressor",
     "Comparison",
+    "Explanation",
     "JoinedDistribution",
     "LooResult",
     "MergeResult",

@@ -32,6 +32,7 @@ from skcocoafuse._validation import (
     validate_sample,
 )
 from skcocoafuse.estimators import insights, predictions
+from skcocoafuse.estimators.explanations import Explanation, explain
 from skcocoafuse.evaluation import elpd, fit_warnings, learning, surplus_experts, verdicts
 from skcocoafuse.evaluation.elpd import LooResult
 from skcocoafuse.evaluation.refits import refit_bad_rows
@@ -636,6 +637,42 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             tails = [0.5 * outside, 1.0 - 0.5 * outside]
         coef, interval = insights.local_coef(self.fitted_, checked_inputs(self, X), tails)
         return (coef, interval) if tails else coef
+
+    def explain(self, X) -> Explanation:
+        """Predictions of rows taken apart: experts, features, and sources of the variance.
+
+        The predictive mean is the experts' lines averaged by their weights, so what each column
+        adds, from average inputs on, is exact and in units of the target. The weights depend on
+        inputs as well: for the effect of changing an input, see :meth:`local_coef`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            A few rows.
+
+        Returns
+        -------
+        Explanation
+            ``print`` it for sentences; ``table`` has the numbers.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> from skcocoafuse import BoERegressor
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0.0, 2.1, 3.9, 6.0] * 5
+        >>> model = BoERegressor(1, inference="map", random_state=0).fit(X, y)
+        >>> model.explain([[2.5]]).table["mean"].round(1)
+           baseline   x0
+        0       3.0  2.0
+        """
+        designs = checked_designs(self, X)
+        gate = insights.gate(self.fitted_, designs)
+        dist = predictions.of_posterior(self._posed, self.posterior_, designs, self.n_jobs)
+        return explain(self.fitted_, designs, gate, dist)
 
     # -- inspecting the posterior ------------------------------------------------------------
 

@@ -6,7 +6,9 @@ pipelines, searches and transformed targets, and take names from the columns of 
 """
 
 from skcocoafuse.plotting.calibration import CalibrationDisplay
+from skcocoafuse.plotting.convergence import ConvergenceDisplay
 from skcocoafuse.plotting.density import PredictiveDensityDisplay
+from skcocoafuse.plotting.effect import EffectDisplay
 from skcocoafuse.plotting.experts import ExpertsDisplay
 from skcocoafuse.plotting.fan import PredictionFanDisplay
 from skcocoafuse.plotting.gate import GateDisplay
@@ -14,6 +16,8 @@ from skcocoafuse.plotting.n_experts import NExpertsDisplay
 
 __all__ = [
     "CalibrationDisplay",
+    "ConvergenceDisplay",
+    "EffectDisplay",
     "ExpertsDisplay",
     "GateDisplay",
     "NExpertsDisplay",

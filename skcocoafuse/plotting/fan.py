@@ -3,8 +3,9 @@
 import numpy as np
 
 from skcocoafuse._validation import check_probability
+from skcocoafuse.model.inputs import column_of
 from skcocoafuse.plotting.figure import DATA, MAIN, clean, expert_color, shades, stacked_axes
-from skcocoafuse.plotting.subject import Curves, curves_of, line_of
+from skcocoafuse.plotting.subject import Curves, curves_of, line_of, rows_of
 from skcocoafuse.predictive.prediction import predict_dist
 
 _CELLS = 400  # of the target's range, whose probabilities are ranked
@@ -126,11 +127,9 @@ class PredictionFanDisplay:
         line = line_of(X, feature, at, n_points)
         observed = None
         if y is not None:
-            table = X if hasattr(X, "iloc") else np.asarray(X)
-            names = list(table.columns) if hasattr(table, "columns") else []
-            number = names.index(line.name) if line.name in names else int(line.name[1:])
-            values = table.iloc[:, number] if hasattr(table, "iloc") else table[:, number]
-            observed = np.asarray(values, dtype=float), np.asarray(y, dtype=float)
+            table, names = rows_of(X)
+            values = column_of(table, names.index(line.name)).to_numpy(dtype=float)
+            observed = values, np.asarray(y, dtype=float)
         return cls.from_predictions(
             line.values,
             predict_dist(estimator, line.X),

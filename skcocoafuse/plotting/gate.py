@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from skcocoafuse.model.inputs import column_of, holds_numbers, labels_of, with_column
+from skcocoafuse.model.inputs import column_of, holds_numbers, with_column
 from skcocoafuse.plotting.figure import DATA, clean, expert_color, new_axes
-from skcocoafuse.plotting.subject import line_of, number_of, regressor_of
+from skcocoafuse.plotting.subject import line_of, number_of, regressor_of, rows_of
 
 _FAINT = 0.15  # opacity where an expert's weight is just the largest
 
@@ -86,8 +86,7 @@ class GateDisplay:
         ValueError
             If features are unknown, not numeric, or not two different ones.
         """
-        table = X if hasattr(X, "iloc") else np.asarray(X)
-        names = labels_of(table.columns if hasattr(table, "columns") else None, table.shape[1])
+        table, names = rows_of(X)
         numbers = [number_of(feature, names) for feature in features]
         if len(set(numbers)) != 2:
             raise ValueError(f"features must be two different ones; got {features!r}.")

@@ -96,8 +96,7 @@ def line_of(X, feature, at, n_points: int) -> Line:
     ValueError
         If the feature is unknown, or not given although there are several; or if it is not numeric.
     """
-    table = X if hasattr(X, "iloc") else np.asarray(X)
-    names = labels_of(table.columns if hasattr(table, "columns") else None, table.shape[1])
+    table, names = rows_of(X)
     number = number_of(feature, names)
     column = column_of(table, number)
     if not holds_numbers(column):
@@ -108,6 +107,12 @@ def line_of(X, feature, at, n_points: int) -> Line:
     if hasattr(rows, "reset_index"):
         rows = rows.reset_index(drop=True)
     return Line(values, with_column(rows, number, values), names[number])
+
+
+def rows_of(X) -> tuple[Any, list[str]]:
+    """The rows as an array or pandas.DataFrame, and names of their columns."""
+    table = X if hasattr(X, "iloc") else np.asarray(X)
+    return table, labels_of(getattr(table, "columns", None), table.shape[1])
 
 
 def number_of(feature, names: list[str]) -> int:

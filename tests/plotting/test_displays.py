@@ -25,6 +25,8 @@ from skcocoafuse.datasets import make_bimodal, make_switch_and_transition
 from skcocoafuse.metrics import interval_coverage
 from skcocoafuse.plotting import (
     CalibrationDisplay,
+    ConvergenceDisplay,
+    EffectDisplay,
     ExpertsDisplay,
     GateDisplay,
     NExpertsDisplay,
@@ -327,6 +329,39 @@ def test_experts_are_those_of_the_summary(fitted):
     per_sd = ExpertsDisplay.from_estimator(fitted)
     np.testing.assert_allclose(per_sd.slopes[0], display.slopes[0] * unit)
     assert [text.get_text() for text in display.ax_.get_yticklabels()] == display.names
+
+
+def test_effects_are_averages_over_rows(fitted, data):
+    X, _ = data
+    display = EffectDisplay.from_estimator(
+        fitted, X[:50], feature="speed (m/s)", n_points=4, coverage=0.8
+    )
+    for at, value in enumerate(display.x):
+        rows = X[:50].assign(**{"speed (m/s)": value})
+        mean = fitted.predict(rows).mean()
+        low, high = display.mean[1:, at]
+        assert low < mean < high
+        # of a part of the draws
+        assert display.mean[0, at] == pytest.approx(mean, abs=3 * (high - low) / np.sqrt(200))
+        expected = fitted.predict_quantiles(rows).mean(axis=0)
+        np.testing.assert_allclose(display.quantiles[at], expected)
+    assert (display.std[1] <= display.std[2]).all()
+    target = TransformedTargetRegressor(MoERegressor(inference="map"), transformer=StandardScaler())
+    fit_quietly(target, X[["temperature"]], data[1])
+    with pytest.raises(ValueError, match="target is transformed"):
+        EffectDisplay.from_estimator(target, X[["temperature"]])
+
+
+def test_chains_and_their_clusters(two_branches):
+    model, X, y = two_branches
+    display = ConvergenceDisplay.from_estimator(model)
+    assert np.nanmax(display.rhat) == pytest.approx(model.diagnostics_["rhat"], abs=0.02)
+    np.testing.assert_array_equal(display.quantities[..., 0], model.posterior_.log_posterior)
+    assert len(display.trace_ax_.lines) == model.posterior_.n_chains
+    assert "chain cluster" in display.trace_ax_.get_title()
+    single = fit_quietly(MoERegressor(inference="map"), X, y)
+    with pytest.raises(ValueError, match="single draw"):
+        ConvergenceDisplay.from_estimator(single)
 
 
 def test_a_selector_can_be_drawn(two_branches):
