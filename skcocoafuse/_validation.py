@@ -109,7 +109,9 @@ def validate_fit(estimator, X, y, sample_weight):
     refuse_extreme(y, "y")
     weight = validate_weight(sample_weight, X)
     seen = y[weight > 0]
-    refuse_totals(seen.min(), seen.max(), seen.size, float(weight.max()), weight.sum())
+    with np.errstate(over="ignore"):
+        total = float(weight.sum())
+    refuse_totals(seen.min(), seen.max(), seen.size, float(weight.max()), total)
     return X, y, weight
 
 
@@ -155,7 +157,7 @@ def refuse_totals(low: float, high: float, n_rows: int, largest: float, total: f
     n_rows : int
         Number of rows of positive weight.
     largest, total : float
-        The largest weight, and their sum.
+        The largest weight, and their sum, which may have overflowed.
 
     Raises
     ------
@@ -164,7 +166,7 @@ def refuse_totals(low: float, high: float, n_rows: int, largest: float, total: f
     """
     if total == 0.0:
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    if largest > MAX_WEIGHT or total > MAX_WEIGHT:  # the largest first: a sum may overflow
+    if largest > MAX_WEIGHT or total > MAX_WEIGHT:
         raise ValueError(
             f"sample_weight must sum to at most {MAX_WEIGHT:g}: a weight is the number of times "
             "its row is counted, and with larger sums the priors are lost to rounding of the log "

@@ -135,10 +135,12 @@ def _look(raw: Raw, columns: dict, used: np.ndarray, names, model: str, standard
             size[j] = np.abs(column).max(initial=0.0)
     refuse_extreme(raw.target, "y")
     counting = raw.target[raw.weight > 0]
+    with np.errstate(over="ignore"):
+        weight = float(raw.weight.sum())
     return _Seen(
         len(raw.target),
         len(counting),
-        float(raw.weight.sum()),
+        weight,
         float(raw.weight.max()),
         np.append(size[used], np.abs(raw.target).max(initial=0.0)),
         counting.min(initial=np.inf),

@@ -111,12 +111,14 @@ def on_partitions(method):
     """A method of rows that for a Dask collection is lazy, partition by partition."""
 
     @wraps(method)
-    def of_rows(self, X, *arguments, **options):
-        if is_dask(X):
-            check_is_fitted(self)
-            lazy = _module("lazy", "dask", "dask")
-            return lazy.by_partition(method, self, X, arguments, options)
-        return method(self, X, *arguments, **options)
+    def of_rows(self, *arguments, **options):
+        X = arguments[0] if arguments else options.get("X")
+        if not is_dask(X):
+            return method(self, *arguments, **options)
+        check_is_fitted(self)
+        options.pop("X", None)
+        lazy = _module("lazy", "dask", "dask")
+        return lazy.by_partition(method, self, X, arguments[1:], options)
 
     return of_rows
 

@@ -141,7 +141,7 @@ def wrong(X, y, weight):
         ValueError,
         ("(?s)inconsistent numbers of samples.*partition [012] of the Dask"),
     )
-    yield (X, y, -weight), ValueError, "(?s)[Nn]egative.*partition 0 of the Dask"
+    yield (X, y, -weight), ValueError, r"(?s)[Nn]egative.*partition [012] of the Dask"
     yield (X, 0 * y + 1), ValueError, r"y is constant \(1.0 in all 6000 rows\)"
     yield (X, y, 0 * weight), ValueError, "at least one non-zero"
 
