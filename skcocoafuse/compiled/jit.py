@@ -84,6 +84,7 @@ class _PythonCallback:
 
     def __init__(self, function, signature):
         self.function = np.errstate(all="ignore")(function)
+        self.error: BaseException | None = None  # what the function raised when C called it
         self.kinds = [to_ctypes(kind) for kind in signature.args]
         self._c_function = ctypes.CFUNCTYPE(to_ctypes(signature.return_type), *self.kinds)(
             self._called_by_c
@@ -94,7 +95,8 @@ class _PythonCallback:
     def _called_by_c(self, *values):
         try:
             return self.function(*map(_argument, self.kinds, values))
-        except BaseException:  # there is no Python caller to raise it in
+        except BaseException as error:  # there is no Python caller to raise it in
+            self.error = error
             logging.getLogger("skcocoafuse").exception("The log density was left by an exception.")
             return _NOT_RECOVERABLE
 

@@ -141,7 +141,8 @@ class _SumOverParts:
 
     def raise_error(self) -> None:
         """Raise the exception of the rows, once."""
-        error, self._error = self._error, None
+        error = self._error or self._callback.error  # an interrupt may arrive between the two
+        self._error = self._callback.error = None
         if error is not None:
             raise error
 

@@ -13,7 +13,7 @@ from skcocoafuse import MoERegressor, cross_val_predict_dist, select_n_experts
 from skcocoafuse._validation import cores_for
 from skcocoafuse.datasets import make_switch
 
-pytestmark = pytest.mark.xdist_group("dask")
+pytestmark = pytest.mark.xdist_group("joblib")
 MODEL = MoERegressor(inference="vi", draws=100, random_state=0)
 BACKENDS = ["loky", "threading", "dask in processes", "dask in threads"]
 
