@@ -3,6 +3,7 @@
 import numpy as np
 
 from skcocoafuse._validation import check_probability
+from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.plotting.figure import MAIN, clean, expert_color, pyplot, shades
 from skcocoafuse.plotting.subject import regressor_of
@@ -16,7 +17,6 @@ _COLUMNS = 3  # panels side by side
 # Of the mean density inside the region: spikes are cut off there, so that the rest can be seen.
 # That of a Normal is at most 1.7 times its mean.
 _TALLEST = 6.0
-_HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)
 
 
 class PredictiveDensityDisplay:
@@ -249,19 +249,9 @@ def _contributions(regressor, X):
     mixture = mixture_of(fit.problem.spec, fit.posterior.main_cluster().thinned(_DRAWS), designs)
 
     def weighted(values: np.ndarray) -> np.ndarray:
-        z = fit.target.apply(values)  # (rows, points)
-        out = np.zeros((mixture.mean.shape[2], *values.shape))
-        for k in range(len(out)):
-            sd = np.sqrt(np.broadcast_to(mixture.variance, mixture.mean.shape)[:, :, k, None])
-            error = (z - mixture.mean[:, :, k, None]) / sd
-            if mixture.df is None:
-                log_density = -0.5 * error**2 - _HALF_LOG_2PI
-            else:
-                from scipy import stats
-
-                log_density = stats.t.logpdf(error, mixture.df[:, :, 0, None])
-            weight = np.exp(mixture.log_weight[:, :, k, None] + log_density) / sd
-            out[k] = weight.mean(axis=0) / fit.target.scale
-        return out
+        points = fit.target.apply(values).T  # (points, rows)
+        logs = (forward.component_log_density(forward.NUMPY, mixture, z) for z in points)
+        density = np.stack([np.exp(log).mean(axis=0) for log in logs])  # (points, rows, n_experts)
+        return density.T / fit.target.scale
 
     return weighted

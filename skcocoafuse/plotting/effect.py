@@ -5,10 +5,10 @@ import numpy as np
 from skcocoafuse._validation import check_probability
 from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_chunks
-from skcocoafuse.model.inputs import with_column
+from skcocoafuse.model.inputs import take, with_column
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.plotting.figure import MAIN, clean, pyplot
-from skcocoafuse.plotting.subject import line_of, number_of, regressor_of, rows_of
+from skcocoafuse.plotting.subject import line_of, number_of, regressor_of, rows_of, with_band
 from skcocoafuse.posterior.fit import checked_designs
 from skcocoafuse.predictive.prediction import predict_dist
 
@@ -113,7 +113,7 @@ class EffectDisplay:
         table, names = rows_of(X)
         number = number_of(feature, names)
         chosen = np.unique(np.linspace(0, len(table) - 1, max_rows).round().astype(int))
-        some = table.iloc[chosen] if hasattr(table, "iloc") else table[chosen]
+        some = take(table, chosen)
         mean, std, quantiles = [], [], []
         for value in line.values:
             rows = with_column(some, number, np.full(len(some), value))
@@ -121,16 +121,10 @@ class EffectDisplay:
             mean.append(of_draws[0])
             std.append(of_draws[1])
             quantiles.append(predict_dist(estimator, rows).ppf(_QUANTILES).mean(axis=0))
-        tails = [0.5 * (1 - coverage), 0.5 * (1 + coverage)]
-
-        def with_band(draws):
-            values = np.array(draws)  # (points, draws)
-            return np.stack([values.mean(axis=1), *np.quantile(values, tails, axis=1)])
-
         display = cls(
             line.values,
-            with_band(mean),
-            with_band(std),
+            with_band(np.array(mean).T, coverage),
+            with_band(np.array(std).T, coverage),
             np.array(quantiles),
             names=(line.name, target_name or "y"),
         )

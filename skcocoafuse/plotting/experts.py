@@ -4,7 +4,7 @@ import numpy as np
 
 from skcocoafuse._validation import check_probability
 from skcocoafuse.plotting.figure import clean, expert_color, pyplot
-from skcocoafuse.plotting.subject import regressor_of
+from skcocoafuse.plotting.subject import regressor_of, with_band
 
 _APART = 0.7  # of the room of a feature, that its experts share
 
@@ -84,14 +84,9 @@ class ExpertsDisplay:
         draws = fit.posed.units.undo(fit.posterior.main_cluster().flat())
         design = fit.posed.designs["expert"]
         unit = design.scale.scale if per_sd else 1.0
-        tails = [0.5 * (1 - coverage), 0.5 * (1 + coverage)]
-
-        def with_ends(values):
-            return np.stack([values.mean(axis=0), *np.quantile(values, tails, axis=0)])
-
         return cls(
-            with_ends(draws.expert_coef * unit),
-            with_ends(draws.sigma),
+            with_band(draws.expert_coef * unit, coverage),
+            with_band(draws.sigma, coverage),
             fit.diagnostics["expert_share"],
             design.names,
             per_sd=per_sd,

@@ -102,7 +102,7 @@ class PredictionFanDisplay:
             Highest-density regions, which have two branches where the density has, or central
             intervals.
         coverage : float or list of float, default=(0.5, 0.8, 0.95)
-            Probabilities of the regions; the outer two thirds also serve as the band of gates.
+            Probabilities of the regions.
         curves : bool, default=True
             Whether to draw experts, gate and, if it is learned, behavior gate. Bands are 90%
             credible. Beta is gray where experts agree or one has all weight, since it makes no

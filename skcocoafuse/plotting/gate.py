@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcocoafuse.model.inputs import column_of, holds_numbers, with_column
+from skcocoafuse.model.inputs import column_of, holds_numbers, take, with_column
 from skcocoafuse.plotting.figure import DATA, clean, expert_color, new_axes
 from skcocoafuse.plotting.subject import line_of, number_of, regressor_of, rows_of
 
@@ -92,7 +92,9 @@ class GateDisplay:
             raise ValueError(f"features must be two different ones; got {features!r}.")
         across, up = (line_of(table, number, at, n_points) for number in numbers)
         rows = with_column(
-            _repeated(across.X, n_points), numbers[1], np.repeat(up.values, n_points)
+            take(across.X, np.tile(np.arange(n_points), n_points)),
+            numbers[1],
+            np.repeat(up.values, n_points),
         )
         inside = regressor_of(estimator)
         own = inside.inputs(rows)
@@ -157,15 +159,6 @@ class GateDisplay:
         patches = [Patch(color=expert_color(k), alpha=0.6, label=f"expert {k}") for k in present]
         self.ax_.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         return self
-
-
-def _repeated(rows, times: int):
-    """All rows, several times over."""
-    if hasattr(rows, "iloc"):
-        import pandas as pd
-
-        return pd.concat([rows] * times, ignore_index=True)
-    return np.tile(rows, (times, 1))
 
 
 def _numbers(table, number: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skcocoafuse.model import forward
-from skcocoafuse.model.inputs import column_of, holds_numbers, labels_of, with_column
+from skcocoafuse.model.inputs import column_of, holds_numbers, labels_of, take, with_column
 from skcocoafuse.model.mixtures import beta_of, unfused_mixture
 from skcocoafuse.posterior.fit import checked_designs
 from skcocoafuse.predictive.wrappers import unwrap
@@ -55,17 +55,18 @@ def curves_of(estimator, X, coverage: float) -> Curves:
     behavior = None
     if spec.behavior is None:
         beta = beta_of(spec, forward.draws_innermost(draws), designs["behavior"])[..., 0]
-        behavior = _with_band(beta, coverage)
+        behavior = with_band(beta, coverage)
     experts = fit.target.undo(unfused.mean.mean(axis=0))
     for transformer in reversed(inside.of_target):
         lines = [transformer.inverse_transform(line[:, None])[:, 0] for line in experts.T]
         experts = np.column_stack(lines)
     shared = gate.mean(axis=0).max(axis=1) < _ALONE
     identified = shared & (share > _LEAST_SHARE * max(share.max(), np.finfo(float).tiny))
-    return Curves(experts, _with_band(gate, coverage), behavior, identified)
+    return Curves(experts, with_band(gate, coverage), behavior, identified)
 
 
-def _with_band(draws: np.ndarray, coverage: float) -> np.ndarray:
+def with_band(draws: np.ndarray, coverage: float) -> np.ndarray:
+    """Mean over the first axis, then lower and upper end of the central interval."""
     tails = [0.5 * (1 - coverage), 0.5 * (1 + coverage)]
     return np.stack([draws.mean(axis=0), *np.quantile(draws, tails, axis=0)])
 
@@ -102,8 +103,8 @@ def line_of(X, feature, at, n_points: int) -> Line:
     if not holds_numbers(column):
         raise ValueError(f"feature {names[number]!r} is not numeric, so it has no range to draw.")
     values = np.linspace(column.min(), column.max(), n_points)
-    row = _typical_row(table) if isinstance(at, str) and at == "median" else _row(table, at)
-    rows = row.take([0] * n_points) if hasattr(row, "iloc") else np.repeat(row, n_points, axis=0)
+    row = _typical_row(table) if isinstance(at, str) and at == "median" else take(table, [at])
+    rows = take(row, np.zeros(n_points, dtype=int))
     if hasattr(rows, "reset_index"):
         rows = rows.reset_index(drop=True)
     return Line(values, with_column(rows, number, values), names[number])
@@ -134,10 +135,6 @@ def number_of(feature, names: list[str]) -> int:
     if not 0 <= feature < len(names):
         raise ValueError(f"feature={feature!r} is not a column of X, which has {len(names)}.")
     return int(feature)
-
-
-def _row(table, at):
-    return table.iloc[[at]] if hasattr(table, "iloc") else table[[at]]
 
 
 def _typical_row(table):

@@ -19,6 +19,7 @@ from skcocoafuse.streams.parts import (
     raw_part,
 )
 
+_CHANGED = "The Parquet dataset has changed during the fit."
 _BATCH_ROWS = 131_072  # ten columns of them, decoded and standardized, take 20 MB
 
 
@@ -106,6 +107,8 @@ class ParquetTable:
         found: list = []
         start = 0
         for batch in self._batches():
+            if each is not None and len(found) == len(each):
+                raise RuntimeError(_CHANGED)
             where = f"rows {start} to {start + batch.num_rows - 1} of the dataset"
             own = () if each is None else (each[len(found)],)
             found.append(call_for_part(self._use, batch, (function, *own), arguments, where))
@@ -157,12 +160,9 @@ class ParquetRows(RowsInParts):
             If the dataset has changed since the first pass.
         """
         own = own_arguments(each, len(self.counts))
-        try:
-            found = self.table.map(_on_rows, self.standardization, function, arguments, each=own)
-        except IndexError:  # more batches
-            found = []
+        found = self.table.map(_on_rows, self.standardization, function, arguments, each=own)
         if len(found) != len(self.counts):
-            raise RuntimeError("The Parquet dataset has changed during the fit.")
+            raise RuntimeError(_CHANGED)
         return found
 
 
