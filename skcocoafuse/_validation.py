@@ -100,12 +100,7 @@ def validate_fit(estimator, X, y, sample_weight):
     """
     validate_data(estimator, X, y, skip_check_array=True)
     X = _table(estimator, X, objects=False, ensure_min_samples=2)
-    with _advice_to_impute():
-        y = _check_y(y, y_numeric=True, estimator=estimator)
-    check_consistent_length(X, y)
-    y = np.asarray(y, dtype=np.float64)
-    with _advice_to_impute():  # again: None among objects becomes NaN only here
-        assert_all_finite(y, input_name="y")
+    y = _validate_target(X, y, estimator)
     refuse_extreme(y, "y")
     weight = validate_weight(sample_weight, X)
     seen = y[weight > 0]
@@ -127,12 +122,18 @@ def validate_part(values, y, weight) -> tuple[np.ndarray, np.ndarray]:
     """
     if not len(values):
         return np.zeros(0), np.zeros(0)
+    return _validate_target(values, y), validate_weight(weight, values, some=True)
+
+
+def _validate_target(X, y, estimator=None) -> np.ndarray:
+    """Finite targets as float64, (rows,), as many as rows of X."""
     with _advice_to_impute():
-        y = _check_y(y, y_numeric=True)
-        check_consistent_length(values, y)
-        y = np.asarray(y, dtype=np.float64)
+        y = _check_y(y, y_numeric=True, estimator=estimator)
+    check_consistent_length(X, y)
+    y = np.asarray(y, dtype=np.float64)
+    with _advice_to_impute():  # again: None among objects becomes NaN only here
         assert_all_finite(y, input_name="y")
-    return y, validate_weight(weight, values, some=True)
+    return y
 
 
 def validate_sample(estimator, X) -> np.ndarray | None:

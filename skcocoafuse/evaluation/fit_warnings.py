@@ -70,6 +70,11 @@ def _is_approximation(diagnostics: dict) -> bool:
     return "pareto_k" in diagnostics
 
 
+def _chains_are_short(diagnostics: dict) -> bool:
+    """Whether chains have a fixed short length, so that no option makes them longer."""
+    return diagnostics.get("chains_are_short", False)
+
+
 def _n_draws(diagnostics: dict) -> int:
     return diagnostics["n_chains"] * diagnostics["n_draws"]
 
@@ -88,6 +93,8 @@ def _of_divergences(diagnostics: dict) -> str | None:
 
 def _against_divergences(diagnostics: dict) -> str:
     """What left no or fewer divergences on real data sets; tighter priors on sigma did not."""
+    if _chains_are_short(diagnostics):
+        return "inference='nuts'"
     if diagnostics.get("target_accept", 0.0) >= _CAREFUL:
         return "fewer experts"
     depth = diagnostics.get("max_tree_depth", np.nan)
@@ -107,11 +114,14 @@ def _of_separate_modes(diagnostics: dict) -> str | None:
         f"chains {chains} with weight {part:.2f} (leave-one-out log density {elpd:.1f})"
         for chains, part, elpd in zip(clusters, weight, diagnostics["cluster_elpd"], strict=True)
     )
+    remedy = f"fewer experts{_more_gradients(diagnostics)} or another random_state"
+    if _chains_are_short(diagnostics):
+        remedy = "inference='nuts' to report coefficients or their intervals, or fewer experts"
     return (
         f"Chains settled in {len(clusters)} groups, or chain clusters, that "
         f"disagree (R-hat {beyond(diagnostics['rhat'], MAX_RHAT, 2)}): {described}. Predictions "
         f"are weighted by stacking; coefficients and summary() are those of the first cluster. "
-        f"Try fewer experts{_more_gradients(diagnostics)} or another random_state."
+        f"Try {remedy}."
     )
 
 
@@ -138,6 +148,8 @@ def _of_mixing(diagnostics: dict) -> str | None:
             f"{_n_draws(diagnostics)} draw(s) are too few to tell {what} (wanted: an effective "
             f"sample size of at least {MIN_ESS:.0f}). Use {remedy}."
         )
+    if _chains_are_short(diagnostics) and len(diagnostics["chain_clusters"]) > 1:
+        return None  # as chains from separate modes do; another warning says so
     failed = []
     # Normals at different modes differ however many draws there are: another warning says so
     modes_differ = _is_approximation(diagnostics) and approximates_badly(diagnostics)
@@ -157,7 +169,9 @@ def _of_mixing(diagnostics: dict) -> str | None:
     remedy = f"more tune and draws{_more_gradients(diagnostics)}, or fewer experts"
     if _is_approximation(diagnostics):
         what, remedy = "Draws of the approximation are too few", "more draws"
-    elif disagree:
+    elif _chains_are_short(diagnostics):
+        remedy = "inference='nuts', or fewer experts"
+    if disagree and not _is_approximation(diagnostics):
         what = "Chains disagree" if diagnostics["n_chains"] > 1 else "The chain drifts"
     return (
         f"{what}: {' and '.join(failed)}, over the log posterior and the predictions at "

@@ -27,6 +27,13 @@ ENGINES = {
         words="runs ``pm.sample`` on ``build_model`` (slower, same posterior)",
         several_threads=False,  # PyTensor's tables, and chains that fork next to other threads
     ),
+    "short_chains": EngineRow(
+        module="skcocoafuse.inference.nuts.short_chains",
+        samples_posterior=True,
+        options=(),
+        words="is the same sampler, 100 draws from each of several modes, for predictions in a "
+        "fraction of the time",
+    ),
     "vi": EngineRow(
         module="skcocoafuse.inference.variational",
         samples_posterior=False,

@@ -97,7 +97,7 @@ class RowsInParts(ABC):
     def random_part(self, n: int, rng: np.random.Generator) -> RowsInMemory:
         """See :class:`~skcocoafuse.model.rows.Rows`."""
         n_counting = int(self.counts[:, 1].sum())
-        return rescaled(self.gathered(random_ranks(n_counting, n, rng)), self.total_weight)
+        return self.gathered(random_ranks(n_counting, n, rng)).rescaled(self.total_weight)
 
     def anchors(self, n: int) -> RowsInMemory:
         """See :class:`~skcocoafuse.model.rows.Rows`."""
@@ -125,11 +125,6 @@ def joined(parts: Sequence[RowsInMemory]) -> RowsInMemory:
     designs = {part: np.concatenate([rows.designs[part] for rows in parts]) for part in PARTS}
     y = np.concatenate([rows.y for rows in parts])
     return RowsInMemory(designs, y, np.concatenate([rows.weight for rows in parts]))
-
-
-def rescaled(rows: RowsInMemory, total_weight: float) -> RowsInMemory:
-    """The rows with weights that sum to ``total_weight``."""
-    return rows.reweighted(rows.weight * (total_weight / rows.total_weight))
 
 
 @dataclass(frozen=True)

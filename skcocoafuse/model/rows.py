@@ -192,6 +192,10 @@ class RowsInMemory:
         """The same rows with other weights."""
         return replace(self, weight=weight)
 
+    def rescaled(self, total_weight: float) -> "RowsInMemory":
+        """The same rows with weights that sum to ``total_weight``."""
+        return self.reweighted(self.weight * (total_weight / self.total_weight))
+
     def parts(self) -> Iterator[tuple[slice, "RowsInMemory"]]:
         """See :class:`Part`: all rows at once."""
         yield slice(0, self.n_rows), self
@@ -223,4 +227,4 @@ class RowsInMemory:
         if len(counting) <= n:
             return self
         part = self.take(counting[random_ranks(len(counting), n, rng)])
-        return part.reweighted(part.weight * (self.total_weight / part.total_weight))
+        return part.rescaled(self.total_weight)

@@ -40,7 +40,7 @@ def table_of(X, y, sample_weight) -> "DaskTable":
     ValueError, TypeError
         If the collections do not fit together.
     """
-    blocks, sample, names = blocks_of(X)
+    blocks, sample = blocks_of(X)
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
     targets = blocks_like(y, X, blocks, "y")
@@ -53,7 +53,7 @@ def table_of(X, y, sample_weight) -> "DaskTable":
     ]
     client = _client()
     workers = _Here(dask.compute(*parts)) if client is None else _Workers.of_delayed(client, parts)
-    return DaskTable(workers, sample, names)
+    return DaskTable(workers, sample)
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,10 @@ class DaskTable:
     workers : object with ``map`` and ``release``
     sample_rows : ndarray or pandas.DataFrame
         A few rows of the same kind, of made-up values.
-    names : ndarray of str, or None
     """
 
     workers: Any
     sample_rows: Any
-    names: np.ndarray | None
 
     @property
     def n_features(self) -> int:
@@ -300,8 +298,8 @@ def _where(number: int) -> str:
 # -- partitions ------------------------------------------------------------------------------
 
 
-def blocks_of(X) -> tuple[list, Any, np.ndarray | None]:
-    """Delayed partitions of X with all columns, a few rows of its kind, and names of columns.
+def blocks_of(X) -> tuple[list, Any]:
+    """Delayed partitions of X with all columns, and a few rows of its kind.
 
     Raises
     ------
@@ -318,9 +316,9 @@ def blocks_of(X) -> tuple[list, Any, np.ndarray | None]:
                 "The number of columns of X is unknown; call X.compute_chunk_sizes() first."
             )
         whole = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
-        return list(whole.to_delayed().ravel()), np.ones((2, X.shape[1]), X.dtype), None
+        return list(whole.to_delayed().ravel()), np.ones((2, X.shape[1]), X.dtype)
     if hasattr(X, "partitions") and hasattr(X, "columns"):
-        return X.to_delayed(), X._meta_nonempty, np.array(X.columns, dtype=object)
+        return X.to_delayed(), X._meta_nonempty
     raise TypeError(
         "If y or sample_weight is a Dask collection, X must be a Dask array or DataFrame; got "
         f"{type(X).__name__}. Use dask.array.from_array(X) or y.compute()."

@@ -19,7 +19,7 @@ def by_partition(method: Callable, estimator, X, arguments: tuple, options: dict
         As the method returns arrays, frames or tuples of them; sizes of chunks are unknown where
         those of X are.
     """
-    blocks, rows, _ = blocks_of(X)
+    blocks, rows = blocks_of(X)
     own = {k: blocks_like(a, X, blocks, "y") for k, a in enumerate(arguments) if is_dask(a)}
     named = {k: blocks_like(a, X, blocks, k) for k, a in options.items() if is_dask(a)}
     zeros = np.zeros(len(rows))

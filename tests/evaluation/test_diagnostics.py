@@ -169,6 +169,15 @@ def test_more_gradients_are_advised_where_they_ran_out(change):
     assert "max_gradients" not in the_message(**change)
 
 
+@pytest.mark.parametrize(
+    "change", [{"rhat_within": 1.3}, {"ess": 80.0}, {"n_divergences": 90}, APART]
+)
+def test_chains_of_a_fixed_length_are_not_advised_to_be_longer(change):
+    advice = the_message(**change, chains_are_short=True).split(" Try ")[1]
+    assert "inference='nuts'" in advice
+    assert not {"draws", "tune", "target_accept"} & set(advice.replace("=", " ").split())
+
+
 def test_only_what_failed_is_said_and_with_digits_enough():
     slow = the_message(ess=99.6, rhat_within=1.0499)
     assert slow.startswith("Chains mix slowly: smallest effective sample size 99.6 of 4000")

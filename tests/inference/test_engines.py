@@ -72,6 +72,9 @@ def test_engines_give_draws_of_the_right_shape(run):
     chains, draws = (1, 1) if name == "map" else (2, 60)
     if result.info.get("pareto_k", 0.0) > 0.7:  # every mode has chains of its own
         chains, draws = len(result.theta), chains * draws // len(result.theta)
+    if name == "short_chains":  # one at each mode, or more
+        assert len(result.theta) >= chains
+        chains = len(result.theta)
     assert result.theta.shape == (chains, draws, problem.spec.n_parameters)
     assert result.log_posterior.shape == (chains, draws)
     assert all(stat.shape == (chains, draws) for stat in result.stats.values())
