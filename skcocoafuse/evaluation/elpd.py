@@ -84,7 +84,7 @@ class Difference:
     se: float
 
     def lower_bound(self, confidence=0.95, kind="chebyshev"):
-        """Lower confidence bound of the difference; as :meth:`LooResult.lower_bound`."""
+        """Lower confidence bound of the difference; as :meth:`.LooResult.lower_bound`."""
         return lower_bound(self.elpd, self.se, confidence, kind)
 
 

@@ -46,7 +46,7 @@ class Conclusion(NamedTuple):
 class Sensitivity:
     """Sensitivity of one conclusion to one prior, at its most sensitive entry.
 
-    Fields are described in :attr:`PriorSensitivity.table`.
+    Fields are described in :attr:`.PriorSensitivity.table`.
     """
 
     prior: str
