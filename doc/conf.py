@@ -64,4 +64,4 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_theme_options = {"show_toc_level": 2}
-html_sidebars = {"getting_started": [], "whats_new": []}
+html_sidebars = {page: [] for page in ("bibliography", "extending", "getting_started", "glossary", "whats_new")}
