@@ -1,4 +1,5 @@
-# `make demo` (the main job), `make test` (the suite), `make docs` (documentation and gallery).
+# `make demo` (the main job), `make test` (the suite), `make docs` (documentation and gallery),
+# `make dist` (what is published).
 # PYTHON chooses the interpreter, VENV the environment's folder.
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,9 +9,9 @@ BIN = $(VENV)/bin
 # another PYTHON means another stamp, so the environment is made anew
 STAMP = $(VENV)/installed-by-$(subst /,_,$(PYTHON))
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs dist clean
 
-$(STAMP): setup.cfg pyproject.toml
+$(STAMP): pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
@@ -35,5 +36,18 @@ docs:
 	$(VENV)-docs/bin/python -m sphinx -q -W --keep-going -b html doc doc/_build/html
 	@echo "documentation: doc/_build/html/index.html"
 
+# builds both archives, then runs the README's example on the wheel, in an environment of its own
+dist:
+	rm -rf dist
+	$(PYTHON) -m venv --clear $(VENV)-dist
+	$(VENV)-dist/bin/python -m pip install --quiet --upgrade pip build twine
+	$(VENV)-dist/bin/python -m build
+	$(VENV)-dist/bin/python -m twine check --strict dist/*
+	$(PYTHON) -m venv --clear $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)-wheel/bin/python -m pip install --quiet "$$(ls dist/*.whl)[plot]"
+	sed -n '/^```python/,/^```$$/ { /^```/! p; }' README.md > $(VENV)-wheel/readme.py
+	cd $(VENV)-wheel && MPLBACKEND=agg bin/python readme.py
+
 clean:
-	rm -rf $(VENV) $(VENV)-docs output doc/_build
+	rm -rf $(VENV) $(VENV)-docs $(VENV)-dist $(VENV)-wheel output build dist doc/_build

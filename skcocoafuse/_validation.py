@@ -3,7 +3,7 @@
 import multiprocessing
 import sys
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 
 import joblib
 import numpy as np
@@ -13,10 +13,10 @@ from sklearn.base import _fit_context
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
-    _check_sample_weight,
     _check_y,
     _get_feature_names,
     check_consistent_length,
+    check_non_negative,
     column_or_1d,
     validate_data,
 )
@@ -165,8 +165,7 @@ def refuse_totals(low: float, high: float, n_rows: int, largest: float, total: f
     ValueError
         For a constant target, and for weights that are all zero or sum to more than 1e15.
     """
-    if total == 0.0:
-        raise ValueError("Sample weights must contain at least one non-zero number.")
+    _refuse_no_weight(largest)
     if largest > MAX_WEIGHT or total > MAX_WEIGHT:
         raise ValueError(
             f"sample_weight must sum to at most {MAX_WEIGHT:g}: a weight is the number of times "
@@ -270,13 +269,26 @@ def validate_weight(sample_weight, values, some: bool = False) -> np.ndarray:
     """
     if sample_weight is None:
         return np.broadcast_to(1.0, len(values))
-    return _check_sample_weight(
-        sample_weight,
-        values,
-        dtype=np.float64,
-        ensure_non_negative=True,
-        allow_all_zero_weights=some,
+    n_rows = len(values)
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n_rows, sample_weight)
+    weight = check_array(
+        sample_weight, dtype=np.float64, order="C", ensure_2d=False, input_name="sample_weight"
     )
+    if weight.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight must be a number or an array of shape ({n_rows},), a weight per row; "
+            f"got shape {weight.shape}."
+        )
+    check_non_negative(weight, "`sample_weight`")
+    if not some:
+        _refuse_no_weight(weight.max())
+    return weight
+
+
+def _refuse_no_weight(largest: float) -> None:
+    if largest == 0.0:
+        raise ValueError("Sample weights must contain at least one non-zero number.")
 
 
 def validate_targets(y) -> np.ndarray:
