@@ -2,7 +2,7 @@
 
 from skcocoafuse._version import __version__
 from skcocoafuse.estimators.experts import BoERegressor, CoCoAFusERegressor, MoERegressor
-from skcocoafuse.estimators.explanations import Explanation
+from skcocoafuse.estimators.explanations import Explanation, explain
 from skcocoafuse.estimators.loading import load
 from skcocoafuse.estimators.selector import NExpertsSelector
 from skcocoafuse.evaluation.comparison import Comparison, compare, loo
@@ -44,6 +44,7 @@ __all__ = [
     "__version__",
     "compare",
     "cross_val_predict_dist",
+    "explain",
     "load",
     "log_prob",
     "loo",

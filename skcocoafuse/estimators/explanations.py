@@ -1,6 +1,6 @@
 """Single predictions explained: experts, features, and sources of the variance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,8 @@ from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.parameters import EXPERT
 from skcocoafuse.posterior.fit import Fit
 from skcocoafuse.predictive import PredictiveDistribution
+from skcocoafuse.predictive.target import TargetMap
+from skcocoafuse.predictive.wrappers import unwrap
 
 _COVERAGE = 0.9  # of the interval
 _LEAST_WEIGHT = 0.05  # of an expert to be named in a sentence
@@ -20,7 +22,7 @@ _SOURCES = ("noise", "between_experts", "parameters")
 class Explanation:
     """Predictions of some rows, taken apart; ``str`` gives a sentence or two for each.
 
-    Returned by ``explain`` of a fitted regressor.
+    Returned by :func:`explain` and by ``explain`` of a fitted regressor.
 
     Parameters
     ----------
@@ -39,6 +41,9 @@ class Explanation:
         Shares of noise, differences between experts, and uncertain parameters.
     columns : list of str
         Names of the columns.
+    transformed : bool, default=False
+        Whether values are in units of the transformed target, on whose scale the experts are
+        linear, because there are no contributions to a sum on the original one.
     """
 
     mean: np.ndarray
@@ -49,6 +54,7 @@ class Explanation:
     gate: np.ndarray
     variance: np.ndarray
     columns: list[str]
+    transformed: bool = False
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -86,8 +92,9 @@ class Explanation:
         if len(self.columns) > _MOST_NAMED:
             added += f", the others {rest:+.3g}"
         noise, between, parameters = self.variance[row]
+        where = " (transformed target)" if self.transformed else ""
         return (
-            f"Row {row}: {self.mean[row]:.4g} with standard deviation {self.std[row]:.3g} "
+            f"Row {row}{where}: {self.mean[row]:.4g} with standard deviation {self.std[row]:.3g} "
             f"({_COVERAGE:.0%} from {low:.4g} to {high:.4g}), by expert {named}. "
             f"From {self.baseline[row]:.4g} at average inputs: {added or 'no inputs'}. Of the "
             f"variance {noise:.0%} is noise, {between:.0%} differences between experts, "
@@ -104,7 +111,70 @@ class Explanation:
         return self.table.to_html(float_format=lambda value: f"{value:.3g}")
 
 
-def explain(fit: Fit, designs, gate: np.ndarray, dist: PredictiveDistribution) -> Explanation:
+def explain(estimator, X) -> Explanation:
+    """Predictions of rows taken apart, by an estimator alone or inside meta-estimators.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; a regressor of this package, possibly nested in ``Pipeline``, ``GridSearchCV``
+        (anything with a ``best_estimator_``) and ``TransformedTargetRegressor``.
+    X : array-like of shape (n_samples, n_features)
+        A few rows, as input of the outermost estimator.
+
+    Returns
+    -------
+    Explanation
+        Of the columns that the regressor sees, under the names that the steps before it give them.
+        With a ``TransformedTargetRegressor`` in units of the original target if the
+        transformation is linear; otherwise in units of the transformed target (``transformed`` is
+        then True), since a nonlinear function of a sum is no sum. :func:`predict_dist` has the
+        distribution of the original target.
+
+    Raises
+    ------
+    TypeError
+        If there is no regressor of this package inside.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import PolynomialFeatures
+    >>> from skcocoafuse import BoERegressor, explain
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0.0, 1.1, 3.9, 9.0] * 5
+    >>> square = PolynomialFeatures(2, include_bias=False)
+    >>> pipe = make_pipeline(square, BoERegressor(1, inference="map", random_state=0)).fit(X, y)
+    >>> explain(pipe, [[2.5]]).table["mean"].columns.tolist()
+    ['baseline', 'x0', 'x0^2']
+    """
+    inside = unwrap(estimator, "explain", "explanation of predictions")
+    regressor = inside.estimator
+    found = regressor.explain(inside.inputs(X))
+    names = inside.input_names()
+    if names is not None:
+        found = replace(found, columns=regressor.fitted_.posed.designs[EXPERT].names_from(names))
+    return _of_original_target(found, TargetMap(*inside.of_target)) if inside.of_target else found
+
+
+def _of_original_target(found: Explanation, target: TargetMap) -> Explanation:
+    """In units of the original target, if that is a linear function of the transformed one."""
+    line = target.line()
+    if line is None:
+        return replace(found, transformed=True)
+    zero, slope = line
+    return replace(
+        found,
+        mean=zero + slope * found.mean,
+        std=abs(slope) * found.std,
+        interval=np.sort(zero + slope * found.interval, axis=1),
+        baseline=zero + slope * found.baseline,
+        contributions=slope * found.contributions,
+    )
+
+
+def taken_apart(fit: Fit, designs, gate: np.ndarray, dist: PredictiveDistribution) -> Explanation:
     """Explain predictions of rows.
 
     Parameters

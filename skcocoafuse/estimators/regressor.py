@@ -32,7 +32,7 @@ from skcocoafuse._validation import (
     validate_sample,
 )
 from skcocoafuse.estimators import insights, predictions
-from skcocoafuse.estimators.explanations import Explanation, explain
+from skcocoafuse.estimators.explanations import Explanation, taken_apart
 from skcocoafuse.evaluation import elpd, fit_warnings, learning, surplus_experts, verdicts
 from skcocoafuse.evaluation.elpd import LooResult
 from skcocoafuse.evaluation.refits import refit_bad_rows
@@ -643,7 +643,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
         The predictive mean is the experts' lines averaged by their weights, so what each column
         adds, from average inputs on, is exact and in units of the target. The weights depend on
-        inputs as well: for the effect of changing an input, see :meth:`local_coef`.
+        inputs as well: for the effect of changing an input, see :meth:`local_coef`. In a pipeline
+        or search use :func:`skcocoafuse.explain`.
 
         Parameters
         ----------
@@ -672,7 +673,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         designs = checked_designs(self, X)
         gate = insights.gate(self.fitted_, designs)
         dist = predictions.of_posterior(self._posed, self.posterior_, designs, self.n_jobs)
-        return explain(self.fitted_, designs, gate, dist)
+        return taken_apart(self.fitted_, designs, gate, dist)
 
     # -- inspecting the posterior ------------------------------------------------------------
 

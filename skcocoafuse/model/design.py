@@ -286,6 +286,12 @@ class DesignPart:
         """The part of an earlier fit, with its unfitted transformer fitted as it was then."""
         return cls(None, transformer.fit(inputs.table(names)), scale, labels, inputs)
 
+    def names_from(self, inputs: list[str]) -> list[str]:
+        """Names of the columns of the design matrix, given those of all inputs."""
+        if self.columns is not None:
+            return [inputs[j] for j in self.columns]
+        return _output_names(self.transformer, inputs, len(self.names))
+
     def sees_what(self, other: "DesignPart") -> bool:
         """Whether this part and another one use the same columns, without a transformer."""
         if self.columns is None or other.columns is None:

@@ -24,6 +24,16 @@ class Unwrapped(NamedTuple):
             X = transformer.transform(X)
         return X
 
+    def input_names(self) -> list[str] | None:
+        """Names of the columns of the regressor's input; None if a transformer has none."""
+        names = None
+        try:
+            for transformer in self.of_inputs:
+                names = transformer.get_feature_names_out(names)
+        except AttributeError:  # a step of a pipeline may be without the method
+            return None
+        return None if names is None else [str(name) for name in names]
+
 
 def unwrap(estimator, name: str, wanted: str) -> Unwrapped:
     """The regressor with a method or attribute, inside any nesting of meta-estimators.

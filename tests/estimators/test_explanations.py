@@ -3,10 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import SplineTransformer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
 
-from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor
+from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor, explain, predict_dist
 from skcocoafuse.datasets import make_switch_and_transition
 from tests.conftest import fit_quietly
 
@@ -79,3 +82,57 @@ def test_tables_and_sentences_agree(fitted, data):
 def test_before_fit():
     with pytest.raises(NotFittedError):
         MoERegressor().explain([[0.0]])
+
+
+# -- through meta-estimators -------------------------------------------------------------
+
+
+def test_a_pipeline_is_seen_through_with_its_names(data):
+    X, y = data
+    scale = make_column_transformer((StandardScaler(), ["heat", "speed"]), remainder="drop")
+    model = MoERegressor(2, expert_features=[1], inference="map", random_state=0)
+    search = GridSearchCV(make_pipeline(scale, model), {"moeregressor__n_experts": [1, 2]}, cv=2)
+    fit_quietly(search, X, y)
+    found = explain(search, X[:3])
+    assert found.columns == ["standardscaler__speed"]
+    np.testing.assert_allclose(found.mean, search.predict(X[:3]))
+    np.testing.assert_allclose(found.baseline + found.contributions.sum(axis=1), found.mean)
+
+
+def test_names_are_those_of_the_regressor_where_steps_have_none(data):
+    X, y = data
+    nameless = FunctionTransformer(lambda X: X.to_numpy())
+    pipe = make_pipeline(nameless, BoERegressor(1, inference="map", random_state=0)).fit(X, y)
+    assert explain(pipe, X[:2]).columns == ["x0", "x1", "x2", "x3"]
+    assert explain(pipe[-1], X[:2].to_numpy()).columns == ["x0", "x1", "x2", "x3"]
+
+
+def test_linear_transformations_of_the_target_are_undone(data):
+    X, y = data
+    model = BoERegressor(2, inference="map", random_state=0)
+    negative = FunctionTransformer(np.negative, np.negative)
+    for transformer in (StandardScaler(), make_pipeline(StandardScaler(), negative)):
+        whole = TransformedTargetRegressor(model, transformer=transformer).fit(X, y)
+        found, dist = explain(whole, X[:4]), predict_dist(whole, X[:4])
+        assert not found.transformed
+        np.testing.assert_allclose(found.mean, dist.mean())
+        np.testing.assert_allclose(found.std, dist.std())
+        np.testing.assert_allclose(found.interval, dist.interval(0.9))
+        np.testing.assert_allclose(found.baseline + found.contributions.sum(axis=1), found.mean)
+
+
+def test_other_targets_are_explained_on_the_transformed_scale_and_it_says_so(data):
+    X, y = data
+    model = BoERegressor(2, inference="map", random_state=0)
+    whole = TransformedTargetRegressor(model, func=np.log, inverse_func=np.exp).fit(X, y)
+    found = explain(whole, X[:2])
+    assert found.transformed
+    np.testing.assert_allclose(found.mean, whole.regressor_.predict(X[:2]))
+    assert found.sentence(0).startswith("Row 0 (transformed target): ")
+
+
+def test_what_cannot_be_explained(data):
+    with pytest.raises(TypeError, match="StandardScaler has no explanation of predictions"):
+        explain(StandardScaler(), data[0])
+    with pytest.raises(NotFittedError):
+        explain(make_pipeline(StandardScaler(), MoERegressor()), data[0])
