@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skcocoafuse.evaluation.tables import Tabular
 from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.parameters import EXPERT
@@ -19,7 +20,7 @@ _SOURCES = ("noise", "between_experts", "parameters")
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Tabular):
     """Predictions of some rows, taken apart; ``str`` gives a sentence or two for each.
 
     Returned by :func:`explain` and by ``explain`` of a fitted regressor.

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from skcocoafuse import persistence, streams
@@ -31,7 +32,7 @@ from skcocoafuse._validation import (
     validate_observed,
     validate_sample,
 )
-from skcocoafuse.estimators import insights, predictions
+from skcocoafuse.estimators import glance, insights, predictions
 from skcocoafuse.estimators.explanations import Explanation, taken_apart
 from skcocoafuse.evaluation import elpd, fit_warnings, learning, surplus_experts, verdicts
 from skcocoafuse.evaluation.elpd import LooResult
@@ -44,7 +45,7 @@ from skcocoafuse.model.pymc_model import build_pymc_model
 from skcocoafuse.persistence.earlier import upgraded
 from skcocoafuse.persistence.paths import local_path
 from skcocoafuse.posterior.draws import Posterior
-from skcocoafuse.posterior.export import ATTRS, NO_ROW_GROUPS, RowGroups, arviz_groups
+from skcocoafuse.posterior.export import ATTRS, NO_DERIVED_GROUPS, DerivedGroups, arviz_groups
 from skcocoafuse.posterior.fit import Fit, checked_designs, checked_inputs
 from skcocoafuse.posterior.summary import summarize
 from skcocoafuse.predictive import PredictiveDistribution
@@ -246,6 +247,11 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "posterior_")
+
+    def _html_repr(self) -> str:
+        """scikit-learn's diagram, and below it what the fit found."""
+        diagram = estimator_html_repr(self)
+        return diagram + glance.html(self.fitted_) if self.__sklearn_is_fitted__() else diagram
 
     # -- before seeing the data --------------------------------------------------------------
 
@@ -675,6 +681,48 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         dist = predictions.of_posterior(self._posed, self.posterior_, designs, self.n_jobs)
         return taken_apart(self.fitted_, designs, gate, dist)
 
+    def plot(self, X, y=None, *, feature=None, **options):
+        """Draw predictions along a feature, with experts, gate and behavior gate.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Gives the range of the feature and typical values of the others.
+        y : array-like of shape (n_samples,), optional
+            Observed targets of these rows, which are drawn.
+        feature : str or int, optional
+            Name or position; not needed if there is only one.
+        **options : dict
+            As in :meth:`skcocoafuse.plotting.PredictionFanDisplay.from_estimator`, which also
+            takes pipelines and searches.
+
+        Returns
+        -------
+        skcocoafuse.plotting.PredictionFanDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed; the extra ``plot`` installs it.
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("Agg")
+        >>> from skcocoafuse import MoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(150, random_state=0)
+        >>> display = MoERegressor(inference="vi", random_state=0).fit(X, y).plot(X, y)
+        >>> display.ax_.get_ylabel(), display.gate_ax_.get_xlabel()
+        ('y', 'x0')
+        """
+        from skcocoafuse.plotting import PredictionFanDisplay
+
+        check_is_fitted(self)
+        return PredictionFanDisplay.from_estimator(self, X, y, feature=feature, **options)
+
     # -- inspecting the posterior ------------------------------------------------------------
 
     @hints(COVERAGE)
@@ -689,13 +737,25 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         pandas.DataFrame
-            One row per parameter, with columns ``mean``, ``sd``, ``lower``, ``upper``, ``rhat``
-            and ``ess`` (NaN for ``inference="map"``), and ``meaning`` in words.
+            One row per parameter, with columns ``part`` of the model, ``expert``, ``feature`` (a
+            column of the part's inputs, or "intercept", "sigma" or "noise_df"), ``mean``, ``sd``,
+            ``lower``, ``upper``, ``rhat`` and ``ess`` (NaN for ``inference="map"``), and
+            ``meaning`` in words. The index has the first three as one label.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             Before ``fit``.
+
+        Examples
+        --------
+        >>> from skcocoafuse import BoERegressor
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0.0, 2.1, 3.9, 6.0] * 5
+        >>> table = BoERegressor(1, inference="map", random_state=0).fit(X, y).summary()
+        >>> table[["part", "expert", "feature", "mean"]].round(1)
+                             part  expert    feature  mean
+        parameter
+        expert 0: intercept  expert       0  intercept   0.0
         """
         fit = self.fitted_
         check_probability(coverage, "coverage")
@@ -722,7 +782,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             keeps as many as fit into half a gigabyte per group. :func:`arviz.loo` computes
             effective sample sizes from all draws, so pass ``reff=1`` with thinned groups.
         random_state : int, RandomState instance or None, default=None
-            Seed of ``posterior_predictive``.
+            Seed of ``posterior_predictive`` and ``prior``.
 
         Returns
         -------
@@ -736,11 +796,15 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             - ``posterior_standardized``: every variable of the PyMC model of ``build_model``, for
               PyMC functions that take a posterior.
             - ``sample_stats``: ``lp`` (log posterior of the unconstrained standardized
-              parameters); ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws; and
-              ``chain_cluster`` and ``chain_weight``, constant within a chain.
+              parameters); ``diverging``, ``tree_depth`` and ``n_steps`` of sampled draws, and
+              ``energy`` if each follows the one before (they were neither thinned nor assembled by
+              jumps, see ``diagnostics_["remedies"]``); and ``chain_cluster`` and
+              ``chain_weight``, constant within a chain.
             - ``log_likelihood``: of each row, in units of the target, summed over experts and
               multiplied by the row's weight, as in the posterior.
             - ``posterior_predictive``: a new target for every draw and row.
+            - ``prior``: 1000 draws from the priors, of the variables of ``posterior``.
+            - ``log_prior``: log density of the prior of each parameter, up to a constant.
             - ``observed_data``: the target.
             - ``constant_data``: the design matrices, in original units, and the row weights.
 
@@ -775,7 +839,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         (4, 50, 100)
         """
         fit = self.fitted_
-        wanted = RowGroups(log_likelihood, posterior_predictive, thin, seed_from(random_state))
+        wanted = DerivedGroups(log_likelihood, posterior_predictive, thin, seed_from(random_state))
         return inference_data(arviz_groups(fit, wanted), ATTRS)
 
     def loo(self, *, reloo=False, max_draws=None) -> LooResult:
@@ -949,7 +1013,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         fit = self.fitted_
         self._check_parameters()
         path = local_path(path)
-        groups = arviz_groups(fit, NO_ROW_GROUPS)
+        groups = arviz_groups(fit, NO_DERIVED_GROUPS)
         del groups["posterior_standardized"]  # the fit has it
         persistence.write(path, type(self), self.get_params(deep=False), fit, groups)
 

@@ -11,6 +11,7 @@ from skcocoafuse.evaluation import elpd
 from skcocoafuse.evaluation.elpd import Difference, LooResult
 from skcocoafuse.evaluation.fit_warnings import without_warnings
 from skcocoafuse.evaluation.stacking import stacking_weights
+from skcocoafuse.evaluation.tables import Tabular
 from skcocoafuse.predictive.target import TargetMap
 from skcocoafuse.predictive.wrappers import unwrap
 
@@ -96,7 +97,7 @@ def _behind(inner: LooResult, target: TargetMap) -> LooResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Tabular):
     """Leave-one-out results of several models on the same rows, from :func:`compare`.
 
     Parameters
@@ -202,6 +203,27 @@ class Comparison:
                 }
             )
         return pd.DataFrame(rows, index=pd.Index(self.results, name="model"))
+
+    def plot(self, ax=None):
+        """Draw the difference of each model's elpd from the highest one.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Those of a new figure by default.
+
+        Returns
+        -------
+        skcocoafuse.plotting.ComparisonDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed; the extra ``plot`` installs it.
+        """
+        from skcocoafuse.plotting import ComparisonDisplay
+
+        return ComparisonDisplay.from_comparison(self, ax=ax)
 
     def __repr__(self) -> str:
         return self.table.to_string(float_format=lambda value: f"{value:.2f}")

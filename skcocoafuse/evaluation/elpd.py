@@ -10,6 +10,7 @@ from scipy import special
 from skcocoafuse._validation import check_probability, cores_for
 from skcocoafuse.evaluation import fit_warnings, verdicts
 from skcocoafuse.evaluation.loo import leave_one_out_of_mixture
+from skcocoafuse.evaluation.tables import Tabular
 from skcocoafuse.exceptions import InfluentialRowsWarning, beyond
 from skcocoafuse.model.design import Scale
 from skcocoafuse.model.problem import Problem
@@ -89,7 +90,7 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False)
-class LooResult:
+class LooResult(Tabular):
     """Leave-one-out cross-validation of a fitted regressor.
 
     Returned by ``loo()``. Log densities are in nats, for the target in its original units; greater
@@ -176,6 +177,21 @@ class LooResult:
     def bad_rows(self) -> np.ndarray:
         """Indices of rows of positive weight whose ``pareto_k`` is above ``k_threshold``."""
         return np.flatnonzero((self.weight > 0) & (self.pareto_k > self.k_threshold))
+
+    @property
+    def table(self):
+        """One row per row of the fit, in its order.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``y``, ``pointwise``, ``in_sample``, ``pareto_k``, ``pit``, ``weight`` and ``refitted``,
+            as described above.
+        """
+        import pandas as pd
+
+        names = ("y", "pointwise", "in_sample", "pareto_k", "pit", "weight", "refitted")
+        return pd.DataFrame({name: getattr(self, name) for name in names}).rename_axis("row")
 
     def lower_bound(self, confidence=0.95, kind="chebyshev"):
         r"""Lower confidence bound of the elpd, ``elpd - k * se``.

@@ -59,10 +59,14 @@ def warn(diagnostics: dict, stacklevel: int) -> None:
     """Give one warning for each problem that a user can act on."""
     if warnings_are_off():
         return
-    for category, message_of in _MESSAGES.items():
-        message = message_of(diagnostics)
-        if message:
-            warnings.warn(message, category, stacklevel=stacklevel)
+    for category, message in messages(diagnostics).items():
+        warnings.warn(message, category, stacklevel=stacklevel)
+
+
+def messages(diagnostics: dict) -> dict[type[Warning], str]:
+    """What :func:`warn` says of a fit, by category."""
+    found = {category: message_of(diagnostics) for category, message_of in _MESSAGES.items()}
+    return {category: message for category, message in found.items() if message}
 
 
 def _is_approximation(diagnostics: dict) -> bool:

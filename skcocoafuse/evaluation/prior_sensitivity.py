@@ -14,13 +14,14 @@ from skcocoafuse.evaluation.power_scaling import (
     STRONG,
     Sensitivity,
 )
+from skcocoafuse.evaluation.tables import Tabular
 from skcocoafuse.posterior.fit import checked_designs
 from skcocoafuse.posterior.monte_carlo import trusted_pareto_k
 from skcocoafuse.predictive.wrappers import Unwrapped, unwrap
 
 
 @dataclass(frozen=True, eq=False)
-class PriorSensitivity:
+class PriorSensitivity(Tabular):
     """Sensitivity of conclusions to priors, from :func:`skcocoafuse.prior_sensitivity`.
 
     Parameters
@@ -77,6 +78,27 @@ class PriorSensitivity:
         import pandas as pd
 
         return pd.DataFrame([asdict(e) for e in self.entries]).set_index(["prior", "conclusion"])
+
+    def plot(self, ax=None):
+        """Draw the sensitivity of every conclusion to every prior, and the threshold.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Those of a new figure by default.
+
+        Returns
+        -------
+        skcocoafuse.plotting.PriorSensitivityDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed; the extra ``plot`` installs it.
+        """
+        from skcocoafuse.plotting import PriorSensitivityDisplay
+
+        return PriorSensitivityDisplay.from_sensitivity(self, ax=ax)
 
     def _words(self) -> str:
         told = self.sensitive_priors

@@ -8,6 +8,7 @@ import numpy as np
 from skcocoafuse._cached import cached_property
 from skcocoafuse.evaluation import elpd, verdicts
 from skcocoafuse.evaluation.elpd import Difference
+from skcocoafuse.evaluation.tables import Tabular
 
 _MAX_BAD_ROWS = 0.05  # share of the rows
 # Of elpd, too small for its standard error to be reliable: Sivula, Magnusson, Matamoros and Vehtari
@@ -77,7 +78,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class NExpertsSelection:
+class NExpertsSelection(Tabular):
     """Fits with several numbers of experts and the selected one.
 
     Returned by :func:`select_n_experts`.
@@ -211,7 +212,7 @@ class NExpertsSelection:
 
         Returns
         -------
-        matplotlib.axes.Axes
+        skcocoafuse.plotting.NExpertsDisplay
 
         Raises
         ------
@@ -220,7 +221,7 @@ class NExpertsSelection:
         """
         from skcocoafuse.plotting import NExpertsDisplay
 
-        return NExpertsDisplay.from_selection(self, ax=ax).ax_
+        return NExpertsDisplay.from_selection(self, ax=ax)
 
     def _lower_bound(self, n_experts: int) -> float:
         return self.candidates[n_experts].elpd.lower_bound(self.confidence)

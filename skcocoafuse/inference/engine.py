@@ -9,6 +9,14 @@ import numpy as np
 
 from skcocoafuse.model.problem import Problem
 
+#: The Hamiltonian's value at a draw. It says something together with that of the draw before.
+ENERGY = "energy"
+
+
+def without_energy(statistics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Statistics of draws that do not follow one another, which are thinned or reordered."""
+    return {name: values for name, values in statistics.items() if name != ENERGY}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -53,7 +61,7 @@ class EngineResult:
         Unconstrained parameters in the order of ``ModelSpec.blocks``.
     log_posterior : ndarray of shape (chains, draws)
     stats : dict of str to ndarray of shape (chains, draws)
-        Sampler statistics: ``diverging``, ``tree_depth``, ``n_steps`` if available.
+        Sampler statistics: ``diverging``, ``tree_depth``, ``n_steps``, ``energy`` if available.
     seconds : dict of str to float
         Time of each phase.
     info : dict of str to float

@@ -11,7 +11,7 @@ from skcocoafuse._process import process_wide
 from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import mode_search
-from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
+from skcocoafuse.inference.engine import ENERGY, EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.progress import progress_bar
 from skcocoafuse.model.priors import POSITIVE
 from skcocoafuse.model.problem import Problem
@@ -20,7 +20,7 @@ from skcocoafuse.model.pymc_model import build_pymc_model, free_variables, varia
 _alone = Lock()  # held by the thread that uses PyMC
 
 _LOOK = 0.1  # seconds after which a thread waiting for PyMC checks whether it was canceled
-_STATS = {"diverging": "diverging", "tree_depth": "tree_depth", "n_steps": "n_steps"}
+_STATS = {name: name for name in ("diverging", "tree_depth", "n_steps", ENERGY)}
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:

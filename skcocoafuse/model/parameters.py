@@ -44,8 +44,10 @@ class Parameter(NamedTuple):
         Default prior, on the standardized scale; of degrees of freedom, that of the excess over
         ``LEAST_DF``.
     words : str
-        Its meaning, with ``{k}`` for the expert, ``{share}`` for the fraction of the rows that this
-        expert explains, ``{column}``, and ``{ratio}`` for exp of its mean as a change in percent.
+        Its meaning in at most 50 characters, which notebooks show whole, with ``{k}`` for the
+        expert, ``{share}`` for the fraction of the rows that this expert explains, ``{spread}`` for
+        what the noise law calls its spread, and ``{ratio}`` for exp of its mean as a change in
+        percent.
     in_target_units : bool
         Whether its values scale with the target (an intercept also shifts with it).
         Intercepts and coefficients change with the scales of their inputs in any case.
@@ -81,7 +83,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert",),
         REAL,
         Prior("laplace"),
-        "the line that explains {share:.0%} of the rows: its value at inputs of 0",
+        "line explaining {share:.0%} of the rows, at inputs of 0",
         in_target_units=True,
     ),
     "expert_coef": Parameter(
@@ -90,7 +92,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert", "expert_feature"),
         REAL,
         Prior("laplace"),
-        "slope of that line: change of the target per unit of {column}",
+        "slope of that line, per unit of the feature",
         in_target_units=True,
     ),
     "sigma": Parameter(
@@ -99,7 +101,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert",),
         POSITIVE,
         Prior("lognormal", scale=1.0, loc=-1.0),
-        "standard deviation of the noise around that line, or scale of Student's t",
+        "{spread} around that line",
         in_target_units=True,
     ),
     "gate_intercept": Parameter(
@@ -108,7 +110,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert",),
         CONTRAST,
         Prior("laplace"),
-        "log of expert {k}'s weight relative to the typical expert's, at inputs of 0",
+        "log of weight over typical weight, at inputs of 0",
     ),
     "gate_coef": Parameter(
         GATE,
@@ -116,7 +118,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert", "gate_feature"),
         CONTRAST,
         Prior("laplace"),
-        "change of that log weight per unit of {column}",
+        "change of that log weight per unit of the feature",
     ),
     "behavior_intercept": Parameter(
         BEHAVIOR,
@@ -124,7 +126,7 @@ PARAMETERS: dict[str, Parameter] = {
         (),
         REAL,
         Prior("laplace"),
-        "log odds that experts are alternatives (mixed), not averaged (blended), at inputs of 0",
+        "log odds to mix rather than blend, at inputs of 0",
         may_be_flat=True,
     ),
     "behavior_coef": Parameter(
@@ -133,7 +135,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("behavior_feature",),
         REAL,
         Prior("laplace"),
-        "change of these log odds per unit of {column}",
+        "change of these log odds per unit of the feature",
     ),
     "noise_coef": Parameter(
         NOISE,
@@ -141,7 +143,7 @@ PARAMETERS: dict[str, Parameter] = {
         ("expert", "noise_feature"),
         REAL,
         Prior("laplace", scale=0.25),
-        "change of the log of the noise around line {k} per unit of {column}: {ratio} per unit",
+        "slope of the log of the noise: {ratio} per unit",
     ),
     "noise_df": Parameter(
         NOISE,
@@ -149,7 +151,7 @@ PARAMETERS: dict[str, Parameter] = {
         (),
         POSITIVE,
         Prior("lognormal", scale=1.0, loc=2.5),
-        "degrees of freedom of the noise: the fewer, the more outliers; above 30 nearly Normal",
+        "degrees of freedom: the fewer, the more outliers",
     ),
 }
 

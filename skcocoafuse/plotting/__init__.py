@@ -6,6 +6,7 @@ pipelines, searches and transformed targets, and take names from the columns of 
 """
 
 from skcocoafuse.plotting.calibration import CalibrationDisplay
+from skcocoafuse.plotting.comparison import ComparisonDisplay
 from skcocoafuse.plotting.convergence import ConvergenceDisplay
 from skcocoafuse.plotting.density import PredictiveDensityDisplay
 from skcocoafuse.plotting.effect import EffectDisplay
@@ -13,9 +14,11 @@ from skcocoafuse.plotting.experts import ExpertsDisplay
 from skcocoafuse.plotting.fan import PredictionFanDisplay
 from skcocoafuse.plotting.gate import GateDisplay
 from skcocoafuse.plotting.n_experts import NExpertsDisplay
+from skcocoafuse.plotting.prior_sensitivity import PriorSensitivityDisplay
 
 __all__ = [
     "CalibrationDisplay",
+    "ComparisonDisplay",
     "ConvergenceDisplay",
     "EffectDisplay",
     "ExpertsDisplay",
@@ -23,4 +26,5 @@ __all__ = [
     "NExpertsDisplay",
     "PredictionFanDisplay",
     "PredictiveDensityDisplay",
+    "PriorSensitivityDisplay",
 ]

@@ -21,7 +21,8 @@ class Posterior:
         Arrays with the leading axes (chains, draws).
     log_posterior : ndarray of shape (chains, draws)
     stats : dict of str to ndarray of shape (chains, draws)
-        Sampler statistics (``diverging``, ``tree_depth``, ``n_steps``), if there are any.
+        Sampler statistics (``diverging``, ``tree_depth``, ``n_steps``, ``energy``), if there are
+        any.
     clusters : tuple of tuple of int
         Chains that agree with each other, the heaviest cluster first; by default one of all chains.
     cluster_weight : ndarray of shape (clusters,)
@@ -41,6 +42,13 @@ class Posterior:
     def __post_init__(self):
         if not self.clusters:
             object.__setattr__(self, "clusters", (tuple(range(self.n_chains)),))
+
+    def __repr__(self) -> str:
+        several = f", {len(self.clusters)} chain clusters" if len(self.clusters) > 1 else ""
+        return (
+            f"Posterior({self.spec.n_experts} experts, {self.n_chains} chains of {self.n_draws} "
+            f"draws, {self.spec.n_parameters} parameters{several})"
+        )
 
     @property
     def n_chains(self) -> int:

@@ -18,6 +18,7 @@ from skcocoafuse.posterior.draws import Posterior
 from skcocoafuse.posterior.fit import Fit
 
 _MAX_NUMBERS = 2**26  # in a group with a number for every draw and row: half a gigabyte
+_PRIOR_DRAWS = 1000  # as many as a chain has by default
 _DRAWS = ("chain", "draw")
 ATTRS = {"inference_library": "skcocoafuse", "inference_library_version": __version__}
 
@@ -26,23 +27,26 @@ Variables = dict[str, tuple[tuple[str, ...], Any]]
 
 
 @dataclass(frozen=True)
-class RowGroups:
-    """Options of the groups that have a number for every draw and row.
+class DerivedGroups:
+    """The groups that follow from the posterior and the rows.
 
     Parameters
     ----------
     log_likelihood, posterior_predictive : bool
-        Whether to include these groups.
+        Whether to include these groups, which have a number for every draw and row.
     thin : "auto" or int
-        Every ``thin``-th draw is kept.
+        Every ``thin``-th draw is kept in these two.
     seed : int
-        Seed of the predictive draws.
+        Seed of the predictive draws, and of those from the priors.
+    priors : bool, default=True
+        Whether to include draws from the priors, and their densities.
     """
 
     log_likelihood: bool
     posterior_predictive: bool
     thin: Any
     seed: int
+    priors: bool = True
 
     def every(self, n_chains: int, n_draws: int, n_rows: int) -> int:
         """``thin``, or for "auto" the smallest value that keeps a group within the size limit."""
@@ -54,16 +58,16 @@ class RowGroups:
         return int(thin)
 
 
-NO_ROW_GROUPS = RowGroups(log_likelihood=False, posterior_predictive=False, thin=1, seed=0)
+NO_DERIVED_GROUPS = DerivedGroups(False, False, thin=1, seed=0, priors=False)
 
 
-def arviz_groups(fit: Fit, wanted: RowGroups) -> dict[str, Any]:
+def arviz_groups(fit: Fit, wanted: DerivedGroups) -> dict[str, Any]:
     """All requested groups.
 
     Parameters
     ----------
     fit : Fit
-    wanted : RowGroups
+    wanted : DerivedGroups
 
     Returns
     -------
@@ -89,6 +93,12 @@ def arviz_groups(fit: Fit, wanted: RowGroups) -> dict[str, Any]:
     for name, variables in _by_rows(problem, posterior, target, wanted, every).items():
         groups[name] = _dataset(variables, thinned)
     observed: Variables = {"y": (("row",), target.undo(problem.y))}
+    if wanted.priors:
+        rng = np.random.default_rng([wanted.seed, 1])  # predictive draws have [seed]
+        prior = fit.posed.units.undo(posterior.spec.sample_prior(rng, _PRIOR_DRAWS))
+        once = {**coords, "chain": np.arange(1), "draw": np.arange(_PRIOR_DRAWS)}
+        groups["prior"] = _dataset(_original(problem, prior.map(lambda a: a[None])), once)
+        groups["log_prior"] = _dataset(_log_prior(posterior), coords)
     groups["observed_data"] = _dataset(observed, coords)
     groups["constant_data"] = _dataset(_constant(problem, parts), coords)
     return groups
@@ -139,6 +149,12 @@ def _standardized(posterior: Posterior) -> Variables:
     return variables
 
 
+def _log_prior(posterior: Posterior) -> Variables:
+    """Log density of the priors, one number per parameter and draw, on the standardized scale."""
+    densities = posterior.spec.log_prior(posterior.parameters)
+    return {name: (_DRAWS, values) for name, values in densities.items()}
+
+
 def _sample_stats(posterior: Posterior) -> Variables:
     """Sampler statistics, and for each chain its cluster and its weight in predictions."""
     cluster = np.empty(posterior.n_chains, dtype=int)
@@ -156,7 +172,7 @@ def _sample_stats(posterior: Posterior) -> Variables:
 
 
 def _by_rows(
-    problem: Problem, posterior: Posterior, target: Scale, wanted: RowGroups, every: int
+    problem: Problem, posterior: Posterior, target: Scale, wanted: DerivedGroups, every: int
 ) -> dict[str, Variables]:
     """The groups with a number for every draw and row, ``every``-th draws, in original units."""
     rng, log_scale = np.random.default_rng(wanted.seed), np.log(target.scale)

@@ -34,6 +34,9 @@ class Fit:
     posterior: Posterior
     diagnostics: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"Fit({self.problem.rows.n_rows} rows, {self.posterior!r})"
+
     @property
     def problem(self) -> Problem:
         """The rows and the assumptions."""

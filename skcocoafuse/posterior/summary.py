@@ -1,18 +1,28 @@
 """Posterior draws as a table."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skcocoafuse.model.parameters import COEF, INTERCEPT, PARAMETERS, PARTS, Parameters
 from skcocoafuse.posterior.monte_carlo import ess, rhat
 
+#: What ``sigma`` is, of Normal noise and of Student's t.
+_SPREAD, _SCALE = "standard deviation of the noise", "scale of Student's t noise"
+
 
 class _Row(NamedTuple):
-    label: str
+    part: str
+    expert: int | None
+    feature: str  # or the name of what belongs to no column
     draws: np.ndarray  # (chains, draws)
     meaning: str
+
+    @property
+    def label(self) -> str:
+        who = self.part if self.expert is None else f"{self.part} {self.expert}"
+        return f"{who}: {self.feature}"
 
 
 def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: float, share):
@@ -40,6 +50,9 @@ def summarize(parameters: Parameters, names: dict[str, list[str]], coverage: flo
     lower, upper = np.quantile(draws, tails, axis=(0, 1))
     return pd.DataFrame(
         {
+            "part": [row.part for row in rows],
+            "expert": pd.array([row.expert for row in rows], dtype="Int64"),
+            "feature": [row.feature for row in rows],
             "mean": draws.mean(axis=(0, 1)),
             "sd": draws.std(axis=(0, 1)),
             "lower": lower,
@@ -59,8 +72,8 @@ def _rows(parameters: Parameters, names: dict[str, list[str]], share) -> Iterato
         own = {name: row for name, row in there.items() if row.part == part}
         each_expert = any(row.of_experts for row in own.values())
         for k in [*range(len(share)), None] if each_expert else [None]:
-            who = part if k is None else f"{part} {k}"
-            facts = {} if k is None else {"k": k, "share": share[k]}
+            facts: dict[str, Any] = {"spread": _SPREAD if parameters.noise_df is None else _SCALE}
+            facts |= {} if k is None else {"k": k, "share": share[k]}
             for name, row in own.items():
                 if row.of_experts != (k is not None):
                     continue
@@ -73,8 +86,7 @@ def _rows(parameters: Parameters, names: dict[str, list[str]], share) -> Iterato
                         if "{ratio}" in row.words:  # slopes of others may be too large for exp
                             with np.errstate(over="ignore"):
                                 facts["ratio"] = f"{np.expm1(own_draws.mean()):+.0%}"
-                        words = row.words.format(column=column, **facts)
-                        yield _Row(f"{who}: {column}", own_draws, words)
+                        yield _Row(part, k, column, own_draws, row.words.format(**facts))
                 else:
                     label = row.role if row.role == INTERCEPT else name
-                    yield _Row(f"{who}: {label}", draws, row.words.format(**facts))
+                    yield _Row(part, k, label, draws, row.words.format(**facts))

@@ -1,4 +1,13 @@
-"""Conversion of predictive distributions to objects of other packages."""
+"""Conversion of predictive distributions to objects of other packages, and to a picture."""
+
+
+def plot(dist, y=None, *, prob=0.9, target_name="y", ax=None):
+    """Draw ``dist`` with its display; see its ``plot``."""
+    from skcocoafuse.plotting import PredictiveDensityDisplay  # a layer above
+
+    return PredictiveDensityDisplay.from_predictions(
+        dist, y, prob=prob, target_name=target_name, ax=ax
+    )
 
 
 def to_skpro(dist, index=None, columns=None):

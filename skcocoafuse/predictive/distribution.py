@@ -12,7 +12,7 @@ from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.parameters import Parameters
 from skcocoafuse.model.spec import ModelSpec
 from skcocoafuse.predictive import mixture, modality
-from skcocoafuse.predictive.bridges import to_skpro
+from skcocoafuse.predictive.bridges import plot, to_skpro
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
 from skcocoafuse.predictive.row_mixtures import RowMixtures, VarianceParts
 
@@ -477,7 +477,33 @@ class PredictiveDistribution:
         chosen = own.parameters.map(lambda a: a[draws])
         return own.loc + own.scale * random_targets(rng, own.spec, chosen, self._designs).T
 
-    # -- conversion ----------------------------------------------------------------------
+    # -- picture and conversion -------------------------------------------------------
+
+    def plot(self, y=None, *, prob=0.9, target_name="y", ax=None):
+        """Draw the density of each row; for a few rows.
+
+        Parameters
+        ----------
+        y : array-like of shape (rows,), optional
+            Observed targets.
+        prob : float, default=0.9
+            Probability of the highest-density regions.
+        target_name : str, default="y"
+        ax : matplotlib.axes.Axes, optional
+            For a single row.
+
+        Returns
+        -------
+        skcocoafuse.plotting.PredictiveDensityDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed; the extra ``plot`` installs it.
+        ValueError
+            If ``prob`` is not a probability, or ``ax`` is given for several rows.
+        """
+        return plot(self, y, prob=prob, target_name=target_name, ax=ax)
 
     def to_skpro(self, index=None, columns=None):
         """Convert to a distribution object of skpro.

@@ -4,7 +4,7 @@ import numpy as np
 
 from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import seed_from
-from skcocoafuse.predictive.bridges import to_skpro
+from skcocoafuse.predictive.bridges import plot, to_skpro
 from skcocoafuse.predictive.modality import HighestDensity, Modes
 
 
@@ -205,6 +205,10 @@ class JoinedDistribution:
         return self._joined(
             [dist.rvs(size, int(seed)) for (_, dist), seed in zip(self._parts, seeds, strict=True)]
         )
+
+    def plot(self, y=None, *, prob=0.9, target_name="y", ax=None):
+        """Draw the density of each row; as :meth:`PredictiveDistribution.plot`."""
+        return plot(self, y, prob=prob, target_name=target_name, ax=ax)
 
     def to_skpro(self, index=None, columns=None):
         """Convert to an object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""

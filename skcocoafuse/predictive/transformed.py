@@ -10,7 +10,7 @@ from skcocoafuse._hints import COVERAGE, PROB, hints
 from skcocoafuse._validation import check_probability
 from skcocoafuse.model.parameters import STUDENT_T
 from skcocoafuse.predictive import level_sets, modality
-from skcocoafuse.predictive.bridges import to_skpro
+from skcocoafuse.predictive.bridges import plot, to_skpro
 from skcocoafuse.predictive.distribution import PredictiveDistribution
 from skcocoafuse.predictive.modality import HighestDensity, Modes, check_depth, check_prob
 from skcocoafuse.predictive.quadrature import Moments, Nodes, cut_panels, moments, nodes_on
@@ -444,6 +444,10 @@ class TransformedDistribution:
     def rvs(self, size: int = 1, random_state=None) -> np.ndarray:
         """Draw random values (rows, size); as :meth:`PredictiveDistribution.rvs`."""
         return self._to_targets(self._inner.rvs(size, random_state))
+
+    def plot(self, y=None, *, prob=0.9, target_name="y", ax=None):
+        """Draw the density of each row; as :meth:`PredictiveDistribution.plot`."""
+        return plot(self, y, prob=prob, target_name=target_name, ax=ax)
 
     def to_skpro(self, index=None, columns=None):
         """Convert to an object of skpro; as :meth:`PredictiveDistribution.to_skpro`."""

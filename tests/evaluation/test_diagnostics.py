@@ -424,7 +424,10 @@ def test_numbers_are_there(nuts_transition):
 def test_summary_is_a_table_in_original_units(nuts_switch):
     model = nuts_switch["CoCoAFusERegressor"]
     table = model.summary(coverage=0.9)
-    assert list(table.columns) == ["mean", "sd", "lower", "upper", "rhat", "ess", "meaning"]
+    assert list(table.columns) == [
+        *("part", "expert", "feature"),
+        *("mean", "sd", "lower", "upper", "rhat", "ess", "meaning"),
+    ]
     assert table.loc["expert 0: intercept", "mean"] == pytest.approx(model.expert_intercept_[0])
     assert table.loc["expert 1: x0", "mean"] == pytest.approx(model.expert_coef_[1, 0])
     assert table.loc["gate 1: x0", "mean"] == pytest.approx(model.gate_coef_[1, 0])
@@ -435,7 +438,7 @@ def test_summary_is_a_table_in_original_units(nuts_switch):
     assert (narrower["upper"] - narrower["lower"] < table["upper"] - table["lower"]).all()
     share = model.diagnostics_["expert_share"]
     assert f"{share[1]:.0%} of the rows" in table.loc["expert 1: intercept", "meaning"]
-    assert table.loc["gate 1: x0", "meaning"] == "change of that log weight per unit of x0"
+    assert table.loc["gate 1: x0", "meaning"] == "change of that log weight per unit of the feature"
     assert "log odds" in table.loc["behavior: intercept", "meaning"]
 
 

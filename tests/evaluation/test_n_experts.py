@@ -373,11 +373,11 @@ def test_what_is_wrong_is_said(changes, error, match, data):
 
 def test_plot(sampled):
     mpl.use("Agg")
-    ax = sampled.plot()
+    ax = sampled.plot().ax_
     assert list(ax.get_xticks()) == [1, 2, 3]
     line = next(line for line in ax.lines if line.get_label() == "chosen")
     np.testing.assert_array_equal(line.get_xdata(), [2])
-    assert sampled.plot(ax=ax) is ax
+    assert sampled.plot(ax=ax).ax_ is ax
 
 
 @pytest.fixture(scope="module")

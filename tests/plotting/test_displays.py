@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import integrate, stats
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,13 +19,16 @@ from skcocoafuse import (
     CoCoAFusERegressor,
     MoERegressor,
     NExpertsSelector,
+    compare,
     cross_val_predict_dist,
     predict_dist,
+    prior_sensitivity,
 )
 from skcocoafuse.datasets import make_bimodal, make_switch_and_transition
 from skcocoafuse.metrics import interval_coverage
 from skcocoafuse.plotting import (
     CalibrationDisplay,
+    ComparisonDisplay,
     ConvergenceDisplay,
     EffectDisplay,
     ExpertsDisplay,
@@ -32,6 +36,7 @@ from skcocoafuse.plotting import (
     NExpertsDisplay,
     PredictionFanDisplay,
     PredictiveDensityDisplay,
+    PriorSensitivityDisplay,
 )
 from skcocoafuse.plotting.calibration import _simultaneous_band
 from tests.conftest import fit_quietly
@@ -369,4 +374,73 @@ def test_a_selector_can_be_drawn(two_branches):
     selector = fit_quietly(NExpertsSelector(model, n_experts=[1, 2], cv=2), X, y)
     display = NExpertsDisplay.from_selection(selector)
     pd.testing.assert_frame_equal(display.table, selector.selection_.table)
-    assert selector.selection_.plot(ax=display.ax_) is display.ax_
+    assert selector.selection_.plot(ax=display.ax_).ax_ is display.ax_
+
+
+# -- plot() of results ---------------------------------------------------------------------
+
+
+def test_plot_of_an_estimator_is_its_fan(fitted, data):
+    X, y = data
+    options = {"feature": "speed (m/s)", "n_points": 5}
+    display = fitted.plot(X, y, **options)
+    expected = PredictionFanDisplay.from_estimator(fitted, X, y, **options)
+    np.testing.assert_array_equal(display.mean, expected.mean)
+    assert display.ax_.get_ylabel() == "power (kW)"
+    with pytest.raises(NotFittedError):
+        MoERegressor().plot(X)
+
+
+def test_plot_of_distributions_is_their_densities(two_branches):
+    model, X, y = two_branches
+    joined = cross_val_predict_dist(MoERegressor(1, inference="map"), X, y, cv=2)
+    whole = TransformedTargetRegressor(
+        MoERegressor(1, inference="map"), transformer=StandardScaler()
+    )
+    transformed = predict_dist(whole.fit(X, y), X)
+    for dist in (model.predict_dist(X), joined, transformed):
+        display = dist[:2].plot(y[:2], prob=0.5, target_name="target")
+        assert isinstance(display, PredictiveDensityDisplay)
+        np.testing.assert_allclose(display.density, dist[:2].pdf(display.y))
+        assert display.axes_[0].get_xlabel() == "target"
+
+
+@pytest.fixture(scope="module")
+def compared(two_branches):
+    model, X, y = two_branches
+    single = fit_quietly(MoERegressor(1, inference="vi", draws=200, random_state=0), X, y)
+    return compare({"one": single, "two": model})
+
+
+def test_plot_of_a_comparison_shows_its_table(compared):
+    display = compared.plot()
+    assert isinstance(display, ComparisonDisplay)
+    (points,) = (line for line in display.ax_.lines if line.get_marker() == "o")
+    np.testing.assert_allclose(points.get_xdata(), -compared.table["elpd_diff"])
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["two", "one"]
+    failed = ComparisonDisplay(compared.table.assign(converged=[True, False])).plot(ax=display.ax_)
+    assert [text.get_text() for text in failed.ax_.get_legend().get_texts()] == [
+        "checks not passed"
+    ]
+
+
+def test_plot_of_a_sensitivity_shows_its_table(two_branches):
+    result = prior_sensitivity(two_branches[0])
+    display = result.plot()
+    assert isinstance(display, PriorSensitivityDisplay)
+    shown = {line.get_label(): line.get_xdata() for line in display.ax_.lines}
+    for conclusion, own in result.table.groupby("conclusion"):
+        np.testing.assert_allclose(shown[conclusion], own["prior_sensitivity"])
+    (threshold,) = (line for line in display.ax_.lines if line.get_linestyle() == "--")
+    assert threshold.get_xdata()[0] == result.threshold
+
+
+def test_results_are_frames(two_branches, compared):
+    model, X, _ = two_branches
+    for result in (compared, prior_sensitivity(model), model.explain(X[:3])):
+        pd.testing.assert_frame_equal(result.to_frame(), result.table)
+    rows = model.loo().to_frame()
+    assert rows["pointwise"].sum() == pytest.approx(compared.results["two"].elpd)
+    assert rows.columns.tolist() == [
+        "y", "pointwise", "in_sample", "pareto_k", "pit", "weight", "refitted",
+    ]  # fmt: skip

@@ -5,6 +5,8 @@ import warnings
 from dataclasses import replace
 
 import arviz
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -13,7 +15,8 @@ import xarray
 from scipy import special, stats
 from sklearn.exceptions import NotFittedError
 
-from skcocoafuse import CoCoAFusERegressor, MoERegressor
+from skcocoafuse import CoCoAFusERegressor, MoERegressor, Prior
+from skcocoafuse.inference.nuts.backend import Run
 from skcocoafuse.posterior import export
 from tests.conftest import fit_quietly
 
@@ -240,11 +243,12 @@ def test_every_group_is_a_table(table_model):
             continue  # InferenceData gives no tables of these
         for include_coords in (True, False):
             table = found.to_dataframe(groups=name, include_coords=include_coords)
-            assert len(table) == n_chains * n_draws
+            assert len(table) == dataset.sizes["chain"] * dataset.sizes["draw"]
             n_columns = sum(v.size for v in dataset.data_vars.values()) // len(table)
             assert table.shape[1] == 2 + n_columns
     if arviz.__version__ < "1":
-        assert len(found.to_dataframe()) == n_chains * n_draws
+        table = found.to_dataframe(groups=["posterior", "sample_stats", "log_prior"])
+        assert len(table) == n_chains * n_draws
 
 
 @pytest.mark.parametrize("source", ["fit", "file"])
@@ -260,3 +264,107 @@ def test_tables_have_the_numbers(table_model, tmp_path, source):
         column = column.xs(1, level="expert").groupby(["chain", "draw"]).first()
     original = table_model.fitted_.in_original_units()
     np.testing.assert_allclose(column.to_numpy(), original.sigma[..., 1].ravel())
+
+
+# -- priors and energies -----------------------------------------------------------------
+
+
+def test_prior_draws_are_those_of_the_estimator(model, groups):
+    """The same distribution in the same units, under the same names and dims."""
+    prior, posterior = groups["prior"], groups["posterior"]
+    assert set(prior.data_vars) == set(posterior.data_vars)
+    _, drawn = model.sample_prior_predictive(
+        [[50.0, 0.0]], n_samples=4000, random_state=1, return_parameters=True
+    )
+    for name, values in prior.items():
+        assert values.dims == posterior[name].dims
+        ours = values.values[0].reshape(len(values.values[0]), -1)
+        theirs = drawn[name].reshape(4000, -1)
+        for one, other in zip(ours.T, theirs.T, strict=True):
+            assert stats.ks_2samp(one, other).pvalue > 1e-4
+
+
+def test_log_prior_is_that_of_the_pymc_model(groups, model, data):
+    """Up to a constant, that of the sum-to-zero restriction."""
+    built = model.build_model(*data)
+    free = {v.name.removesuffix("_contrast"): v for v in built.free_RVs}
+    assert set(free) == set(groups["log_prior"].data_vars)
+    names = list(free)
+    logp = built.compile_fn(
+        [built.logp(free[name], sum=True, jacobian=False) for name in names],
+        inputs=built.value_vars,
+        point_fn=False,
+    )
+    standardized = groups["posterior_standardized"]
+    found = np.array(
+        [
+            logp(*(_value_of(standardized, built, v, draw) for v in built.value_vars))
+            for draw in range(5)
+        ]
+    )
+    for j, name in enumerate(names):
+        ours = groups["log_prior"][name].values[0, :5]
+        np.testing.assert_allclose(np.diff(ours), np.diff(found[:, j]), rtol=1e-6, atol=1e-8)
+
+
+def _value_of(standardized, built, value, draw):
+    variable = built.values_to_rvs[value]
+    x = standardized[variable.name].values[0, draw]
+    return np.log(x) if value.name.endswith("_log__") else x
+
+
+def test_arviz_finds_the_sensitivity_to_priors_that_we_find(transition):
+    """One narrow prior far from the data: both say that sigma conflicts with it."""
+    priors = {"sigma": Prior("lognormal", loc=1.0, scale=0.1)}
+    estimator = MoERegressor(1, priors=priors, inference="vi", random_state=0)
+    found = fit_quietly(estimator, *transition[:2]).to_arviz(posterior_predictive=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if arviz.__version__ >= "1":
+            table = arviz.psense_summary(found, round_to=4)
+            prior, likelihood = table["prior"], table["likelihood"]
+        else:
+            prior, likelihood = (
+                {"sigma[0]": arviz.psens(found, component=c)["sigma"].item()}
+                for c in ("prior", "likelihood")
+            )
+    assert float(prior["sigma[0]"]) > 0.05
+    assert float(likelihood["sigma[0]"]) > 0.05
+
+
+def test_arviz_draws_priors_beside_posteriors(groups):
+    mpl.use("Agg")
+    if arviz.__version__ >= "1":
+        plot = arviz.plot_prior_posterior(groups, var_names=["sigma"], backend="matplotlib")
+        assert "sigma" in plot.viz["plot"].data_vars
+    else:
+        assert len(arviz.plot_dist_comparison(groups, var_names=["sigma"]).ravel()) == 9
+    plt.close("all")
+
+
+def test_energies_are_those_of_successive_draws(transition):
+    """A fit without remedies has them, and ArviZ's plot and BFMI take them."""
+    mpl.use("Agg")
+    for inference in ("nuts", "pymc"):
+        estimator = MoERegressor(1, inference=inference, draws=200, chains=2, random_state=0)
+        fitted = fit_quietly(estimator, *transition[:2])
+        found = fitted.to_arviz(log_likelihood=False, posterior_predictive=False)
+        assert not fitted.diagnostics_.get("remedies")
+        energy, lp = (found["sample_stats"][name].values for name in ("energy", "lp"))
+        kinetic = energy + lp  # up to the constant and the Jacobian of a linear map
+        n_free = 4
+        assert np.ptp(kinetic - kinetic.min()) > 0
+        assert kinetic.var() == pytest.approx(0.5 * n_free, rel=0.5)
+        arviz.plot_energy(found)
+        bfmi = arviz.bfmi(found)
+        values = bfmi["energy"].values if arviz.__version__ >= "1" else bfmi
+        assert (np.asarray(values) > 0.5).all()
+    plt.close("all")
+
+
+def test_energies_of_thinned_draws_are_left_out():
+    run = Run(
+        None, None, np.zeros((1, 4, 1)), {"energy": np.ones((1, 4)), "n_steps": np.ones((1, 4))}
+    )
+    assert set(run.thinned(1).statistics) == {"energy", "n_steps"}
+    assert set(run.thinned(2).statistics) == {"n_steps"}

@@ -11,7 +11,7 @@ from skcocoafuse._threads import raise_if_cancelled
 from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.compiled.log_posterior import identity_callback, log_posterior_callback
-from skcocoafuse.inference.engine import Settings
+from skcocoafuse.inference.engine import ENERGY, Settings, without_energy
 
 # Standard deviation of starting points around the mode, in coordinates in which that of the
 # posterior is nearly 1: chains start closer to the mode than their draws are. Not compared.
@@ -29,6 +29,7 @@ _WINDOW = 120
 # how long a core is idle and has no effect on draws.
 _POLL = 0.005
 _STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
+_STATS["energy"] = ENERGY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +79,11 @@ class Run:
 
     def thinned(self, every: int) -> "Run":
         """One out of ``every`` draws."""
+        if every == 1:
+            return self
         kept = slice(every - 1, None, every)
-        statistics = {name: values[:, kept] for name, values in self.statistics.items()}
+        statistics = without_energy(self.statistics)
+        statistics = {name: values[:, kept] for name, values in statistics.items()}
         return dataclasses.replace(self, z=self.z[:, kept], statistics=statistics)
 
 

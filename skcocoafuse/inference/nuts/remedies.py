@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from skcocoafuse.inference.engine import Settings
+from skcocoafuse.inference.engine import Settings, without_energy
 from skcocoafuse.inference.nuts import jumps
 from skcocoafuse.inference.nuts.backend import mean_steps
 from skcocoafuse.inference.nuts.state import (
@@ -198,7 +198,8 @@ class Jumps:
 
 def _assemble(draws: Draws, theta: np.ndarray, jumped: jumps.Jumped) -> Draws:
     at = jumped.chain, jumped.draw
-    statistics = {name: values[at] for name, values in draws.statistics.items()}
+    statistics = without_energy(draws.statistics)
+    statistics = {name: values[at] for name, values in statistics.items()}
     return Draws(theta[at], draws.log_posterior[at], statistics)
 
 
