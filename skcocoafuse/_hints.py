@@ -34,6 +34,8 @@ QUANTILES = dict.fromkeys(
 PREDICT = {
     "alpha": "predict returns the mean; predict_interval(X, coverage=0.95) returns the intervals "
     "for alpha=0.05.",
+    "coverage": "predict returns the mean; predict_interval(X, coverage=0.95) returns intervals of "
+    "new observations, predict_mean(X, coverage=0.95) credible intervals of the mean.",
     **dict.fromkeys(
         ("quantiles", "quantile"),
         "predict returns the mean; predict_quantiles(X, quantiles=[0.05, 0.95]) returns quantiles.",

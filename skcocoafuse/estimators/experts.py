@@ -5,11 +5,11 @@ import textwrap
 from typing import Any, ClassVar
 
 from skcocoafuse import streams
+from skcocoafuse._hints import COVERAGE, hints
 from skcocoafuse.estimators import insights
 from skcocoafuse.estimators.own_methods import with_own_methods
 from skcocoafuse.estimators.regressor import BaseExpertsRegressor
 from skcocoafuse.inference import ENGINES
-from skcocoafuse.posterior.fit import checked_designs
 
 _PARAMETERS = """\
 n_experts : int, default=2
@@ -320,17 +320,32 @@ class CoCoAFusERegressor(BaseExpertsRegressor):
         )
         self.behavior_features = behavior_features
 
+    @hints(COVERAGE)
     @streams.on_partitions
-    def predict_behavior(self, X):
+    def predict_behavior(self, X, coverage=None, output="default"):
         """Posterior mean of beta, the degree to which experts are mixed (1) or blended (0).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        coverage : float, optional
+            Probability inside a central credible interval.
+        output : {"default", "pandas"}, default="default"
+            Arrays, or a DataFrame with the index of ``X``.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        mean : ndarray of shape (n_samples,)
             Not identified where the experts agree or one gate weight is near 1.
+        interval : ndarray of shape (n_samples, 2)
+            Only if ``coverage`` is given.
+        DataFrame
+            If ``output="pandas"``: columns ``"mean"`` and, with ``coverage``, ``"lower"`` and
+            ``"upper"``.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not strictly between 0 and 1, or ``output`` is unknown.
         """
-        return insights.behavior(self.fitted_, checked_designs(self, X))
+        return self._insight(insights.behavior, X, coverage, output, axis=None)

@@ -39,6 +39,7 @@ from skcocoafuse.evaluation.elpd import LooResult
 from skcocoafuse.evaluation.refits import refit_bad_rows
 from skcocoafuse.evaluation.surplus_experts import MergeResult
 from skcocoafuse.inference import ENGINE_NAMES, Settings
+from skcocoafuse.model.inputs import labels_of
 from skcocoafuse.model.parameters import NOISES, PARTS, complete_priors, parameter_names
 from skcocoafuse.model.posing import Assumptions, Posed, argument_of, pose, pose_in_parts
 from skcocoafuse.model.pymc_model import build_pymc_model
@@ -49,7 +50,12 @@ from skcocoafuse.posterior.export import ATTRS, NO_DERIVED_GROUPS, DerivedGroups
 from skcocoafuse.posterior.fit import Fit, checked_designs, checked_inputs
 from skcocoafuse.posterior.summary import summarize
 from skcocoafuse.predictive import PredictiveDistribution
-from skcocoafuse.predictive.frames import check_output, interval_output, quantile_output
+from skcocoafuse.predictive.frames import (
+    check_output,
+    interval_output,
+    posterior_output,
+    quantile_output,
+)
 
 _NEEDS_A_SCALE = (
     "This %(name)s instance is not fitted yet, so the scale that its priors refer to is unknown. "
@@ -515,25 +521,92 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         """
         return self.predict_dist(X).logpdf(validate_observed(y, X))
 
+    @hints(COVERAGE)
+    @streams.on_partitions
+    def predict_mean(self, X, coverage=None, output="default"):
+        """Mean of the predictive distribution, as :meth:`predict`, with a credible interval.
+
+        The interval is about the mean, due to uncertain parameters, and narrows with more data.
+        :meth:`predict_interval` is about new observations, noise included.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        coverage : float, optional
+            Probability inside a central credible interval.
+        output : {"default", "pandas"}, default="default"
+            Arrays, or a DataFrame with the index of ``X``.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,)
+        interval : ndarray of shape (n_samples, 2)
+            Only if ``coverage`` is given.
+        DataFrame
+            If ``output="pandas"``: columns ``"mean"`` and, with ``coverage``, ``"lower"`` and
+            ``"upper"``.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not strictly between 0 and 1, or ``output`` is unknown.
+
+        Examples
+        --------
+        >>> from skcocoafuse import BoERegressor
+        >>> from skcocoafuse.datasets import make_switch
+        >>> X, y = make_switch(100, random_state=0)
+        >>> model = BoERegressor(inference="vi", random_state=0).fit(X, y)
+        >>> mean, credible = model.predict_mean(X, coverage=0.9)
+        >>> low, high = model.predict_interval(X, coverage=0.9).T
+        >>> bool((credible[:, 0] > low).all() and (credible[:, 1] < high).all())
+        True
+        """
+        return self._insight(insights.mean, X, coverage, output, axis=None)
+
+    def _insight(self, function, X, coverage, output, axis: str | None = "expert"):
+        """Posterior mean and credible interval of a function of ``insights``."""
+        check_output(output)
+        tails = insights.credible_tails(coverage)
+        mean, ends = function(self.fitted_, checked_designs(self, X), tails)
+        labels = None if axis is None else range(mean.shape[1])
+        return posterior_output(mean, ends, X, output, labels, axis or "")
+
     # -- inspecting the experts: if chains disagree, those of the heaviest chain cluster -----
 
+    @hints(COVERAGE)
     @streams.on_partitions
-    def predict_experts(self, X):
+    def predict_experts(self, X, coverage=None, output="default"):
         """Posterior mean of each expert's line, before fusion.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        coverage : float, optional
+            Probability inside a central credible interval.
+        output : {"default", "pandas"}, default="default"
+            Arrays, or a DataFrame with the index of ``X`` and experts as columns.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_experts)
+        mean : ndarray of shape (n_samples, n_experts)
             In the target's units.
-        """
-        return insights.expert_means(self.fitted_, checked_designs(self, X))
+        interval : ndarray of shape (n_samples, n_experts, 2)
+            Only if ``coverage`` is given.
+        DataFrame
+            If ``output="pandas"``: a column for each expert, or with ``coverage`` the columns
+            ``"mean"``, ``"lower"`` and ``"upper"`` for each.
 
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not strictly between 0 and 1, or ``output`` is unknown.
+        """
+        return self._insight(insights.expert_means, X, coverage, output)
+
+    @hints(COVERAGE)
     @streams.on_partitions
-    def predict_noise(self, X):
+    def predict_noise(self, X, coverage=None, output="default"):
         """Posterior mean of the noise around each expert's line: its standard deviation.
 
         That of Student's t is its scale times sqrt(df / (df - 2)), and infinite if df is at most 2;
@@ -542,12 +615,26 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        coverage : float, optional
+            Probability inside a central credible interval.
+        output : {"default", "pandas"}, default="default"
+            Arrays, or a DataFrame with the index of ``X`` and experts as columns.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_experts)
+        mean : ndarray of shape (n_samples, n_experts)
             In the target's units, the rounding of the target included. The same at all rows if
             ``noise_features`` is empty.
+        interval : ndarray of shape (n_samples, n_experts, 2)
+            Only if ``coverage`` is given.
+        DataFrame
+            If ``output="pandas"``: a column for each expert, or with ``coverage`` the columns
+            ``"mean"``, ``"lower"`` and ``"upper"`` for each.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not strictly between 0 and 1, or ``output`` is unknown.
 
         Examples
         --------
@@ -560,22 +647,37 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         >>> bool(high > 4 * low)
         True
         """
-        return insights.noise(self.fitted_, checked_designs(self, X))
+        return self._insight(insights.noise, X, coverage, output)
 
+    @hints(COVERAGE)
     @streams.on_partitions
-    def predict_gate(self, X):
+    def predict_gate(self, X, coverage=None, output="default"):
         """Posterior mean of the gate, the weight of each expert.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        coverage : float, optional
+            Probability inside a central credible interval.
+        output : {"default", "pandas"}, default="default"
+            Arrays, or a DataFrame with the index of ``X`` and experts as columns.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_experts)
+        mean : ndarray of shape (n_samples, n_experts)
             Rows sum to one.
+        interval : ndarray of shape (n_samples, n_experts, 2)
+            Only if ``coverage`` is given.
+        DataFrame
+            If ``output="pandas"``: a column for each expert, or with ``coverage`` the columns
+            ``"mean"``, ``"lower"`` and ``"upper"`` for each.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not strictly between 0 and 1, or ``output`` is unknown.
         """
-        return insights.gate(self.fitted_, checked_designs(self, X))
+        return self._insight(insights.gate, X, coverage, output)
 
     @streams.on_partitions
     def responsibilities(self, X, y):
@@ -602,7 +704,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         return dist.responsibilities(validate_observed(y, X))
 
     @hints(COVERAGE)
-    def local_coef(self, X, coverage=None):
+    def local_coef(self, X, coverage=None, output="default"):
         """Derivative of the predictive mean with respect to each input, at each row.
 
         It is a weighted average of the experts' coefficients plus the change of the weights
@@ -621,6 +723,8 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
         coverage : float, optional
             Probability inside a central credible interval of each derivative.
+        output : {"default", "pandas"}, default="default"
+            Arrays, or a DataFrame with the index of ``X`` and features as columns.
 
         Returns
         -------
@@ -630,19 +734,21 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             for numbers that a transformer treats as categories, and for missing (imputed) values.
         interval : ndarray of shape (n_samples, n_features, 2)
             Only if ``coverage`` is given.
+        DataFrame
+            If ``output="pandas"``: a column for each feature, or with ``coverage`` the columns
+            ``"mean"``, ``"lower"`` and ``"upper"`` for each.
 
         Raises
         ------
         ValueError
-            If ``coverage`` is not strictly between 0 and 1, or a transformer rejects values close
-            to those of a row.
+            If ``coverage`` is not strictly between 0 and 1, ``output`` is unknown, or a transformer
+            rejects values close to those of a row.
         """
-        tails = []
-        if coverage is not None:
-            outside = 1.0 - float(check_probability(coverage, "coverage"))
-            tails = [0.5 * outside, 1.0 - 0.5 * outside]
-        coef, interval = insights.local_coef(self.fitted_, checked_inputs(self, X), tails)
-        return (coef, interval) if tails else coef
+        check_output(output)
+        tails, inputs = insights.credible_tails(coverage), checked_inputs(self, X)
+        coef, ends = insights.local_coef(self.fitted_, inputs, tails)
+        labels = labels_of(inputs.names, inputs.shape[1])
+        return posterior_output(coef, ends, X, output, labels, "feature")
 
     def explain(self, X) -> Explanation:
         """Predictions of rows taken apart: experts, features, and sources of the variance.
@@ -677,7 +783,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         0       3.0  2.0
         """
         designs = checked_designs(self, X)
-        gate = insights.gate(self.fitted_, designs)
+        gate, _ = insights.gate(self.fitted_, designs)
         dist = predictions.of_posterior(self._posed, self.posterior_, designs, self.n_jobs)
         return taken_apart(self.fitted_, designs, gate, dist)
 
