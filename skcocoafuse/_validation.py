@@ -418,6 +418,23 @@ def check_probability(value, name: str) -> np.ndarray:
     return array
 
 
+def check_points(value, n_rows: int) -> np.ndarray:
+    """Validate points at which distributions of rows are evaluated; returns an array.
+
+    Raises
+    ------
+    ValueError
+        Unless there is one for all rows, one per row, or several per row.
+    """
+    points = np.asarray(value, dtype=np.float64)
+    if points.ndim > 2 or (points.ndim and len(points) not in (1, n_rows)):
+        raise ValueError(
+            f"Points must be a scalar, or have shape ({n_rows},), one per row, ({n_rows}, k), k "
+            f"per row, or (1, k), the same k for every row; got shape {points.shape}."
+        )
+    return points
+
+
 def check_count(value, name: str, least: int = 1) -> int:
     """Validate an integer of at least ``least``.
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import stats
 
 from skcocoafuse._validation import check_probability, validate_observed
-from skcocoafuse.plotting.figure import MAIN, clean, pyplot
+from skcocoafuse.plotting.figure import MAIN, axes_in_a_row
 from skcocoafuse.predictive.prediction import predict_dist
 
 _SIMULATED = 2000  # uniform samples, for a band whose level is known to 0.5%
@@ -135,14 +135,8 @@ class CalibrationDisplay:
         """
         check_probability(self.level, "level")
         n = 2 if self.length is None else 3
-        if ax is None:
-            figure = pyplot().figure(figsize=(3.4 * n, 3.0), layout="constrained")
-            grid = figure.add_gridspec(1, n)
-        else:
-            figure, grid = ax.figure, ax.get_subplotspec().subgridspec(1, n, wspace=0.35)
-            ax.remove()
-        axes = [clean(figure.add_subplot(grid[k])) for k in range(n)]
-        self.figure_, (self.pit_ax_, self.coverage_ax_) = figure, axes[:2]
+        axes = axes_in_a_row(ax, [1.0] * n, (3.4 * n, 3.0))
+        self.figure_, (self.pit_ax_, self.coverage_ax_) = axes[0].figure, axes[:2]
         self.length_ax_ = axes[2] if n == 3 else None
         self._draw_pit(self.pit_ax_)
         self._draw_coverage(self.coverage_ax_)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcocoafuse.plotting.figure import MAIN, clean, expert_color, pyplot
+from skcocoafuse.plotting.figure import MAIN, axes_in_a_row, expert_color
 from skcocoafuse.plotting.subject import regressor_of
 from skcocoafuse.posterior.clusters import MAX_RHAT, N_ANCHORS, invariants
 from skcocoafuse.posterior.monte_carlo import rhat
@@ -51,14 +51,15 @@ class ConvergenceDisplay:
         self.note = note
 
     @classmethod
-    def from_estimator(cls, estimator, *, axes=None):
+    def from_estimator(cls, estimator, *, ax=None):
         """Draw the chains of a fitted estimator.
 
         Parameters
         ----------
         estimator : estimator
             Fitted; a regressor of this package, or a meta-estimator that contains one.
-        axes : sequence of three matplotlib.axes.Axes, optional
+        ax : matplotlib.axes.Axes, optional
+            Replaced by the axes of the display.
 
         Returns
         -------
@@ -79,24 +80,22 @@ class ConvergenceDisplay:
         note = f"{len(clusters)} chain cluster{'s' * (len(clusters) > 1)}"
         if remedies := found.get("remedies"):
             note += f"; remedies: {', '.join(map(str, remedies))}"
-        return cls(quantities, clusters, rhat(quantities), note=note).plot(axes=axes)
+        return cls(quantities, clusters, rhat(quantities), note=note).plot(ax=ax)
 
-    def plot(self, *, axes=None):
+    def plot(self, *, ax=None):
         """Draw the display.
 
         Parameters
         ----------
-        axes : sequence of three matplotlib.axes.Axes, optional
-            A new figure by default.
+        ax : matplotlib.axes.Axes, optional
+            Replaced by the axes of the display; a new figure by default.
 
         Returns
         -------
         ConvergenceDisplay
             Itself.
         """
-        if axes is None:
-            _, axes = pyplot().subplots(1, 3, figsize=(10.0, 3.0), layout="constrained")
-        self.trace_ax_, self.worst_ax_, self.rhat_ax_ = (clean(ax) for ax in axes)
+        self.trace_ax_, self.worst_ax_, self.rhat_ax_ = axes_in_a_row(ax, [1, 1, 1], (10.0, 3.0))
         self.figure_ = self.trace_ax_.figure
         worst = 1 + int(np.nan_to_num(self.rhat[1:]).argmax())
         group, row = divmod(worst - 1, (len(self.rhat) - 1) // len(_GROUPS))

@@ -7,7 +7,7 @@ from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.inputs import take, with_column
 from skcocoafuse.model.mixtures import mixture_of
-from skcocoafuse.plotting.figure import MAIN, clean, pyplot
+from skcocoafuse.plotting.figure import MAIN, axes_in_a_row
 from skcocoafuse.plotting.subject import line_of, number_of, regressor_of, rows_of, with_band
 from skcocoafuse.posterior.fit import checked_designs
 from skcocoafuse.predictive.prediction import predict_dist
@@ -69,7 +69,7 @@ class EffectDisplay:
         n_points=40,
         max_rows=100,
         target_name=None,
-        axes=None,
+        ax=None,
     ):
         """Draw the effect of a feature on the predictions of a fitted estimator.
 
@@ -89,7 +89,8 @@ class EffectDisplay:
             At most so many rows are averaged over, evenly spaced ones.
         target_name : str, optional
             "y" by default.
-        axes : sequence of three matplotlib.axes.Axes, optional
+        ax : matplotlib.axes.Axes, optional
+            Replaced by the axes of the display.
 
         Returns
         -------
@@ -128,24 +129,22 @@ class EffectDisplay:
             np.array(quantiles),
             names=(line.name, target_name or "y"),
         )
-        return display.plot(axes=axes)
+        return display.plot(ax=ax)
 
-    def plot(self, *, axes=None):
+    def plot(self, *, ax=None):
         """Draw the display.
 
         Parameters
         ----------
-        axes : sequence of three matplotlib.axes.Axes, optional
-            A new figure by default.
+        ax : matplotlib.axes.Axes, optional
+            Replaced by the axes of the display; a new figure by default.
 
         Returns
         -------
         EffectDisplay
             Itself.
         """
-        if axes is None:
-            _, axes = pyplot().subplots(1, 3, figsize=(10.0, 3.0), layout="constrained")
-        self.mean_ax_, self.std_ax_, self.quantile_ax_ = (clean(ax) for ax in axes)
+        self.mean_ax_, self.std_ax_, self.quantile_ax_ = axes_in_a_row(ax, [1, 1, 1], (10.0, 3.0))
         self.figure_ = self.mean_ax_.figure
         for ax, (middle, low, high) in ((self.mean_ax_, self.mean), (self.std_ax_, self.std)):
             ax.fill_between(self.x, low, high, color=MAIN, alpha=0.25, lw=0)

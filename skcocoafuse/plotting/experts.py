@@ -3,7 +3,7 @@
 import numpy as np
 
 from skcocoafuse._validation import check_probability
-from skcocoafuse.plotting.figure import clean, expert_color, pyplot
+from skcocoafuse.plotting.figure import axes_in_a_row, expert_color
 from skcocoafuse.plotting.subject import regressor_of, with_band
 
 _APART = 0.7  # of the room of a feature, that its experts share
@@ -51,7 +51,7 @@ class ExpertsDisplay:
         self.target_name = target_name
 
     @classmethod
-    def from_estimator(cls, estimator, *, coverage=0.9, per_sd=True, target_name=None, axes=None):
+    def from_estimator(cls, estimator, *, coverage=0.9, per_sd=True, target_name=None, ax=None):
         """Draw the experts of a fitted estimator.
 
         Parameters
@@ -66,7 +66,8 @@ class ExpertsDisplay:
             or per unit.
         target_name : str, optional
             "y" by default.
-        axes : sequence of three matplotlib.axes.Axes, optional
+        ax : matplotlib.axes.Axes, optional
+            Replaced by the axes of the display.
 
         Returns
         -------
@@ -91,15 +92,15 @@ class ExpertsDisplay:
             design.names,
             per_sd=per_sd,
             target_name=target_name or "y",
-        ).plot(axes=axes)
+        ).plot(ax=ax)
 
-    def plot(self, *, axes=None):
+    def plot(self, *, ax=None):
         """Draw the display.
 
         Parameters
         ----------
-        axes : sequence of three matplotlib.axes.Axes, optional
-            A new figure by default.
+        ax : matplotlib.axes.Axes, optional
+            Replaced by the axes of the display; a new figure by default.
 
         Returns
         -------
@@ -107,13 +108,9 @@ class ExpertsDisplay:
             Itself.
         """
         n_experts, n_features = self.slopes.shape[1:]
-        if axes is None:
-            height = 1.2 + 0.22 * n_features * max(2, n_experts)
-            _, axes = pyplot().subplots(
-                1, 3, figsize=(9.0, min(height, 14.0)), width_ratios=(3, 1.2, 1.2),
-                layout="constrained",
-            )  # fmt: skip
-        self.ax_, self.noise_ax_, self.share_ax_ = (clean(ax) for ax in axes)
+        height = min(1.2 + 0.22 * n_features * max(2, n_experts), 14.0)
+        axes = axes_in_a_row(ax, [3.0, 1.2, 1.2], (9.0, height))
+        self.ax_, self.noise_ax_, self.share_ax_ = axes
         self.figure_ = self.ax_.figure
         offsets = _APART * (np.arange(n_experts) - 0.5 * (n_experts - 1)) / n_experts
         for k in range(n_experts):

@@ -51,19 +51,29 @@ def expert_color(number: int) -> str:
 
 def stacked_axes(ax, heights: Sequence[float]) -> list:
     """Axes below one another with a common x axis: in a new figure, or in the place of ``ax``."""
-    if ax is None:
-        size = (7.0, 3.2 + 1.25 * (len(heights) - 1))
-        figure = pyplot().figure(figsize=size, layout="constrained")
-        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
-    else:
-        figure = ax.figure
-        grid = ax.get_subplotspec().subgridspec(len(heights), 1, height_ratios=heights, hspace=0.1)
-        ax.remove()
-    first = figure.add_subplot(grid[0])
-    rest = [figure.add_subplot(grid[k], sharex=first) for k in range(1, len(heights))]
+    size = (7.0, 3.2 + 1.25 * (len(heights) - 1))
+    figure, cells = _cells(ax, size, (len(heights), 1), height_ratios=heights, hspace=0.1)
+    first = figure.add_subplot(cells[0])
+    rest = [figure.add_subplot(cell, sharex=first) for cell in cells[1:]]
     for upper in [first, *rest][:-1]:
         upper.tick_params(labelbottom=False)
     return [first, *rest]
+
+
+def axes_in_a_row(ax, widths: Sequence[float], size: tuple[float, float]) -> list:
+    """Axes beside one another: in a new figure of a size, or in the place of ``ax``."""
+    figure, cells = _cells(ax, size, (1, len(widths)), width_ratios=widths, wspace=0.35)
+    return [clean(figure.add_subplot(cell)) for cell in cells]
+
+
+def _cells(ax, size, shape: tuple[int, int], *, hspace=None, wspace=None, **ratios):
+    """A figure and the cells of a grid in it; a new figure has its own way of spacing them."""
+    if ax is None:
+        figure = pyplot().figure(figsize=size, layout="constrained")
+        return figure, list(figure.add_gridspec(*shape, **ratios))
+    figure, place = ax.figure, ax.get_subplotspec()
+    ax.remove()
+    return figure, list(place.subgridspec(*shape, hspace=hspace, wspace=wspace, **ratios))
 
 
 def clean(ax):

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from skcocoafuse._hints import COVERAGE, PROB, hints
-from skcocoafuse._validation import check_probability, seed_from
+from skcocoafuse._validation import check_points, check_probability, seed_from
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import random_targets
 from skcocoafuse.model.parameters import Parameters
@@ -180,12 +180,7 @@ class PredictiveDistribution:
 
     def _per_point(self, function, x) -> np.ndarray:
         """Evaluate a mixture function at points broadcast against the rows."""
-        x = np.asarray(x, dtype=np.float64)
-        if x.ndim > 2 or (x.ndim > 0 and x.shape[0] not in (1, len(self))):
-            raise ValueError(
-                f"Points must be a scalar, or have shape ({len(self)},), one per row, or "
-                f"({len(self)}, k), k per row; got shape {x.shape}."
-            )
+        x = check_points(x, len(self))
         columns = x if x.ndim == 2 else x.reshape(-1, 1)
         points = np.broadcast_to(columns, (len(self), columns.shape[1]))
         out = np.empty(points.shape)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skcocoafuse._hints import COVERAGE, PROB, hints
-from skcocoafuse._validation import seed_from
+from skcocoafuse._validation import check_points, seed_from
 from skcocoafuse.predictive.bridges import plot, to_skpro
 from skcocoafuse.predictive.modality import HighestDensity, Modes
 
@@ -84,12 +84,7 @@ class JoinedDistribution:
 
     def _at(self, method: str, y):
         """Call a method that takes a point for all rows, one per row, or several."""
-        y = np.asarray(y, dtype=np.float64)
-        if y.ndim > 2 or (y.ndim and len(y) not in (1, len(self))):
-            raise ValueError(
-                f"Points must be a scalar, or have shape ({len(self)},), one per row, or "
-                f"({len(self)}, k), k per row; got shape {y.shape}."
-            )
+        y = check_points(y, len(self))
         own = y.ndim and len(y) == len(self)
         return self._joined(
             [getattr(dist, method)(y[rows] if own else y) for rows, dist in self._parts]

@@ -444,3 +444,19 @@ def test_results_are_frames(two_branches, compared):
     assert rows.columns.tolist() == [
         "y", "pointwise", "in_sample", "pareto_k", "pit", "weight", "refitted",
     ]  # fmt: skip
+
+
+def test_displays_of_several_panels_take_the_place_of_an_axes(fitted, data):
+    X, _ = data
+    pit = np.random.default_rng(0).uniform(size=50)
+    figure, axes = plt.subplots(2, 2)
+    shown = [
+        ExpertsDisplay.from_estimator(fitted, ax=axes[0, 0]),
+        ConvergenceDisplay.from_estimator(fitted, ax=axes[0, 1]),
+        EffectDisplay.from_estimator(
+            fitted, X, feature="speed (m/s)", n_points=3, max_rows=5, ax=axes[1, 0]
+        ),
+        CalibrationDisplay.from_pit(pit, ax=axes[1, 1]),
+    ]
+    assert all(display.figure_ is figure for display in shown)
+    assert len(figure.axes) == 3 + 3 + 3 + 2

@@ -122,7 +122,8 @@ def test_travels_and_says_what_it_is(whole):
 def test_points_that_do_not_fit_are_named(whole):
     for points in (np.zeros(4), np.zeros((4, 9)), np.zeros((9, 1, 1))):
         with pytest.raises(
-            ValueError, match=r"shape \(9,\), one per row, or \(9, k\), k per row; got"
+            ValueError,
+            match=r"shape \(9,\), one per row, \(9, k\), k per row, or \(1, k\), the same",
         ):
             join(whole).cdf(points)
 
