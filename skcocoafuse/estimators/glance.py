@@ -33,18 +33,27 @@ def light(diagnostics: dict) -> str:
 
 def html(fit: Fit) -> str:
     """The verdict on a fit, its warnings, and its experts in original units."""
-    found, posterior = fit.diagnostics, fit.posterior
+    found = fit.diagnostics
     color = light(found)
-    facts = (
-        f"{fit.problem.rows.n_rows} rows, {posterior.n_chains} chains of {posterior.n_draws} draws"
-    )
-    if np.isfinite([found["rhat"], found["ess"]]).all():
-        facts += f", R-hat {found['rhat']:.2f}, smallest effective sample size {found['ess']:.0f}"
     remarks = "".join(f"<li>{escape(remark)}</li>" for remark in _remarks(found))
     return (
         f'<div><p><span style="color:{_LIGHTS[color]}" title="{color}">&#9679;</span> '
-        f"<b>{_SAID[color]}</b> {facts}.</p>"
+        f"<b>{_SAID[color]}</b> {fit.problem.rows.n_rows} rows, {_draws(found)}.</p>"
         f"{f'<ul>{remarks}</ul>' if remarks else ''}{_experts(fit)}</div>"
+    )
+
+
+def _draws(diagnostics: dict) -> str:
+    """Number of draws, and how well they represent the posterior, in words."""
+    n_chains, n_draws = diagnostics["n_chains"], diagnostics["n_draws"]
+    if "pareto_k" in diagnostics:
+        k = diagnostics["pareto_k"]
+        return f"{n_chains * n_draws} draws of an approximation, Pareto k-hat {k:.2f}"
+    if n_chains * n_draws == 1:
+        return "1 draw"
+    return (
+        f"{n_chains} chains of {n_draws} draws, R-hat {diagnostics['rhat']:.2f}, "
+        f"smallest effective sample size {diagnostics['ess']:.0f}"
     )
 
 

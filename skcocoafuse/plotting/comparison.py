@@ -73,7 +73,7 @@ class ComparisonDisplay:
         ComparisonDisplay
             Itself.
         """
-        self.ax_ = ax = clean(new_axes(ax))
+        self.ax_ = ax = clean(new_axes(ax, (6.0, 1.0 + 0.5 * len(self.table))))
         self.figure_ = ax.figure
         behind, at = -self.table["elpd_diff"].to_numpy(), np.arange(len(self.table))
         ax.axvline(0.0, color="0.8", lw=1.0, zorder=0)

@@ -12,15 +12,15 @@ DATA = "0.25"
 _LIGHT, _DARK = np.array([0.87, 0.93, 0.97]), np.array([0.36, 0.62, 0.80])
 
 
-def new_axes(ax=None):
-    """The axes given, or those of a new figure.
+def new_axes(ax=None, size: tuple[float, float] | None = None):
+    """The axes given, or those of a new figure, of matplotlib's size by default.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     """
-    return pyplot().subplots(layout="constrained")[1] if ax is None else ax
+    return pyplot().subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
 def pyplot():

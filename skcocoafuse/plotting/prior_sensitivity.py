@@ -75,10 +75,10 @@ class PriorSensitivityDisplay:
         PriorSensitivityDisplay
             Itself.
         """
-        self.ax_ = ax = clean(new_axes(ax))
-        self.figure_ = ax.figure
         rows = self.table.reset_index()
         priors, conclusions = (list(rows[name].unique()) for name in ("prior", "conclusion"))
+        self.ax_ = ax = clean(new_axes(ax, (6.5, 1.0 + 0.5 * len(priors))))
+        self.figure_ = ax.figure
         shift = _APART * (np.arange(len(conclusions)) / len(conclusions) - 0.5)
         for k, conclusion in enumerate(conclusions):
             own = rows[rows["conclusion"] == conclusion]

@@ -1,6 +1,6 @@
 """Slopes of the predictive mean at individual rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def local_slopes(
     draw_weight: np.ndarray,
     pull_back: Callable[[str, np.ndarray, slice], np.ndarray],
     n_features: int,
-    quantiles: list[float],
+    quantiles: Sequence[float],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean and quantiles of the slopes of each row's mean with respect to each input.
 
@@ -30,7 +30,7 @@ def local_slopes(
         columns of a design matrix.
     n_features : int
         Number of inputs.
-    quantiles : list of float
+    quantiles : sequence of float
 
     Returns
     -------
