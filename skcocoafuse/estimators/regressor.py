@@ -787,7 +787,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         dist = predictions.of_posterior(self._posed, self.posterior_, designs, self.n_jobs)
         return taken_apart(self.fitted_, designs, gate, dist)
 
-    def plot(self, X, y=None, *, feature=None, **options):
+    def plot(self, X, y=None, *, feature=None, ax=None):
         """Draw predictions along a feature, with experts, gate and behavior gate.
 
         Parameters
@@ -798,13 +798,13 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
             Observed targets of these rows, which are drawn.
         feature : str or int, optional
             Name or position; not needed if there is only one.
-        **options : dict
-            As in :meth:`skcocoafuse.plotting.PredictionFanDisplay.from_estimator`, which also
-            takes pipelines and searches.
+        ax : matplotlib.axes.Axes, optional
+            Replaced by the axes of the display.
 
         Returns
         -------
         skcocoafuse.plotting.PredictionFanDisplay
+            Its ``from_estimator`` has more options, and takes pipelines and searches.
 
         Raises
         ------
@@ -827,7 +827,7 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         from skcocoafuse.plotting import PredictionFanDisplay
 
         check_is_fitted(self)
-        return PredictionFanDisplay.from_estimator(self, X, y, feature=feature, **options)
+        return PredictionFanDisplay.from_estimator(self, X, y, feature=feature, ax=ax)
 
     # -- inspecting the posterior ------------------------------------------------------------
 
@@ -858,10 +858,9 @@ class BaseExpertsRegressor(RegressorMixin, BaseEstimator):
         >>> from skcocoafuse import BoERegressor
         >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0.0, 2.1, 3.9, 6.0] * 5
         >>> table = BoERegressor(1, inference="map", random_state=0).fit(X, y).summary()
-        >>> table[["part", "expert", "feature", "mean"]].round(1)
-                             part  expert    feature  mean
-        parameter
-        expert 0: intercept  expert       0  intercept   0.0
+        >>> slopes = table[table["feature"] == "x0"]
+        >>> slopes["part"].tolist(), slopes["mean"].round(1).tolist()
+        (['expert', 'gate'], [2.0, 0.0])
         """
         fit = self.fitted_
         check_probability(coverage, "coverage")

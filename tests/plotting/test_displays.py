@@ -382,9 +382,8 @@ def test_a_selector_can_be_drawn(two_branches):
 
 def test_plot_of_an_estimator_is_its_fan(fitted, data):
     X, y = data
-    options = {"feature": "speed (m/s)", "n_points": 5}
-    display = fitted.plot(X, y, **options)
-    expected = PredictionFanDisplay.from_estimator(fitted, X, y, **options)
+    display = fitted.plot(X, y, feature="speed (m/s)")
+    expected = PredictionFanDisplay.from_estimator(fitted, X, y, feature="speed (m/s)")
     np.testing.assert_array_equal(display.mean, expected.mean)
     assert display.ax_.get_ylabel() == "power (kW)"
     with pytest.raises(NotFittedError):

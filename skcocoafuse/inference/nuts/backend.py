@@ -28,8 +28,13 @@ _WINDOW = 120
 # Seconds to wait for one of several samplers before checking the next one and interrupts. It bounds
 # how long a core is idle and has no effect on draws.
 _POLL = 0.005
-_STATS = {"logp": "logp", "diverging": "diverging", "depth": "tree_depth", "n_steps": "n_steps"}
-_STATS["energy"] = ENERGY
+_STATS = {
+    "logp": "logp",
+    "diverging": "diverging",
+    "depth": "tree_depth",
+    "n_steps": "n_steps",
+    "energy": ENERGY,
+}
 
 
 @dataclasses.dataclass(frozen=True)
