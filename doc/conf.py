@@ -24,6 +24,7 @@ nitpicky = True
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # docstrings have the types
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the class template lists them, inherited ones included
 
 
@@ -63,5 +64,11 @@ html_title = f"skcocoafuse {release}"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
-html_theme_options = {"show_toc_level": 2}
-html_sidebars = {page: [] for page in ("bibliography", "extending", "getting_started", "glossary", "whats_new")}
+html_theme_options = {
+    "header_links_before_dropdown": 4,
+    "logo": {"text": project},
+    "show_toc_level": 2,
+}
+html_sidebars = {
+    page: [] for page in ("bibliography", "extending", "getting_started", "glossary", "whats_new")
+}

@@ -1,6 +1,7 @@
 """What the user guide says of the code, where a machine can check it."""
 
 import ast
+import doctest
 import re
 from importlib import import_module
 from operator import attrgetter
@@ -11,7 +12,11 @@ import pytest
 import skcocoafuse
 
 ROOT = Path(skcocoafuse.__file__).parent
-PAGE = (Path(__file__).parents[1] / "doc" / "user_guide" / "sampler.rst").read_text("utf-8")
+DOC = Path(__file__).parents[1] / "doc"
+PAGES = [
+    path for folder in (".", "coming_from", "user_guide") for path in DOC.glob(f"{folder}/*.rst")
+]
+PAGE = (DOC / "user_guide" / "sampler.rst").read_text("utf-8")
 TABLES = re.split(r"^`(.+)\.py`\n~+$", PAGE, flags=re.MULTILINE)  # text, file, its table, file, ...
 ROWS = [
     (name, value, file)
@@ -54,3 +59,9 @@ def is_number(node: ast.expr) -> bool:
     except ValueError:
         return False
     return all(isinstance(n, int | float) for n in (value if isinstance(value, tuple) else [value]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: page.stem)
+def test_code_on_a_page_runs_and_prints_what_is_shown(page):
+    assert doctest.testfile(str(page), module_relative=False).failed == 0
