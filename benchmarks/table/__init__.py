@@ -1,0 +1,1 @@
+"""Accuracy, calibration and time beside other packages; see benchmarks/README.md."""

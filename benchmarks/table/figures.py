@@ -1,0 +1,64 @@
+"""The two figures: mean ranks with a critical difference, and coverage against length."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmarks.table.contestants import OURS
+
+_COLORS = {True: "tab:blue", False: "tab:gray"}  # whether it is ours
+_TITLES = {"nll": "negative log density", "crps": "CRPS"}
+
+
+def critical_difference(n_contestants: int, n_sets: int, level: float = 0.05) -> float:
+    """Difference of mean ranks that is significant by Nemenyi's test.
+
+    Demšar (2006), "Statistical comparisons of classifiers over multiple data sets", JMLR 7,
+    section 3.2.2.
+    """
+    q = stats.studentized_range.ppf(1.0 - level, n_contestants, np.inf) / np.sqrt(2.0)
+    return float(q * np.sqrt(n_contestants * (n_contestants + 1) / (6.0 * n_sets)))
+
+
+def ranks(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Draw mean ranks of the contestants that ran on every set, one panel per metric."""
+    from matplotlib import pyplot as plt
+
+    fig, axes = plt.subplots(1, len(tables), figsize=(5.0 * len(tables), 4.2), layout="constrained")
+    for ax, (metric, table) in zip(np.atleast_1d(axes), tables.items(), strict=True):
+        table = table.dropna(axis=1)
+        means = table.rank(axis=1).mean().sort_values(ascending=False)
+        ax.scatter(means, range(len(means)), c=[_COLORS[name in OURS] for name in means.index])
+        ax.set_yticks(range(len(means)), means.index)
+        ax.set_xlabel(f"mean rank, {_TITLES[metric]}, {len(table)} sets")
+        if len(means) > 1:
+            gap = critical_difference(len(means), len(table))
+            ax.axvspan(means.min(), means.min() + gap, color="tab:blue", alpha=0.12, lw=0)
+            ax.set_title(f"shaded: within the critical difference {gap:.1f} of the first", size=9)
+    fig.savefig(folder / "benchmark_ranks.svg")
+    plt.close(fig)
+
+
+def coverage_and_length(coverage: pd.DataFrame, length: pd.DataFrame, folder: Path) -> None:
+    """Draw each contestant's coverage against its length, relative to the median one's of a set.
+
+    Means over sets, geometric for lengths; a small point per set.
+    """
+    from matplotlib import pyplot as plt
+
+    relative = length.div(length.median(axis=1), axis=0)
+    fig, ax = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
+    ax.axvline(0.95, color="k", lw=0.8, ls=":")
+    for name in coverage:
+        color = _COLORS[name in OURS]
+        ax.scatter(coverage[name], relative[name], s=6, color=color, alpha=0.35, lw=0)
+        middle = coverage[name].mean(), float(np.exp(np.log(relative[name]).mean()))
+        ax.scatter(*middle, color=color)
+        ax.annotate(name, middle, xytext=(4, 3), textcoords="offset points", size=8)
+    ax.set(
+        yscale="log", xlabel="coverage of 95% intervals", ylabel="length, relative to the median"
+    )
+    fig.savefig(folder / "benchmark_coverage.svg")
+    plt.close(fig)
