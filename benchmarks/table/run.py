@@ -24,6 +24,7 @@ from benchmarks.table.datasets import MAX_SPLITS, SETS, load
 from benchmarks.table.splits import split as rows_of_split
 
 LIMIT = 1800.0  # seconds of a contestant
+_ROOT = Path(__file__).parents[2]
 
 
 def in_process(arguments: list[str], limit: float) -> dict:
@@ -34,6 +35,7 @@ def in_process(arguments: list[str], limit: float) -> dict:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=_ROOT,
         start_new_session=True,
     )
     try:
@@ -146,11 +148,15 @@ def schedule(options) -> list[tuple[str, int, str]]:
     return jobs
 
 
+def _absolute(path: str) -> Path:
+    return Path(path).resolve()
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("folder", type=_absolute, nargs="?")
+    parser.add_argument("--out", type=_absolute, required=True)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
     parser.add_argument("--splits", type=int, default=MAX_SPLITS)

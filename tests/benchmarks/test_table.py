@@ -1,0 +1,185 @@
+"""The benchmark table: fair splits, correct scores, and runs that continue."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmarks.table import figures, ours, predictions, report, results, run, splits, targets
+from benchmarks.table.contestants import CONTESTANTS
+
+
+def make(n_rows):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n_rows)
+    return pd.DataFrame({"x": x, "y": 2.0 * x + rng.normal(size=n_rows)})
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_equal_inputs_never_straddle_a_split(number):
+    rng = np.random.default_rng(number)
+    X = pd.DataFrame(rng.integers(0, 8, size=(300, 2)), columns=["a", "b"])
+    train, test = splits.split(X, number)
+    assert sorted([*train, *test]) == list(range(300))
+    assert not set(map(tuple, X.to_numpy()[train])) & set(map(tuple, X.to_numpy()[test]))
+    largest = X.groupby(["a", "b"]).size().max()
+    assert 30 <= len(test) < 30 + largest
+
+
+def test_splits_are_seeded_and_differ():
+    X = make(200)[["x"]]
+    first, again, other = (splits.split(X, number)[1] for number in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert set(first) != set(other)
+
+
+def test_scores_of_a_normal_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    mean, sd, y = rng.normal(size=50), rng.uniform(0.5, 2.0, 50), rng.normal(size=50)
+    found = predictions.score(predictions.normal(mean, sd), y)
+    normal, z = stats.norm(mean, sd), (y - mean) / sd
+    low, high = normal.interval(0.95)
+    inside = (low <= y) & (y <= high)
+    crps = sd * (z * (2.0 * stats.norm.cdf(z) - 1.0) + 2.0 * stats.norm.pdf(z) - np.pi**-0.5)
+    outside = np.maximum(low - y, 0.0) + np.maximum(y - high, 0.0)
+    expected = {
+        "nll": -normal.logpdf(y).mean(),
+        "crps": crps.mean(),
+        "rmse": np.sqrt(np.mean((y - mean) ** 2)),
+        "coverage95": inside.mean(),
+        "length95": np.mean(high - low),
+        "interval_score95": np.mean(high - low + 40.0 * outside),
+    }
+    assert set(expected) == set(predictions.SCORES)
+    assert found == pytest.approx(expected, rel=1e-8)
+
+
+def test_crps_of_quantiles_is_near_that_of_the_distribution():
+    y = np.random.default_rng(0).normal(size=200)
+    exact = predictions.normal(np.zeros(200), np.ones(200))
+    quantiles = np.tile(stats.norm.ppf(predictions.LEVELS), (200, 1))
+    by_quantiles = predictions.Prediction(exact.mean, exact.interval, quantiles=quantiles)
+    found = predictions.score(by_quantiles, y)
+    assert "nll" not in found
+    assert found["crps"] == pytest.approx(predictions.score(exact, y)["crps"], rel=0.01)
+
+
+def test_a_crash_is_a_row_and_what_is_finished_is_not_run_again(tmp_path):
+    out, file = tmp_path / "results.csv", tmp_path / "engel.csv"
+    command = [str(tmp_path), "--out", str(out), "--sets", "engel", "--splits", "1"]
+    command += ["--contestants", "bayesian-ridge"]
+    make(60).assign(y=np.nan).to_csv(file, index=False)
+    run.main(command)
+    make(60).to_csv(file, index=False)
+    run.main(command)
+    run.main(command)
+    crashed, finished = pd.read_csv(out).to_dict("records")
+    assert crashed["error"].startswith("ValueError: Input y contains NaN")
+    assert np.isnan(crashed["nll"])
+    assert np.isfinite([finished[name] for name in predictions.SCORES]).all()
+    assert finished["n_train"] + finished["n_test"] == 60
+    assert finished["peak_memory_mb"] >= finished["baseline_memory_mb"]
+    assert report.read(out)["error"].isna().all()
+
+
+def test_what_takes_too_long_is_stopped_and_not_run_again(tmp_path):
+    out = tmp_path / "results.csv"
+    make(60).to_csv(tmp_path / "engel.csv", index=False)
+    command = [str(tmp_path), "--out", str(out), "--sets", "engel", "--splits", "1"]
+    command += ["--contestants", "ngboost", "cocoafuse-vi", "--limit", "0.01"]
+    run.main(command)
+    run.main(command)
+    errors = pd.read_csv(out)["error"]
+    assert errors.tolist() == ["TimeoutError: 0.01 s", "TimeoutError: 0.01 s (choosing)"]
+
+
+def test_jobs_are_split_by_split_and_sets_have_their_limits(tmp_path):
+    for name in ("engel", "faithful"):
+        make(60).to_csv(tmp_path / f"{name}.csv", index=False)
+    command = [str(tmp_path), "--out", str(tmp_path / "results.csv"), "--splits", "2"]
+    command += ["--sets", "faithful", "engel", "--contestants", "bambi", "mapie"]
+    assert run.schedule(run.parse(command)) == [
+        ("engel", 0, "bambi"),
+        ("engel", 0, "mapie"),
+        ("faithful", 0, "mapie"),
+        ("engel", 1, "bambi"),
+        ("engel", 1, "mapie"),
+        ("faithful", 1, "mapie"),
+    ]
+    assert not run.takes_part("gaussian-process", "engel", 2001)
+
+
+def test_the_recipe_chooses_experts_and_noise(monkeypatch):
+    monkeypatch.setattr(ours, "NUMBERS", (1,))
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=200)
+    y = x + 0.05 * 20.0**x * rng.normal(size=200)  # a fan
+    found = ours.choose("boe", pd.DataFrame({"x": x}), y, 0)
+    assert found["noise"] == "inputs"
+    assert found["n_experts"] == 1
+    assert [row["noise"] for row in found["candidates"]] == ["constant", "inputs"]
+
+
+def test_the_registry_is_complete():
+    """Every row of the registry names a package and, if ours, a regressor that exists."""
+    for row in CONTESTANTS.values():
+        assert row.package
+        assert row.modules
+        assert row.regressor is None or ours.regressor_class(row.regressor)
+
+
+def made_results():
+    """Two sets, two splits; the gaussian process has one set, and fails on the other."""
+    rows = []
+    for name in ("engel", "concrete"):
+        for number in (0, 1):
+            for place, contestant in enumerate(("cocoafuse-nuts", "ngboost", "gaussian-process")):
+                row = {"set": name, "split": number, "contestant": contestant}
+                row |= dict.fromkeys(predictions.SCORES, place + 0.1 * number)
+                row |= {"coverage95": 0.95, "fit_seconds": 1.0, "peak_memory_mb": 1.0}
+                if contestant == "gaussian-process" and name == "concrete" and number:
+                    row = {key: row[key] for key in results.KEY} | {"error": "MemoryError: no room"}
+                rows.append(row)
+    return rows
+
+
+def test_report_comes_from_the_file_alone(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    for row in made_results():
+        results.append(tmp_path / "results.csv", row)
+    report.main([str(tmp_path / "results.csv"), "--out", str(tmp_path / "doc")])
+    text = (tmp_path / "doc" / "benchmark_table.rst").read_text()
+    assert '"engel", "1.05 ± 0.05", "2.05 ± 0.05", "0.05 ± 0.05"' in text
+    assert '"concrete", "1.05 ± 0.05", "", "0.05 ± 0.05"' in text
+    assert "gaussian-process on concrete: MemoryError: no room (1)" in text
+    assert {path.name for path in (tmp_path / "doc").glob("*.svg")} == {
+        "benchmark_ranks.svg",
+        "benchmark_coverage.svg",
+    }
+    assert "place by mean rank of NLL at most 1" in capsys.readouterr().out
+
+
+def test_means_are_of_the_same_splits():
+    runs = pd.DataFrame(made_results(), columns=results.COLUMNS)
+    table = report.by_set(runs, "nll")
+    assert table.loc["engel"].to_dict() == pytest.approx(
+        {"cocoafuse-nuts": 0.05, "ngboost": 1.05, "gaussian-process": 2.05}
+    )
+    assert np.isnan(table.loc["concrete", "gaussian-process"])
+    half_way = runs[~((runs["split"] == 1) & (runs["contestant"] == "ngboost"))]
+    assert report.by_set(half_way, "nll").loc["engel", "cocoafuse-nuts"] == 0.0
+
+
+def test_critical_difference_is_that_of_the_reference():
+    """Demšar (2006), section 3.2.2: four classifiers on 14 data sets, 1.25 at 5%."""
+    assert figures.critical_difference(4, 14) == pytest.approx(1.25, abs=0.01)
+
+
+def test_targets_fail_where_numbers_do():
+    runs = pd.DataFrame(made_results(), columns=results.COLUMNS)
+    tables = {metric: report.by_set(runs, metric) for metric in report.TITLES}
+    assert (targets.check(tables)["met"] == "pass").all()
+    tables["nll"] = tables["nll"][["cocoafuse-nuts"]].assign(ngboost=-1.0)
+    tables["coverage95"] = tables["coverage95"] - 0.03
+    met = targets.check(tables)["met"].tolist()
+    assert met == ["FAIL", "pass", "FAIL", "pass"]
