@@ -60,5 +60,7 @@ def coverage_and_length(coverage: pd.DataFrame, length: pd.DataFrame, folder: Pa
     ax.set(
         yscale="log", xlabel="coverage of 95% intervals", ylabel="length, relative to the median"
     )
+    for axis_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        axis_formatter("{x:g}")
     fig.savefig(folder / "benchmark_coverage.svg")
     plt.close(fig)
