@@ -55,6 +55,7 @@ CONTESTANTS = {
     "cgmm": Contestant(peers.cgmm, "cgmm", ("cgmm",)),
     "bambi": Contestant(peers.bambi, "bambi", ("bambi",), sets=("engel",)),
     **{f"{name}-vi": _ours(name, "vi") for name in ours.REGRESSORS},
+    "cocoafuse-short_chains": _ours("cocoafuse", "short_chains"),
     **{f"{name}-nuts": _ours(name, "nuts") for name in ours.REGRESSORS},
 }
 OURS = tuple(name for name, row in CONTESTANTS.items() if row.regressor)
