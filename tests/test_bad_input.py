@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from skcocoafuse import BoERegressor, CoCoAFusERegressor, MoERegressor, Prior, log_prob
+from skcocoafuse._validation import validate_weight
 from tests.conftest import REGRESSORS
 
 RNG = np.random.default_rng(0)
@@ -47,7 +48,8 @@ BAD_FITS = {
     "sparse": ({}, (sparse.csr_array(X), Y), TypeError, "dense data is required"),
     "negative weight": ({}, (X, Y, with_value(np.ones(30), -1)), ValueError, "[Nn]egative"),
     "zero weights": ({}, (X, Y, np.zeros(30)), ValueError, "weights.*zero"),
-    "weight shape": ({}, (X, Y, np.ones(29)), ValueError, "shape"),
+    "weight shape": ({}, (X, Y, np.ones(29)), ValueError, r"shape \(30,\).*got shape \(29,\)"),
+    "nan in weights": ({}, (X, Y, with_value(np.ones(30), np.nan)), ValueError, "weight.*NaN"),
     "constant y": ({}, (X, np.full(30, 2.0)), ValueError, "y is constant.*2.0"),
 }
 
@@ -60,6 +62,11 @@ def test_fit(regressor, params, data, error, message):
     with pytest.raises(error, match=message):
         estimator.fit(*data)
     assert vars(estimator) == before
+
+
+def test_a_number_weighs_all_rows_and_a_part_of_them_may_weigh_nothing():
+    np.testing.assert_array_equal(validate_weight(2, X), np.full(30, 2.0))
+    np.testing.assert_array_equal(validate_weight(np.zeros(30), X, some=True), np.zeros(30))
 
 
 @pytest.mark.parametrize("regressor", [MoERegressor, BoERegressor])

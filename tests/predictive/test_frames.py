@@ -484,7 +484,10 @@ def test_transformers_that_work_in_place_leave_x_to_other_parts():
 
 def test_bins_and_ordinal_codes():
     bins = by_columns(
-        (KBinsDiscretizer(4, encode="onehot-dense", strategy="uniform"), ["x"]),
+        (
+            KBinsDiscretizer(4, encode="onehot-dense", quantile_method="averaged_inverted_cdf"),
+            ["x"],
+        ),
         (OrdinalEncoder(), ["kind"]),
     )
     model = encoding(expert_features=bins, gate_features=["count"]).fit(FRAME, Y)
