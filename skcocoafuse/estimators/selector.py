@@ -30,6 +30,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     cv : int, cross-validation generator or iterable, default=5
     rule : {"best", "one_se", "chebyshev"}, default="one_se"
     confidence : float, default=0.95
+    alternatives : dict of str to list, optional
     inference : str, default="auto"
     n_jobs : int, optional
     progress_bar : bool, default=False
@@ -45,9 +46,11 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     selection_ : NExpertsSelection
     n_experts_ : int
         The selected number of experts.
+    best_params_ : dict
+        That number and the selected alternatives, as in ``set_params`` of the estimator.
     best_estimator_ : estimator
-        The fitted estimator with that number; ``predict_dist``, ``loo`` and the other functions
-        of this package use it.
+        The fitted estimator with these parameters; ``predict_dist``, ``loo`` and the other
+        functions of this package use it.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of str
@@ -77,6 +80,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         cv=5,
         rule="one_se",
         confidence=0.95,
+        alternatives=None,
         inference="auto",
         n_jobs=None,
         progress_bar=False,
@@ -87,6 +91,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.cv = cv
         self.rule = rule
         self.confidence = confidence
+        self.alternatives = alternatives
         self.inference = inference
         self.n_jobs = n_jobs
         self.progress_bar = progress_bar
@@ -100,6 +105,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         "cv": ["cv_object"],
         "rule": [StrOptions(set(RULES))],
         "confidence": [Real],
+        "alternatives": "no_validation",
         "inference": [StrOptions({"auto", *ENGINE_NAMES})],
         "n_jobs": [Integral, None],
         "progress_bar": ["boolean"],
@@ -144,6 +150,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             cv=cv,
             rule=self.rule,
             confidence=self.confidence,
+            alternatives=self.alternatives,
             inference=self.inference,
             n_jobs=self.n_jobs,
             progress_bar=self.progress_bar,
@@ -151,6 +158,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         )
         self.best_estimator_ = self.selection_.estimator
         self.n_experts_ = self.selection_.n_experts
+        self.best_params_ = self.selection_.params
         for name in ("n_features_in_", "feature_names_in_"):  # a pipeline may not know the first
             if hasattr(self.best_estimator_, name):
                 setattr(self, name, getattr(self.best_estimator_, name))

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -14,6 +14,7 @@ from sklearn.utils import indexable
 
 from skcocoafuse._hints import refuse
 from skcocoafuse.evaluation import elpd, fit_warnings
+from skcocoafuse.evaluation.alternatives import try_alternatives
 from skcocoafuse.evaluation.comparison import loo_result, regressor_inside
 from skcocoafuse.evaluation.folds import fit_part, partition
 from skcocoafuse.evaluation.runs import Runs
@@ -42,6 +43,7 @@ def select_n_experts(
     cv=5,
     rule="one_se",
     confidence=0.95,
+    alternatives=None,
     groups=None,
     inference="auto",
     n_jobs=None,
@@ -74,6 +76,11 @@ def select_n_experts(
         interpretation of arXiv 2505.01105.
     confidence : float, default=0.95
         Confidence of that bound.
+    alternatives : dict of str to list, optional
+        Other values of the estimator's parameters, named as in ``set_params``, to try with the
+        selected number of experts: ``{"noise_features": [None]}``. One parameter after another, on
+        the same folds; the value with the highest elpd replaces the estimator's own if ``rule``
+        prefers it.
     groups : array-like of shape (n_samples,), optional
         Group labels for a ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
     inference : str, default="auto"
@@ -95,7 +102,8 @@ def select_n_experts(
     Returns
     -------
     NExpertsSelection
-        With ``n_experts``, the fitted ``estimator``, ``table`` and ``plot()``.
+        With ``n_experts``, ``params``, the fitted ``estimator``, ``table``,
+        ``table_of_alternatives`` and ``plot()``.
 
     Warns
     -----
@@ -110,10 +118,11 @@ def select_n_experts(
     Raises
     ------
     TypeError
-        If the estimator has no parameter ``n_experts``.
+        If the estimator has no parameter ``n_experts``, or ``alternatives`` is no dictionary of
+        lists.
     ValueError
-        For invalid data or parameters, folds that do not leave each row out once, or
-        ``criterion="loo"`` if draws are too far from the posterior.
+        For invalid data or parameters, unknown ones among ``alternatives``, folds that do not leave
+        each row out once, or ``criterion="loo"`` if draws are too far from the posterior.
 
     Examples
     --------
@@ -124,35 +133,50 @@ def select_n_experts(
     >>> selection = select_n_experts(model, X, y, n_experts=[1, 2])
     >>> selection.n_experts, selection.estimator.n_experts
     (2, 2)
+
+    With two experts, noise that depends on the input is no better:
+
+    >>> selection = select_n_experts(
+    ...     model, X, y, n_experts=[1, 2], alternatives={"noise_features": [None]}
+    ... )
+    >>> selection.params
+    {'n_experts': 2}
+    >>> selection.table_of_alternatives["selected"].tolist()
+    [False]
     """
     refuse(fit_params, _SCORING, "select_n_experts")
     name = _parameter_name(estimator)
     numbers = _checked(n_experts, criterion, rule, confidence)
+    alternatives = _checked_alternatives(estimator, name, alternatives)
     X, y = indexable(X, y)
     own = estimator
     estimator, engine = _with_engine(own, name.removesuffix("n_experts"), inference, criterion)
     if criterion == "auto":
         criterion = "loo" if samples_posterior(engine) else "cv"
     folds = [] if criterion == "loo" else partition(cv, X, y, groups=groups)
-    models = [clone(estimator).set_params(**{name: m}) for m in numbers]
-    with drawn_progress(progress_bar, "fits", len(numbers) * max(1, len(folds))) as step:
+    n_candidates = len(numbers) + sum(map(len, alternatives.values()))
+    with drawn_progress(progress_bar, "fits", n_candidates * max(1, len(folds))) as step:
         run = Runs(estimator, n_jobs, step)
-        if criterion == "loo":
-            found = run(_leave_one_out, [(model, X, y, fit_params) for model in models])
-        else:
-            tasks = [(model, X, y, fit_params, *fold) for model in models for fold in folds]
-            fits = iter(run(_fit_fold, tasks))
-            found = [_left_out_by(folds, [next(fits) for _ in folds]) for _ in models]
-    candidates = dict(sorted(zip(numbers, found, strict=True)))
-    for m, candidate in candidates.items():
-        if not np.isfinite(candidate.elpd.elpd):
-            raise ValueError(
-                f"With n_experts={m} a held-out row has a non-finite predictive density."
-            )
-    selection = NExpertsSelection(candidates, criterion, rule, float(confidence))
+
+        def evaluate(settings: list[dict]) -> list[Candidate]:
+            models = [clone(estimator).set_params(**each) for each in settings]
+            if criterion == "loo":
+                found = run(_leave_one_out, [(model, X, y, fit_params) for model in models])
+            else:
+                tasks = [(model, X, y, fit_params, *fold) for model in models for fold in folds]
+                fits = iter(run(_fit_fold, tasks))
+                found = [_left_out_by(folds, [next(fits) for _ in folds]) for _ in models]
+            _refuse_non_finite(settings, found)
+            return found
+
+        found = evaluate([{name: m} for m in numbers])
+        candidates = dict(sorted(zip(numbers, found, strict=True)))
+        selection = NExpertsSelection(candidates, criterion, rule, float(confidence), name)
+        tried = try_alternatives(selection, alternatives, evaluate)
+        selection = replace(selection, alternatives=tried)
     if criterion == "cv" or estimator is not own:
         with fit_warnings.without_warnings():
-            refitted = clone(own).set_params(**{name: selection.n_experts}).fit(X, y, **fit_params)
+            refitted = clone(own).set_params(**selection.params).fit(X, y, **fit_params)
         selection = replace(selection, refitted=refitted)
     _warn(selection)
     return selection
@@ -168,6 +192,37 @@ def _parameter_name(estimator) -> str:
             "MoERegressor or BoERegressor, alone or in a Pipeline or TransformedTargetRegressor."
         )
     return names[0]
+
+
+def _checked_alternatives(estimator, name: str, alternatives) -> dict[str, list]:
+    """Lists of values by parameter, none of them that of the number of experts."""
+    known = sorted(set(estimator.get_params()) - {name})
+    if alternatives is None:
+        return {}
+    if not isinstance(alternatives, Mapping):
+        raise TypeError(
+            "alternatives must be a dictionary from parameters to lists of values, such as "
+            f"{{'noise_features': [None]}}; got {alternatives!r}."
+        )
+    for parameter, values in alternatives.items():
+        if parameter not in known:
+            raise ValueError(
+                f"alternatives has {parameter!r}, which is no parameter of the estimator beside "
+                f"{name}; known parameters: {known}."
+            )
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise TypeError(
+                f"alternatives[{parameter!r}] must be a list of values, at least one; got "
+                f"{values!r}."
+            )
+    return {parameter: list(values) for parameter, values in alternatives.items()}
+
+
+def _refuse_non_finite(settings: list[dict], found: list[Candidate]) -> None:
+    for params, candidate in zip(settings, found, strict=True):
+        if not np.isfinite(candidate.elpd.elpd):
+            said = ", ".join(f"{name}={value!r}" for name, value in params.items())
+            raise ValueError(f"With {said} a held-out row has a non-finite predictive density.")
 
 
 def _with_engine(estimator, prefix: str, inference: str, criterion: str) -> tuple[Any, str]:

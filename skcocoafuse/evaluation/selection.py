@@ -78,6 +78,28 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
+class Alternative:
+    """Another value of a parameter, with the selected number of experts.
+
+    Parameters
+    ----------
+    name : str
+        The parameter, as in ``set_params``.
+    value : object
+    candidate : Candidate
+    gain : Difference
+        Its elpd minus that of what was selected before, with the paired standard error.
+    selected : bool
+    """
+
+    name: str
+    value: Any
+    candidate: Candidate
+    gain: Difference
+    selected: bool
+
+
+@dataclass(frozen=True, eq=False)
 class NExpertsSelection(Tabular):
     """Fits with several numbers of experts and the selected one.
 
@@ -92,15 +114,21 @@ class NExpertsSelection(Tabular):
     rule : {"best", "one_se", "chebyshev"}
     confidence : float
         Confidence of the lower bounds in the table and of the rule "chebyshev".
+    name : str, default="n_experts"
+        The estimator's parameter that is the number of experts; in a pipeline it has a prefix.
+    alternatives : tuple of Alternative, default=()
+        Other settings that were tried with the selected number, in order.
     refitted : estimator, optional
-        A fit of the selected number of experts to all rows by the estimator's own engine, unless
-        the candidates contain it.
+        A fit of what was selected to all rows by the estimator's own engine, unless the candidates
+        contain it.
     """
 
     candidates: dict[int, Candidate]
     criterion: str
     rule: str
     confidence: float
+    name: str = "n_experts"
+    alternatives: tuple[Alternative, ...] = ()
     refitted: Any = None
 
     @property
@@ -113,11 +141,31 @@ class NExpertsSelection(Tabular):
         """The number of experts selected by the rule."""
         if self.rule == "one_se":
             best = self.candidates[self.best]
-            behind = {m: best.elpd_difference(each) for m, each in self.candidates.items()}
-            return next(m for m, gap in behind.items() if gap.elpd <= max(gap.se, SMALL_DIFFERENCE))
+            return next(m for m, each in self.candidates.items() if not self.prefers(best, each))
         if self.rule == "chebyshev":
             return max(self.candidates, key=self._lower_bound)
         return self.best
+
+    def prefers(self, new: Candidate, old: Candidate) -> bool:
+        """Whether the rule prefers ``new`` to ``old``, which is simpler or the estimator's own."""
+        gain = new.elpd_difference(old)
+        if self.rule == "one_se":
+            return gain.elpd > max(gain.se, SMALL_DIFFERENCE)
+        if self.rule == "chebyshev":
+            return new.elpd.lower_bound(self.confidence) > old.elpd.lower_bound(self.confidence)
+        return gain.elpd > 0.0
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Selected parameters, as in ``set_params``: the number of experts, and alternatives."""
+        others = {each.name: each.value for each in self.alternatives if each.selected}
+        return {self.name: self.n_experts, **others}
+
+    @property
+    def selected(self) -> Candidate:
+        """What was selected: the number of experts, with those alternatives that were better."""
+        better = [each.candidate for each in self.alternatives if each.selected]
+        return (better or [self.candidates[self.n_experts]])[-1]
 
     @property
     def edge(self) -> Literal["smallest", "largest"] | None:
@@ -134,10 +182,8 @@ class NExpertsSelection(Tabular):
 
     @property
     def estimator(self):
-        """The estimator with the selected number of experts, fitted to all rows by its engine."""
-        if self.refitted is not None:
-            return self.refitted
-        return self.candidates[self.n_experts].estimator
+        """The estimator with what was selected, fitted to all rows by its engine."""
+        return self.refitted if self.refitted is not None else self.selected.estimator
 
     @property
     def untrusted(self) -> list[int]:
@@ -202,6 +248,36 @@ class NExpertsSelection(Tabular):
         table = pd.DataFrame(rows, index=pd.Index(self.candidates, name="n_experts"))
         return table if self.criterion == "loo" else table.drop(columns=["p", "n_bad_k"])
 
+    @property
+    def table_of_alternatives(self):
+        """Other settings that were tried with the selected number of experts, one per row.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``name`` and ``value`` of the parameter. ``elpd``, ``se``: as in ``table``.
+            ``elpd_gain``, ``gain_se``: elpd minus that of what was selected before, and the paired
+            standard error. ``seconds``: run time of all fits. ``selected``: whether it replaced
+            the estimator's own value.
+        """
+        import pandas as pd
+
+        columns = ["name", "value", "elpd", "se", "elpd_gain", "gain_se", "seconds", "selected"]
+        rows = [
+            (
+                each.name,
+                each.value,
+                each.candidate.elpd.elpd,
+                each.candidate.elpd.se,
+                each.gain.elpd,
+                each.gain.se,
+                each.candidate.seconds,
+                each.selected,
+            )
+            for each in self.alternatives
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
     def plot(self, ax=None):
         """Plot the elpd of each number of experts relative to the best.
 
@@ -229,6 +305,9 @@ class NExpertsSelection(Tabular):
     def __repr__(self) -> str:
         head = f"{self.n_experts} experts, by {self.criterion} and the rule {self.rule!r}"
         lines = [head, self.table.to_string(float_format=lambda value: f"{value:.2f}")]
+        others = [f"{name}={value!r}" for name, value in self.params.items() if name != self.name]
+        if others:
+            lines.append(f"with {', '.join(others)}")
         if self.edge:
             lines.append(f"the {self.edge} number tried was selected")
         if self.untrusted:

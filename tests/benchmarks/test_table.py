@@ -109,15 +109,16 @@ def test_jobs_are_split_by_split_and_sets_have_their_limits(tmp_path):
     assert not run.takes_part("gaussian-process", "engel", 2001)
 
 
-def test_the_recipe_chooses_experts_and_noise(monkeypatch):
+def test_the_recipe_chooses_experts_and_tails(monkeypatch):
     monkeypatch.setattr(ours, "NUMBERS", (1,))
     rng = np.random.default_rng(0)
     x = rng.uniform(size=200)
-    y = x + 0.05 * 20.0**x * rng.normal(size=200)  # a fan
-    found = ours.choose("boe", pd.DataFrame({"x": x}), y, 0)
-    assert found["noise"] == "inputs"
+    y = x + 0.05 * rng.standard_t(1.5, size=200)
+    found = ours.choose("boe", pd.DataFrame({"x": x}), pd.Series(y), 0)
+    assert found["noise"] == "student_t"
     assert found["n_experts"] == 1
-    assert [row["noise"] for row in found["candidates"]] == ["constant", "inputs"]
+    assert [row["noise"] for row in found["candidates"]] == ["normal", "student_t"]
+    assert found["candidates"][1]["elpd_diff"] == 0.0
 
 
 def test_the_registry_is_complete():

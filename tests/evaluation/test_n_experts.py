@@ -339,6 +339,65 @@ def test_groups_stay_together(data):
     np.testing.assert_array_equal(selector.selection_.table["elpd"], expected)
 
 
+@pytest.fixture(scope="module")
+def fan(once):
+    """A line with noise that grows, and alternatives: noise from the input, then Student's t."""
+    r = np.random.default_rng(0)
+    x = r.uniform(size=(200, 1))
+    y = x[:, 0] + 0.05 * 20.0 ** x[:, 0] * r.normal(size=200)
+    alternatives = {"noise_features": [["a"]], "noise": ["student_t"]}
+    frame = pd.DataFrame(x, columns=["a"])
+
+    def select():
+        return quietly(FAST, frame, y, n_experts=[1], cv=3, alternatives=alternatives)
+
+    return frame, y, once({"alternatives of a fan": select})["alternatives of a fan"]
+
+
+def test_alternatives_are_compared_on_the_same_folds(fan):
+    """As separate selections, and one after another."""
+    X, y, found = fan
+    noise, tails = found.alternatives
+    assert (noise.selected, tails.selected) == (True, False)  # noise is Normal
+    assert found.params == {"n_experts": 1, "noise_features": ["a"]}
+    assert found.estimator.noise_features == ["a"]
+    assert found.estimator.noise == "normal"
+    both = clone(FAST).set_params(noise_features=["a"], noise="student_t")
+    alone = quietly(both, X, y, n_experts=[1], cv=3).candidates[1]
+    np.testing.assert_allclose(tails.candidate.pointwise, alone.pointwise)
+    gap = alone.pointwise - noise.candidate.pointwise
+    assert tails.gain.elpd == pytest.approx(gap.sum())
+    assert tails.gain.se == pytest.approx(np.sqrt(len(y)) * gap.std())
+    assert found.table_of_alternatives["selected"].tolist() == [True, False]
+    assert "noise_features=['a']" in repr(found)
+
+
+def test_an_alternative_needs_to_be_clearly_better(fan):
+    """By the rule; "best" takes any gain."""
+    _, _, found = fan
+    noise, _ = found.alternatives
+    old, new = found.candidates[1], noise.candidate
+    assert found.prefers(new, old)
+    assert not found.prefers(old, new)
+    slightly = replace(old, pointwise=old.pointwise + 1.0 / len(old.pointwise))
+    assert not found.prefers(slightly, old)
+    assert replace(found, rule="best").prefers(slightly, old)
+
+
+@pytest.mark.parametrize("criterion", ["loo", "cv"])
+def test_a_selector_predicts_by_the_alternative(fan, criterion):
+    X, y, _ = fan
+    model = MoERegressor(draws=150, tune=150, chains=2, random_state=0)
+    pipe = make_pipeline(StandardScaler().set_output(transform="pandas"), model)
+    alternatives = {"moeregressor__noise_features": [["a"]]}
+    selector = NExpertsSelector(pipe, n_experts=[1], criterion=criterion, alternatives=alternatives)
+    fit_quietly(selector, X, y)
+    expected = {"moeregressor__n_experts": 1, "moeregressor__noise_features": ["a"]}
+    assert selector.best_params_ == expected
+    assert selector.best_estimator_[-1].noise_coef_.shape == (1, 1)
+    assert predict_dist(selector, X).mean().shape == (200,)
+
+
 def test_progress_is_shown(data, capsys):
     model = clone(FAST).set_params(inference="map")
     quietly(model, *data, n_experts=[1, 2], cv=2, progress_bar=True)
@@ -362,6 +421,11 @@ def test_progress_is_shown(data, capsys):
         ({"confidence": 1.0}, ValueError, "confidence"),
         ({"cv": ShuffleSplit(2, random_state=0)}, ValueError, "cv must leave each row out once"),
         ({"criterion": "loo", "estimator": MoERegressor(inference="map")}, ValueError, "loo"),
+        ({"alternatives": [None]}, TypeError, "must be a dictionary.*got .None"),
+        ({"alternatives": {"noise": "student_t"}}, TypeError, "must be a list.*'student_t'"),
+        ({"alternatives": {"noise": []}}, TypeError, "at least one"),
+        ({"alternatives": {"n_experts": [2]}}, ValueError, "beside n_experts"),
+        ({"alternatives": {"noises": [None]}}, ValueError, "'noises', which is no parameter"),
         ({"estimator": LinearRegression()}, TypeError, "LinearRegression has none"),
     ],
 )
