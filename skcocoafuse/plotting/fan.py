@@ -8,9 +8,11 @@ from skcocoafuse.plotting.figure import DATA, MAIN, clean, expert_color, shades,
 from skcocoafuse.plotting.subject import Curves, curves_of, line_of, rows_of
 from skcocoafuse.predictive.prediction import predict_dist
 
-_CELLS = 400  # of the target's range, whose probabilities are ranked
+_CELLS = 400  # of the part of the target's range that is shown, whose densities are ranked
+_OUTER_CELLS = 60  # on either side of it
 _LEAST_CELLS = 7  # that a branch is drawn with: about five pixels
 _TAIL = 1e-3  # probability on either side of the range
+_BEYOND = 0.5  # of the observed range: how far axes follow the regions beyond it
 _SHOWN = 0.02  # gate weight from which a line of an expert is drawn
 
 
@@ -35,6 +37,9 @@ class PredictionFanDisplay:
     curves : Curves or None
     names : tuple of str
         Of the feature and of the target.
+    shown : tuple of float, or None
+        Limits of the target's axis. From the constructors: the observed values and the regions, of
+        which no more is cut off than what is beyond the observed values by half their range.
 
     Attributes
     ----------
@@ -57,7 +62,7 @@ class PredictionFanDisplay:
     """
 
     def __init__(self, x, mean, levels, *, intervals=None, regions=None, observed=None,
-                 curves: Curves | None = None, names=("x", "y")):  # fmt: skip
+                 curves: Curves | None = None, names=("x", "y"), shown=None):  # fmt: skip
         self.x = x
         self.mean = mean
         self.levels = levels
@@ -66,6 +71,7 @@ class PredictionFanDisplay:
         self.observed = observed
         self.curves = curves
         self.names = names
+        self.shown = shown
 
     @classmethod
     def from_estimator(
@@ -176,14 +182,15 @@ class PredictionFanDisplay:
         if kind not in ("hdr", "interval"):
             raise ValueError(f"kind must be 'hdr' or 'interval'; got {kind!r}.")
         intervals = regions = None
+        shown = _shown_range(dist, observed, levels[-1])
         if kind == "interval":
             intervals = dist.interval(levels)
         else:
-            regions = _regions(dist, observed)
+            regions = _regions(dist, shown)
         x, mean = np.asarray(x, dtype=float), dist.mean()
         return cls(
             x, mean, levels, intervals=intervals, regions=regions, observed=observed,
-            curves=curves, names=names,
+            curves=curves, names=names, shown=shown,
         ).plot(ax=ax)  # fmt: skip
 
     def plot(self, *, ax=None):
@@ -238,7 +245,8 @@ class PredictionFanDisplay:
             size = 90.0 / np.sqrt(len(self.observed[0]))
             ax.scatter(*self.observed, s=np.clip(size, 3.0, 14.0), color=DATA, alpha=0.45, lw=0,
                        zorder=3, label="observed")  # fmt: skip
-            ax.set_ylim(*_padded(self.observed[1], self.regions))
+        if self.shown is not None:
+            ax.set_ylim(*self.shown)
         ax.set_xlim(self.x[0], self.x[-1])
         ax.set_ylabel(self.names[1])
 
@@ -271,19 +279,37 @@ class PredictionFanDisplay:
         ax.set_yticklabels(["0 blends", "", "1 mixes"])
 
 
-def _regions(dist, observed) -> tuple[np.ndarray, np.ndarray]:
-    """Cells of the target's range, and for each row the probability of cells as dense or denser."""
+def _regions(dist, shown: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of the target's range, and for each row the probability of cells as dense or denser.
+
+    Cells are small in the range that is shown; others serve only to rank the probability there.
+    """
     ends = dist.ppf([_TAIL, 1.0 - _TAIL])
-    low, high = ends.min(), ends.max()
-    if observed is not None:
-        low, high = min(low, np.min(observed[1])), max(high, np.max(observed[1]))
-    margin = 0.03 * (high - low)
-    edges = np.linspace(low - margin, high + margin, _CELLS + 1)
+    low, high = shown
+    below = np.linspace(min(ends.min(), low), low, _OUTER_CELLS, endpoint=False)
+    above = np.linspace(max(ends.max(), high), high, _OUTER_CELLS, endpoint=False)[::-1]
+    edges = np.unique(np.concatenate([below, np.linspace(low, high, _CELLS + 1), above]))
     mass = np.diff(dist.cdf(np.tile(edges, (len(ends), 1))), axis=1)
-    order = np.argsort(-mass, axis=1)
+    order = np.argsort(-mass / np.diff(edges), axis=1)
     content = np.empty_like(mass)
     np.put_along_axis(content, order, np.cumsum(np.take_along_axis(mass, order, 1), axis=1), axis=1)
-    return 0.5 * (edges[1:] + edges[:-1]), content
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    inside = (middle > low) & (middle < high)
+    return middle[inside], content[:, inside]
+
+
+def _shown_range(dist, observed, largest: float) -> tuple[float, float]:
+    """Of the target: the observed values and the regions, unless these go far beyond them."""
+    tail = 0.5 * (1.0 - largest)
+    ends = dist.ppf([tail, 1.0 - tail])
+    low, high = ends.min(), ends.max()
+    if observed is not None:
+        least, most = np.min(observed[1]), np.max(observed[1])
+        reach = _BEYOND * (most - least)
+        low = np.clip(low, least - reach, least)
+        high = np.clip(high, most, most + reach)
+    margin = 0.04 * (high - low)
+    return low - margin, high + margin
 
 
 def _with_visible_spikes(content: np.ndarray) -> np.ndarray:
@@ -296,14 +322,6 @@ def _with_visible_spikes(content: np.ndarray) -> np.ndarray:
         np.minimum(wide[:, shift:], seen[:, :-shift], out=wide[:, shift:])
         np.minimum(wide[:, :-shift], seen[:, shift:], out=wide[:, :-shift])
     return wide
-
-
-def _padded(y: np.ndarray, regions) -> tuple[float, float]:
-    low, high = np.min(y), np.max(y)
-    margin = 0.12 * (high - low)
-    if regions is None:
-        return low - margin, high + margin
-    return max(low - margin, regions[0][0]), min(high + margin, regions[0][-1])
 
 
 def _widened(where: np.ndarray) -> np.ndarray:

@@ -113,6 +113,21 @@ def test_other_features_are_held_at_a_row(fitted, data):
     np.testing.assert_allclose(display.mean, fitted.predict(rows))
 
 
+def test_axes_hold_the_regions_unless_these_go_far_beyond_the_data(two_branches):
+    model, X, _ = two_branches
+    dist, x = model.predict_dist(X), np.linspace(-2.0, 2.0, len(X))
+    ends = dist.interval(0.95)
+    for kind in ("hdr", "interval"):
+        for spread in (1.0, 0.01):
+            y = np.linspace(ends.min(), ends.max(), len(X)) * spread
+            display = PredictionFanDisplay.from_predictions(x, dist, kind=kind, observed=(x, y))
+            low, high = display.ax_.get_ylim()
+            assert low < y.min() and high > y.max()
+            whole = low < ends.min() and high > ends.max()
+            assert whole == (spread == 1.0)
+            assert high - low < 2.2 * np.ptp(y)
+
+
 def test_regions_have_their_probability_and_two_branches(two_branches):
     """Cells as dense as a region's edge; a central interval would fill the gap."""
     model, X, y = two_branches
