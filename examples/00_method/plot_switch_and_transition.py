@@ -15,6 +15,7 @@ density is known.
 # The true beta is 0 for x up to 0, and 1 above. Each model has three experts and half as many NUTS
 # draws as by default.
 
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -35,7 +36,11 @@ transition = (X_test["x"] <= 0.0).to_numpy()
 models, rows = {}, {}
 for regressor in (MoERegressor, BoERegressor, CoCoAFusERegressor):
     name = regressor.__name__.removesuffix("Regressor")
-    models[name] = regressor(3, draws=500, random_state=0).fit(X_train, y_train)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        models[name] = regressor(3, draws=500, random_state=0).fit(X_train, y_train)
+    for warning in caught:
+        print(f"{name} issued {warning.category.__name__}")
     dist = models[name].predict_dist(X_test)
     log_density, interval = dist.logpdf(y_test), dist.interval(0.95)
     rows[name] = {

@@ -20,6 +20,8 @@ where nobody knows it.
 # cannot make a candidate look good. The selected number is then fitted to all rows by the
 # estimator's own engine, here `"nuts"`. Both are defaults; `inference="vi"` is written out.
 
+import warnings
+
 import pandas as pd
 from sklearn.datasets import load_diabetes
 from sklearn.decomposition import PCA
@@ -36,6 +38,7 @@ from skcocoafuse import (
     select_n_experts,
 )
 from skcocoafuse.datasets import make_switch_and_transition
+from skcocoafuse.exceptions import PoorApproximationWarning
 from skcocoafuse.metrics import interval_coverage, interval_length
 from skcocoafuse.plotting import NExpertsDisplay, PredictionFanDisplay
 
@@ -66,10 +69,11 @@ display = PredictionFanDisplay.from_estimator(selection.estimator, X, y)
 # On to the patients. Their ten measurements are correlated, six are of blood serum, and fewer
 # columns mean fewer coefficients per expert. `NExpertsSelector` does the same as the function, as
 # the last step of a pipeline, and chooses the number of experts for the columns that earlier steps
-# make. To keep the example short the final fit is by `"vi"` as well. It warns that the
-# approximation is far from the posterior, as with most real data: use `"nuts"` before reading
-# coefficients.
+# make. To keep the example short the final fit is by `"vi"` as well. Its warning that the
+# approximation is far from the posterior, as with most real data, is silenced, since only
+# predictions are used: use `"nuts"` before reading coefficients.
 
+warnings.simplefilter("ignore", PoorApproximationWarning)
 X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
 X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=300, random_state=0)
 
