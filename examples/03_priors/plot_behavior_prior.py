@@ -80,7 +80,7 @@ for name, m in models.items():
 
 # %%
 # So the answer is no. The priors that are reported are those of `sigma`, which all noise has to do
-# with, and of the gate's slopes, which determine how sharply the turbine's regimes separate. Neither
+# with, and of the gate's slopes, which determine how sharply the turbine's regimes separate. No
 # prior of the behavior gate is among them, though that of its intercept comes close (figures of all
 # priors are in the picture below). Without both the leave-one-out density changes by less than a
 # nat, predictions stay the same except where the lower end of the interval jumps, and beta(x) is
