@@ -98,3 +98,5 @@ for axis, (name, model) in zip(axes, models.items(), strict=True):
 # not beta or the experts; if these are to be read, choose the Mixture.
 
 PredictionFanDisplay.from_estimator(models["CoCoAFusE"], X_test, y_test)
+
+# sphinx_gallery_thumbnail_number = 3

@@ -96,3 +96,5 @@ figure, axes = plt.subplots(1, 3, figsize=(11, 3.0), layout="constrained", share
 for axis, (name, model) in zip(axes, models.items(), strict=True):
     PredictiveDensityDisplay.from_estimator(model, X_test.loc[middle], ax=axis)
     axis.set_title(name, loc="left")
+
+# sphinx_gallery_thumbnail_number = 2

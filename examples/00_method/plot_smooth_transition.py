@@ -134,3 +134,5 @@ for name in ("MoE", "CoCoAFusE"):
     display = CalibrationDisplay.from_estimator(models[name], X_test, y_test)
     display.figure_.suptitle(name)
     print(f"{name}: PIT inside its band: {display.inside_}")
+
+# sphinx_gallery_thumbnail_number = 2

@@ -110,3 +110,5 @@ table = at.assign(
     },
 )
 print(table.round(2).to_string(index=False))
+
+# sphinx_gallery_thumbnail_number = 2

@@ -130,7 +130,7 @@ for axis, column in zip(axes, panels, strict=True):
     )
 axes[0].set_xscale("log")
 axes[0].set_yticks(range(len(models)), list(models))
-axes[0].invert_yaxis()
+axes[0].set_ylim(3.5, -0.5)
 
 # %%
 # Sampling CoCoAFusE takes seconds, the fast engine half of one, and ADVI more than either. The

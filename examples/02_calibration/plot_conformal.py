@@ -112,7 +112,8 @@ print(f"coverage in 300 splits: mean {np.mean(covered):.4f}, sd {np.std(covered)
 # Intervals along the wind speed
 # ------------------------------
 # Where a turbine may stand still in good wind, a central interval reaches down to zero as long as
-# there is enough probability, and jumps up where there no longer is.
+# there is enough probability, and jumps up where there no longer is. The lower panel shows the
+# shares from above with standard errors.
 
 wind = np.linspace(0.5, X[:, 0].max(), 240)
 grid = np.column_stack([wind, np.full(240, np.median(X[:, 1]))])
@@ -135,17 +136,19 @@ top.set_title("90% intervals and held-out rows")
 top.legend(loc="upper left", frameon=False)
 
 by_wind = table.filter(like="m/s").T
+n_rows = bands.value_counts()[bands.categories].to_numpy()
 for j, name in enumerate(found):
     color, line = styles[name]
     place = np.arange(len(by_wind)) + 0.25 * (j - 1)
     solid = line == "-"
     filled = {"color": color} if solid else {"facecolor": "none", "edgecolor": color, "ls": "--"}
-    bars = bottom.bar(place, by_wind[name], width=0.22, **filled)
+    error = np.sqrt(by_wind[name] * (1 - by_wind[name]) / n_rows)
+    bars = bottom.bar(place, by_wind[name], width=0.22, yerr=error, ecolor="0.2", **filled)
     bottom.bar_label(bars, fmt="{:.2f}", label_type="center", color="white" if solid else color)
 bottom.axhline(COVERAGE, color="0.3", lw=1)
 bottom.set_xticks(
     range(len(by_wind)),
-    [f"{band} m/s\n{n} rows" for band, n in bands.value_counts().items()],
+    [f"{band} m/s\n{n} rows" for band, n in zip(bands.categories, n_rows, strict=True)],
 )
 bottom.set(ylabel="share of rows inside", ylim=(0, 1.1))
 

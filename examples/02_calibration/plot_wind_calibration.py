@@ -160,7 +160,7 @@ print(n_cal[NAMES].to_frame().T.to_string())
 # %%
 # One level for all rows leaves the ranges as uneven as they were; for the logit it takes from
 # strong wind what light wind has too much of. With a level for each range coverage is near 90% in
-# all of them, as far as so few rows in strong wind can tell. The same with standard errors:
+# all of them, as far as nine rows in strong wind can tell. The same with standard errors:
 
 # sphinx_gallery_thumbnail_number = 4
 

@@ -134,10 +134,10 @@ axes[0].set_yticklabels(["0 blends", "", "1 mixes"])
 axes[1].legend(frameon=False)
 
 # %%
-# Beta does depend on it: with 100 rows the default prior holds beta near 1/2 in the null-power
-# regime in some of the samples, where the flat prior lets it go on to 1. With 600 rows the data
+# Beta can depend on it: with 100 rows the default prior holds beta below 1/2 in the null-power
+# regime in one of the samples, where the flat prior lets it go on towards 1. With 600 rows the data
 # decide: 1 below 3 m/s, 0 above 5 m/s, whatever the prior. So do not read beta off few rows; the
-# predictions do not mind.
+# predictions hardly mind.
 #
 # The fit with the flat prior to 600 rows.
 

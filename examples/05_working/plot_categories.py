@@ -141,3 +141,5 @@ for kind in ("A", "B"):
 
 summary = search.best_estimator_.summary()
 print(summary[summary.index.str.startswith("expert")][["mean", "meaning"]].round(2).to_string())
+
+# sphinx_gallery_thumbnail_number = 2

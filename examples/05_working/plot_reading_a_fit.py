@@ -85,6 +85,8 @@ display = GateDisplay.from_estimator(model, X, features=("BMI (kg/m2)", "log tri
 largest = model.predict_gate(X).max(axis=1)
 print(f"patients with more than 90% of the weight on one expert: {(largest > 0.9).mean():.0%}")
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # `predict_gate` gives the weights of the experts at rows: here of three patients, those at the
 # 10th, 50th and 90th percentile of the predicted progression. `predict_experts` gives the value of

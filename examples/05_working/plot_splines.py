@@ -19,6 +19,8 @@ Licence 2.0).
 # (`include_bias=False`). The transformer is cloned and fitted inside `fit`. Models are fitted by
 # variational inference (`"vi"`): predictions are compared here, not coefficients.
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
@@ -26,9 +28,11 @@ from sklearn.preprocessing import SplineTransformer
 
 from skcocoafuse import MoERegressor
 from skcocoafuse.datasets import load_wind_power
+from skcocoafuse.exceptions import PoorApproximationWarning
 from skcocoafuse.metrics import interval_coverage, interval_length
 from skcocoafuse.plotting import PredictionFanDisplay
 
+warnings.simplefilter("ignore", PoorApproximationWarning)
 X, y = load_wind_power(return_X_y=True, as_frame=True)
 X = X[["wind_speed_ms"]].rename(columns={"wind_speed_ms": "wind speed (m/s)"})
 X_train, X_test, y_train, y_test = train_test_split(
@@ -120,3 +124,5 @@ for name in ("3 experts, linear", "3 experts, splines in experts", "3 experts, s
         models[name], X_test, y_test, target_name="power (kW)"
     )
     display.figure_.suptitle(name)
+
+# sphinx_gallery_thumbnail_number = 3
