@@ -106,10 +106,11 @@ for name in list(models)[:-1]:
     print(f"CoCoAFusE - {name}: {gain.mean():.2f} +- {standard_error(gain):.2f}")
 
 # %%
-# CoCoAFusE has the highest density. The Mixture needs longer intervals, and covers too few rows in
-# light wind. The Blend and the splines have means that are as good, but a single bell curve: around
-# 4 m/s, where some rows are at zero and others on the curve, it fits neither. The splines with
-# constant noise also have intervals ten times as long as needed in light wind.
+# CoCoAFusE has the highest density, though the Blend is behind by less than two standard errors.
+# The Mixture needs longer intervals, and covers too few rows in light wind. The Blend and the
+# splines have means that are as good, but a single bell curve: around 4 m/s, where some rows are at
+# zero and others on the curve, it fits neither. The splines with constant noise also have intervals
+# ten times as long as needed in light wind.
 #
 # Where to mix, and where to blend
 # --------------------------------
