@@ -57,6 +57,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",  # "Examples using ..." on pages of the API
     "show_signature": False,
     "write_computation_times": False,
+    "remove_config_comments": True,  # the numbers of thumbnails
 }
 
 html_theme = "pydata_sphinx_theme"
