@@ -68,20 +68,17 @@ def mean_ranks(table: pd.DataFrame) -> pd.Series:
 
 
 def rst(runs: pd.DataFrame) -> str:
-    """The tables as reStructuredText."""
+    """The tables as reStructuredText: a row per contestant, a column per set."""
     parts = []
     for metric, title in TITLES.items():
         mean, error = by_set(runs, metric), _over_splits(runs, metric, "sem")
         shown = pd.DataFrame(
-            {
-                name: [_cell(*pair) for pair in zip(mean[name], error[name], strict=True)]
-                for name in mean
-            },
-            index=mean.index,
+            [[_cell(*pair) for pair in zip(mean[name], error[name], strict=True)] for name in mean],
+            index=mean.columns,
+            columns=mean.index,
         )
         if metric in RANKED:
-            ranks = mean_ranks(mean)
-            shown.loc["mean rank"] = [f"{ranks[name]:.2f}" for name in mean]
+            shown["mean rank"] = [f"{rank:.2f}" for rank in mean_ranks(mean)[mean.columns]]
         parts.append(_csv_table(title, shown))
     return "\n".join(parts) + "\n" + _failures(runs)
 
@@ -97,7 +94,7 @@ def _csv_table(title: str, shown: pd.DataFrame) -> str:
         "   " + ", ".join(f'"{cell}"' for cell in [name, *cells])
         for name, *cells in shown.itertuples()
     )
-    head = ", ".join(f'"{name}"' for name in ["set", *shown.columns])
+    head = ", ".join(f'"{name}"' for name in ["", *shown.columns])
     return f".. csv-table:: {title}\n   :header: {head}\n\n{rows}\n"
 
 

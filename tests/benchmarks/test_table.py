@@ -150,8 +150,9 @@ def test_report_comes_from_the_file_alone(tmp_path, capsys):
         results.append(tmp_path / "results.csv", row)
     report.main([str(tmp_path / "results.csv"), "--out", str(tmp_path / "doc")])
     text = (tmp_path / "doc" / "benchmark_table.rst").read_text()
-    assert '"engel", "1.05 ± 0.05", "2.05 ± 0.05", "0.05 ± 0.05"' in text
-    assert '"concrete", "1.05 ± 0.05", "", "0.05 ± 0.05"' in text
+    assert ':header: "", "engel", "concrete", "mean rank"' in text
+    assert '"cocoafuse-nuts", "0.05 ± 0.05", "0.05 ± 0.05", "1.00"' in text
+    assert '"gaussian-process", "2.05 ± 0.05", "", "3.00"' in text
     assert "gaussian-process on concrete: MemoryError: no room (1)" in text
     assert {path.name for path in (tmp_path / "doc").glob("*.svg")} == {
         "benchmark_ranks.svg",
