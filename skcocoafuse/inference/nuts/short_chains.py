@@ -15,8 +15,8 @@ from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import MIN_DRAWS
 
 _MAX_MODES = 8  # with the largest mass; stacking gives others almost no weight
-# As many draws as it takes to separate clusters of chains, and as many of warm-up, in coordinates in
-# which the posterior is nearly round already. Not compared.
+# As many draws as it takes to separate clusters of chains, and as many of warm-up: in these
+# coordinates the posterior is nearly round already. Not compared.
 _LENGTH = MIN_DRAWS
 _SHORT: dict[str, Any] = {"target_accept": 0.8, "options": {"maxdepth": 6}}  # as pilot chains
 
