@@ -17,7 +17,7 @@ extensions = [
     "sphinx-mathjax-offline",  # MathJax beside the pages: they read the same without a network
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "benchmark"]
 default_role = "literal"
 nitpicky = True
 
