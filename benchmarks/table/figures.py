@@ -1,5 +1,6 @@
 """The two figures: mean ranks with a critical difference, and coverage against length."""
 
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import stats
 from benchmarks.table.contestants import OURS
 
 _COLORS = {True: "tab:blue", False: "tab:gray"}  # whether it is ours
+_MARKERS = "os^DvP*X<>"
 _TITLES = {"nll": "negative log density", "crps": "CRPS"}
 
 
@@ -44,19 +46,20 @@ def ranks(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 def coverage_and_length(coverage: pd.DataFrame, length: pd.DataFrame, folder: Path) -> None:
     """Draw each contestant's coverage against its length, relative to the median one's of a set.
 
-    Means over sets, geometric for lengths; a small point per set.
+    Means over sets, geometric for lengths; a small point per set. Of ours only the main regressor.
     """
     from matplotlib import pyplot as plt
 
     relative = length.div(length.median(axis=1), axis=0)
-    fig, ax = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
     ax.axvline(0.95, color="k", lw=0.8, ls=":")
-    for name in coverage:
+    shown = [name for name in coverage if name not in OURS or name.startswith("cocoafuse")]
+    for name, marker in zip(shown, cycle(_MARKERS), strict=False):
         color = _COLORS[name in OURS]
         ax.scatter(coverage[name], relative[name], s=6, color=color, alpha=0.35, lw=0)
         middle = coverage[name].mean(), float(np.exp(np.log(relative[name]).mean()))
-        ax.scatter(*middle, color=color)
-        ax.annotate(name, middle, xytext=(4, 3), textcoords="offset points", size=8)
+        ax.scatter(*middle, color=color, marker=marker, s=50, label=name)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     ax.set(
         yscale="log", xlabel="coverage of 95% intervals", ylabel="length, relative to the median"
     )
