@@ -71,5 +71,13 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 html_sidebars = {
-    page: [] for page in ("bibliography", "extending", "getting_started", "glossary", "whats_new")
+    page: []
+    for page in (
+        "benchmarks",
+        "bibliography",
+        "extending",
+        "getting_started",
+        "glossary",
+        "whats_new",
+    )
 }
