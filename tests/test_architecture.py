@@ -1,6 +1,7 @@
 """The house rules that a machine can check: layers, light imports, PyMC where it belongs."""
 
 import ast
+import inspect
 import re
 import statistics
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import skcocoafuse
+from skcocoafuse import datasets, metrics, plotting
 
 ROOT = Path(skcocoafuse.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -183,6 +185,17 @@ def test_numbers_at_the_top_of_a_module_say_why(path):
     for first, last in numeric_constants(path):
         told = "#" in lines[last - 1] or (first > 1 and lines[first - 2].startswith("#"))
         assert told, f"{path.name}:{first} {lines[first - 1]}"
+
+
+@pytest.mark.parametrize(
+    "module", [skcocoafuse, plotting, metrics, datasets], ids=lambda m: m.__name__
+)
+def test_everything_public_has_an_example(module):
+    """Doctests run them; scorers are instances, whose class has one."""
+    public = [getattr(module, name) for name in module.__all__]
+    described = [each for each in public if inspect.isclass(each) or inspect.isfunction(each)]
+    assert described
+    assert [each.__name__ for each in described if ">>>" not in (each.__doc__ or "")] == []
 
 
 def test_rows_are_cut_in_one_place():

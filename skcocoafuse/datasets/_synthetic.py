@@ -119,6 +119,13 @@ def make_switch(n_samples=300, *, noise=0.25, random_state=None, return_density=
     y : ndarray of shape (n_samples,)
     density : callable
         ``density(X, y)`` is p(y | x) of every row; only if ``return_density``.
+
+    Examples
+    --------
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y, density = make_switch(5, random_state=0, return_density=True)
+    >>> X.shape, y.shape, density(X, y).shape
+    ((5, 1), (5,), (5,))
     """
     truth = _Truth(
         _two_gates(lambda x: 2.0 * x),
@@ -150,6 +157,13 @@ def make_bimodal(n_samples=300, *, noise=0.25, random_state=None, return_density
     y : ndarray of shape (n_samples,)
     density : callable
         ``density(X, y)`` is p(y | x) of every row; only if ``return_density``.
+
+    Examples
+    --------
+    >>> from skcocoafuse.datasets import make_bimodal
+    >>> X, y, density = make_bimodal(5, random_state=0, return_density=True)
+    >>> X.shape, y.shape, density(X, y).shape
+    ((5, 1), (5,), (5,))
     """
     truth = _Truth(
         _two_gates(_constant(np.log(0.4 / 0.6))),
@@ -183,6 +197,13 @@ def make_switch_and_transition(
     y : ndarray of shape (n_samples,)
     density : callable
         ``density(X, y)`` is p(y | x) of every row; only if ``return_density``.
+
+    Examples
+    --------
+    >>> from skcocoafuse.datasets import make_switch_and_transition
+    >>> X, y, density = make_switch_and_transition(5, random_state=0, return_density=True)
+    >>> X.shape, y.shape, density(X, y).shape
+    ((5, 1), (5,), (5,))
     """
 
     def log_gate(x):

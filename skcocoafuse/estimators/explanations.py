@@ -45,6 +45,17 @@ class Explanation(Tabular):
     transformed : bool, default=False
         Whether values are in units of the transformed target, on whose scale the experts are
         linear, because there are no contributions to a sum on the original one.
+
+    Examples
+    --------
+    >>> from skcocoafuse import BoERegressor
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0.0, 2.1, 3.9, 6.0] * 5
+    >>> found = BoERegressor(1, inference="map", random_state=0).fit(X, y).explain([[2.0]])
+    >>> found.contributions.round(1)  # from an average input of 1.5 on
+    array([[1.]])
+    >>> print(found.table["mean"].round(1).to_string(index=False))
+     baseline  x0
+          3.0 1.0
     """
 
     mean: np.ndarray

@@ -108,6 +108,18 @@ class Comparison(Tabular):
         Confidence of the lower bounds in ``table``.
     kind : str
         Kind of those bounds, as in :meth:`LooResult.lower_bound`.
+
+    Examples
+    --------
+    >>> from skcocoafuse import MoERegressor, compare
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(150, random_state=0)
+    >>> two, one = (MoERegressor(m, inference="vi", random_state=0).fit(X, y) for m in (2, 1))
+    >>> compared = compare({"two lines": two, "one line": one})
+    >>> compared.select(confidence=0.9)
+    'two lines'
+    >>> compared.difference("two lines", "one line").lower_bound(0.9) > 0
+    True
     """
 
     results: dict[str, LooResult]

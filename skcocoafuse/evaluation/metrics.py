@@ -228,6 +228,15 @@ def crps(y, prediction, *, sample_weight=None) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> from skcocoafuse import BoERegressor
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0.0, 2.1, 3.9, 6.0] * 5
+    >>> from skcocoafuse.metrics import crps
+    >>> dist = BoERegressor(1, inference="map", random_state=0).fit(X, y).predict_dist(X)
+    >>> print(f"{crps(y, dist):.2f}")
+    0.13
     """
     return _average(_values(prediction, "crps", y), sample_weight)
 
@@ -245,6 +254,13 @@ def pit(y, prediction) -> np.ndarray:
     -------
     ndarray of shape (n_samples,)
         Uniform on (0, 1) if predictions are calibrated.
+
+    Examples
+    --------
+    >>> from scipy import stats
+    >>> from skcocoafuse.metrics import pit
+    >>> pit([0.0, 1.0], stats.norm()).round(2)
+    array([0.5 , 0.84])
     """
     return _values(prediction, "cdf", y)
 
@@ -296,6 +312,20 @@ class Scorer:
     name : str
     weighted : bool, default=True
         Whether weights have an effect; recorders do not use them.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import cross_validate
+    >>> from skcocoafuse import BoERegressor
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0.0, 2.1, 3.9, 6.0] * 5
+    >>> from skcocoafuse.metrics import lppd_scorer, recorded_convergence
+    >>> scoring = {"lppd": lppd_scorer, "converged": recorded_convergence}
+    >>> model = BoERegressor(1, inference="vi", random_state=0)
+    >>> found = cross_validate(model, X, y, cv=4, scoring=scoring)
+    >>> print(found["test_lppd"].mean().round(1))
+    -0.4
+    >>> found["test_converged"]
+    array([1., 1., 1., 1.])
     """
 
     def __init__(self, function: Callable[..., float], name: str, *, weighted: bool = True):

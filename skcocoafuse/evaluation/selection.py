@@ -121,6 +121,16 @@ class NExpertsSelection(Tabular):
     refitted : estimator, optional
         A fit of what was selected to all rows by the estimator's own engine, unless the candidates
         contain it.
+
+    Examples
+    --------
+    >>> from skcocoafuse import MoERegressor, select_n_experts
+    >>> from skcocoafuse.datasets import make_switch
+    >>> X, y = make_switch(150, random_state=0)
+    >>> model = MoERegressor(inference="vi", random_state=0)
+    >>> selection = select_n_experts(model, X, y, n_experts=[1, 2, 3])
+    >>> selection.table["chosen"].tolist()
+    [False, True, False]
     """
 
     candidates: dict[int, Candidate]

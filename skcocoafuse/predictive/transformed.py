@@ -53,6 +53,18 @@ class TransformedDistribution:
     ------
     ValueError
         If the transformation is not strictly monotone in the region of the distributions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.compose import TransformedTargetRegressor
+    >>> from skcocoafuse import BoERegressor, predict_dist
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [1.0, 2.8, 7.3, 20.0] * 5
+    >>> line = BoERegressor(1, inference="map", random_state=0)
+    >>> model = TransformedTargetRegressor(line, func=np.log, inverse_func=np.exp).fit(X, y)
+    >>> dist = predict_dist(model, [[2.0]])
+    >>> type(dist).__name__, dist.median().round(1)
+    ('TransformedDistribution', array([7.4]))
     """
 
     _inner: PredictiveDistribution
