@@ -5,6 +5,7 @@ from scipy import stats
 
 from skcocoafuse._validation import check_probability, validate_observed
 from skcocoafuse.plotting.figure import MAIN, axes_in_a_row
+from skcocoafuse.plotting.subject import name_of_target
 from skcocoafuse.predictive.prediction import predict_dist
 
 _SIMULATED = 2000  # uniform samples, for a band whose level is known to 0.5%
@@ -80,7 +81,7 @@ class CalibrationDisplay:
         -------
         CalibrationDisplay
         """
-        name = target_name or getattr(y, "name", None) or "y"
+        name = name_of_target(target_name, y)
         dist = predict_dist(estimator, X)
         return cls.from_predictions(y, dist, level=level, target_name=name, ax=ax)
 

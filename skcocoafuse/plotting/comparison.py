@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcocoafuse.plotting.figure import MAIN, clean, new_axes
+from skcocoafuse.plotting.figure import clean, filled_or_hollow, new_axes
 
 
 class ComparisonDisplay:
@@ -82,9 +82,7 @@ class ComparisonDisplay:
             capsize=3,
         )  # fmt: skip
         failed = ~self.table["converged"].to_numpy(dtype=bool)
-        for here, face, label in ((~failed, MAIN, None), (failed, "white", "checks not passed")):
-            if here.any():
-                ax.plot(behind[here], at[here], "o", color=MAIN, mfc=face, label=label)
+        filled_or_hollow(ax, behind, at, failed, "checks not passed")
         if failed.any():
             ax.legend(frameon=False)
         ax.set_yticks(at, [str(name) for name in self.table.index])

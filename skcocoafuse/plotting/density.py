@@ -6,7 +6,7 @@ from skcocoafuse._validation import check_probability
 from skcocoafuse.model import forward
 from skcocoafuse.model.mixtures import mixture_of
 from skcocoafuse.plotting.figure import MAIN, clean, expert_color, pyplot, shades
-from skcocoafuse.plotting.subject import regressor_of
+from skcocoafuse.plotting.subject import name_of_target, regressor_of
 from skcocoafuse.posterior.fit import checked_designs
 from skcocoafuse.predictive.prediction import predict_dist
 
@@ -118,7 +118,7 @@ class PredictiveDensityDisplay:
             prob=prob,
             experts=contributions,
             labels=[f"row {row}" for row in X.index] if hasattr(X, "index") else None,
-            target_name=target_name or getattr(y, "name", None) or "y",
+            target_name=name_of_target(target_name, y),
             ax=ax,
         )
 

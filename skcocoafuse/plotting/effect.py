@@ -7,6 +7,7 @@ from skcocoafuse.model import forward
 from skcocoafuse.model.chunks import map_chunks
 from skcocoafuse.model.inputs import take, with_column
 from skcocoafuse.model.mixtures import mixture_of
+from skcocoafuse.model.rows import evenly_spaced
 from skcocoafuse.plotting.figure import MAIN, axes_in_a_row
 from skcocoafuse.plotting.subject import line_of, number_of, regressor_of, rows_of, with_band
 from skcocoafuse.posterior.fit import checked_designs
@@ -113,8 +114,7 @@ class EffectDisplay:
         line = line_of(X, feature, "median", n_points)
         table, names = rows_of(X)
         number = number_of(feature, names)
-        chosen = np.unique(np.linspace(0, len(table) - 1, max_rows).round().astype(int))
-        some = take(table, chosen)
+        some = take(table, evenly_spaced(len(table), max_rows))
         mean, std, quantiles = [], [], []
         for value in line.values:
             rows = with_column(some, number, np.full(len(some), value))

@@ -5,7 +5,7 @@ import numpy as np
 from skcocoafuse._validation import check_probability
 from skcocoafuse.model.inputs import column_of
 from skcocoafuse.plotting.figure import DATA, MAIN, clean, expert_color, shades, stacked_axes
-from skcocoafuse.plotting.subject import Curves, curves_of, line_of, rows_of
+from skcocoafuse.plotting.subject import Curves, curves_of, line_of, name_of_target, rows_of
 from skcocoafuse.predictive.prediction import predict_dist
 
 _CELLS = 400  # of the part of the target's range that is shown, whose densities are ranked
@@ -143,7 +143,7 @@ class PredictionFanDisplay:
             coverage=coverage,
             observed=observed,
             curves=curves_of(estimator, line.X, 0.9) if curves else None,
-            names=(line.name, target_name or getattr(y, "name", None) or "y"),
+            names=(line.name, name_of_target(target_name, y)),
             ax=ax,
         )
 

@@ -76,6 +76,13 @@ def _cells(ax, size, shape: tuple[int, int], *, hspace=None, wspace=None, **rati
     return figure, list(place.subgridspec(*shape, hspace=hspace, wspace=wspace, **ratios))
 
 
+def filled_or_hollow(ax, x, y, hollow: np.ndarray, label: str) -> None:
+    """Draw points, hollow ones under a label."""
+    for here, face, own in ((~hollow, MAIN, None), (hollow, "white", label)):
+        if here.any():
+            ax.plot(x[here], y[here], "o", color=MAIN, mfc=face, label=own)
+
+
 def clean(ax):
     """Axes without the frame's upper and right lines."""
     ax.spines[["top", "right"]].set_visible(False)

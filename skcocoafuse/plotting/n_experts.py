@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skcocoafuse.plotting.figure import EXPERTS, MAIN, clean, new_axes
+from skcocoafuse.plotting.figure import EXPERTS, clean, filled_or_hollow, new_axes
 
 _LINEAR = 10.0  # nats; larger differences need less resolution
 
@@ -81,10 +81,7 @@ class NExpertsDisplay:
             numbers, behind, self.table["diff_se"], fmt="none", color="0.4", elinewidth=1.5,
             capsize=3,
         )  # fmt: skip
-        hollow = np.isin(numbers, self.untrusted)
-        for here, face, label in ((~hollow, MAIN, None), (hollow, "white", "unreliable")):
-            if here.any():
-                ax.plot(numbers[here], behind[here], "o", color=MAIN, mfc=face, label=label)
+        filled_or_hollow(ax, numbers, behind, np.isin(numbers, self.untrusted), "unreliable")
         chosen = self.table["chosen"].to_numpy()
         ax.plot(
             numbers[chosen], behind[chosen], "o", color=EXPERTS[0], mfc="none", markersize=13,

@@ -71,6 +71,11 @@ def with_band(draws: np.ndarray, coverage: float) -> np.ndarray:
     return np.stack([draws.mean(axis=0), *np.quantile(draws, tails, axis=0)])
 
 
+def name_of_target(given: str | None, y) -> str:
+    """The name given, or that of ``y``, or "y"."""
+    return given or getattr(y, "name", None) or "y"
+
+
 class Line(NamedTuple):
     """Rows along one feature: its values, the rows, and its name."""
 
