@@ -31,6 +31,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     rule : {"best", "one_se", "chebyshev"}, default="one_se"
     confidence : float, default=0.95
     alternatives : dict of str to list, optional
+    race : bool, default=True
     inference : str, default="auto"
     n_jobs : int, optional
     progress_bar : bool, default=False
@@ -81,6 +82,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         rule="one_se",
         confidence=0.95,
         alternatives=None,
+        race=True,
         inference="auto",
         n_jobs=None,
         progress_bar=False,
@@ -92,6 +94,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.rule = rule
         self.confidence = confidence
         self.alternatives = alternatives
+        self.race = race
         self.inference = inference
         self.n_jobs = n_jobs
         self.progress_bar = progress_bar
@@ -106,6 +109,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         "rule": [StrOptions(set(RULES))],
         "confidence": [Real],
         "alternatives": "no_validation",
+        "race": ["boolean"],
         "inference": [StrOptions({"auto", *ENGINE_NAMES})],
         "n_jobs": [Integral, None],
         "progress_bar": ["boolean"],
@@ -151,6 +155,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             rule=self.rule,
             confidence=self.confidence,
             alternatives=self.alternatives,
+            race=self.race,
             inference=self.inference,
             n_jobs=self.n_jobs,
             progress_bar=self.progress_bar,

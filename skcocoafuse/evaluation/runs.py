@@ -34,6 +34,11 @@ class Runs:
             n_jobs = cores_for(None, cpu_count())
         self.n_jobs = n_jobs
 
+    def skip(self, n_fits: int) -> None:
+        """Count fits that need not be run as done."""
+        for _ in range(n_fits):
+            self.step()
+
     def __call__(self, function, tasks: list[tuple]) -> list:
         """Results of ``function`` for the arguments of each task, in order."""
         # joblib's own: each task of scikit-learn's changes the warning filters of the whole process

@@ -26,7 +26,7 @@ class Candidate:
     ----------
     pointwise : ndarray of shape (n_samples,)
         Log density of each row, in units of the target, by leave-one-out or K-fold
-        cross-validation.
+        cross-validation; not a number for rows that were not scored.
     weight : ndarray of shape (n_samples,)
     bad : ndarray of bool, shape (n_samples,)
         Rows whose leave-one-out density is unreliable; none for K-fold cross-validation.
@@ -39,6 +39,10 @@ class Candidate:
         cross-validation, which has no fit to all rows.
     estimator : estimator, optional
         Fitted to all rows, for leave-one-out.
+    scored : ndarray of bool, shape (n_samples,), optional
+        Rows that were predicted, all by default. A candidate that was dropped because it is
+        clearly worse than another has predicted some folds only; its elpd is extrapolated to all
+        rows.
     """
 
     pointwise: np.ndarray
@@ -48,6 +52,12 @@ class Candidate:
     seconds: float
     p: float = np.nan
     estimator: Any = None
+    scored: np.ndarray | None = None
+
+    @property
+    def dropped(self) -> bool:
+        """Whether some folds were not predicted, because it was clearly worse than another."""
+        return self.scored is not None and not self.scored.all()
 
     @property
     def converged(self) -> bool:
@@ -67,14 +77,20 @@ class Candidate:
     @cached_property
     def elpd(self) -> Difference:
         """Weighted sum of ``pointwise``, and its standard error."""
-        counts = self.weight > 0
-        return Difference(*elpd.sum_and_error(self.pointwise[counts], self.weight[counts]))
+        return self._sum_over_rows(self.pointwise, self.scored)
 
     def elpd_difference(self, other: "Candidate") -> Difference:
         """Its elpd minus that of another candidate, with the paired standard error."""
-        counts = self.weight > 0
-        gap = self.pointwise[counts] - other.pointwise[counts]
-        return Difference(*elpd.sum_and_error(gap, self.weight[counts]))
+        masks = [each.scored for each in (self, other) if each.scored is not None]
+        scored = np.all(masks, axis=0) if masks else None
+        return self._sum_over_rows(self.pointwise - other.pointwise, scored)
+
+    def _sum_over_rows(self, values: np.ndarray, scored: np.ndarray | None) -> Difference:
+        """Weighted sum and standard error, from the scored rows extrapolated to all."""
+        counts = self.weight > 0 if scored is None else scored & (self.weight > 0)
+        total, error = elpd.sum_and_error(values[counts], self.weight[counts])
+        scale = self.weight.sum() / self.weight[counts].sum()
+        return Difference(scale * total, scale * error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,16 +160,26 @@ class NExpertsSelection(Tabular):
     @property
     def best(self) -> int:
         """The number of experts with the highest elpd; the smallest one in case of ties."""
-        return max(self.candidates, key=lambda m: self.candidates[m].elpd.elpd)
+        finished = self._finished
+        return max(finished, key=lambda m: finished[m].elpd.elpd)
+
+    @property
+    def dropped(self) -> list[int]:
+        """Numbers of experts that were dropped after two folds, clearly worse than another."""
+        return [m for m, candidate in self.candidates.items() if candidate.dropped]
+
+    @property
+    def _finished(self) -> dict[int, Candidate]:
+        return {m: each for m, each in self.candidates.items() if not each.dropped}
 
     @property
     def n_experts(self) -> int:
         """The number of experts selected by the rule."""
         if self.rule == "one_se":
             best = self.candidates[self.best]
-            return next(m for m, each in self.candidates.items() if not self.prefers(best, each))
+            return next(m for m, each in self._finished.items() if not self.prefers(best, each))
         if self.rule == "chebyshev":
-            return max(self.candidates, key=self._lower_bound)
+            return max(self._finished, key=self._lower_bound)
         return self.best
 
     def prefers(self, new: Candidate, old: Candidate) -> bool:
@@ -232,7 +258,8 @@ class NExpertsSelection(Tabular):
             the criterion "loo". ``rhat``: the largest of any fit. ``converged``: whether all did.
             ``collapsed``: number of experts that account for less than 1% of the data, the
             largest of any fit. ``seconds``: run time of all fits. ``chosen``: whether selected by
-            the rule.
+            the rule. ``dropped``: whether it was dropped after two folds, clearly worse than
+            another, so that its figures are extrapolated from these; only for "cv".
         """
         import pandas as pd
 
@@ -253,10 +280,11 @@ class NExpertsSelection(Tabular):
                     "collapsed": candidate.n_collapsed,
                     "seconds": candidate.seconds,
                     "chosen": m == self.n_experts,
+                    "dropped": candidate.dropped,
                 }
             )
         table = pd.DataFrame(rows, index=pd.Index(self.candidates, name="n_experts"))
-        return table if self.criterion == "loo" else table.drop(columns=["p", "n_bad_k"])
+        return table.drop(columns=["dropped"] if self.criterion == "loo" else ["p", "n_bad_k"])
 
     @property
     def table_of_alternatives(self):
@@ -320,6 +348,8 @@ class NExpertsSelection(Tabular):
             lines.append(f"with {', '.join(others)}")
         if self.edge:
             lines.append(f"the {self.edge} number tried was selected")
+        if self.dropped:
+            lines.append(f"dropped after two folds: n_experts={self.dropped}")
         if self.untrusted:
             lines.append(f"unreliable estimates: n_experts={self.untrusted}")
         return "\n".join(lines)
