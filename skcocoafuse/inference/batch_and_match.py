@@ -24,6 +24,7 @@ _LEAST_GAIN = 1.0  # of the bound from one window to the next, about its Monte C
 # Standard deviation of the first Normal where that of the posterior should be 1. Curvature at a
 # mode can be far too flat in some directions; draws of the Normal at the mode then teach nothing.
 _FIRST_WIDTH = 0.1
+_NO_CURVATURE = 1e-14  # relative; its direction is lost in rounding
 
 
 class MatchedNormal(NamedTuple):
@@ -70,6 +71,7 @@ def fit(
         If a covariance is not positive definite, or densities are not finite.
     """
     mean, factor, entropy = np.zeros(size), width * np.eye(size), _entropy(np.full(size, width))
+    covariance = width * factor
     means, covariances, bounds = [], [], []
     for step in range(max_steps):
         half = rng.normal(size=(n_pairs, size))
@@ -80,9 +82,11 @@ def fit(
             raise np.linalg.LinAlgError("the density is not finite at most draws")
         bounds.append(values[finite].mean() + entropy)
         rate = 2 * n_pairs / (step + 1)
-        mean, factor, entropy = _match(mean, factor, draws[finite], scores[finite], rate)
+        mean, factor, covariance, entropy = _match(
+            mean, covariance, draws[finite], scores[finite], rate
+        )
         means.append(mean)
-        covariances.append(factor @ factor.T)
+        covariances.append(covariance)
         if len(bounds) >= 2 * _WINDOW:
             latest, before = bounds[-_WINDOW:], bounds[-2 * _WINDOW : -_WINDOW]
             if np.mean(latest) - np.mean(before) < _LEAST_GAIN:
@@ -96,21 +100,26 @@ def _entropy(scales: np.ndarray) -> float:
     return float(np.log(scales).sum() + 0.5 * len(scales) * (1.0 + math.log(2.0 * math.pi)))
 
 
-def _match(mean, factor, draws, scores, rate):
-    """Mean, a factor of the covariance and entropy of the next Normal; equations 7 to 12.
+def _match(mean, covariance, draws, scores, rate):
+    """Mean, factor, covariance and entropy of the next Normal; equations 7 to 12.
 
-    The covariance S solves S U S + S = V, which for V = L L' and the eigenvalues w and vectors Q of
-    L' U L is L Q diag(2 / (1 + sqrt(1 + 4 w))) Q' L'.
+    The covariance S solves S U S + S = V. With V = L L' and the eigenvalues w and vectors W of
+    L' U L it is L W diag(2 / (1 + sqrt(1 + 4 w))) W' L'. As the rank of U is at most the number of
+    draws plus 1, most w are 0, and the others are those of a small matrix: U = R' R has the same
+    as (R L) (R L)'.
     """
     centre, slope = draws.mean(axis=0), scores.mean(axis=0)
-    spread, steep = draws - centre, scores - slope
     shrunk = rate / (1.0 + rate)
-    away = mean - centre
-    U = rate * steep.T @ steep / len(draws) + shrunk * np.outer(slope, slope)
-    V = factor @ factor.T + rate * spread.T @ spread / len(draws) + shrunk * np.outer(away, away)
-    L = np.linalg.cholesky(V)
-    w, Q = np.linalg.eigh(L.T @ U @ L)
-    scales = np.sqrt(2.0 / (1.0 + np.sqrt(1.0 + 4.0 * np.maximum(w, 0.0))))
-    factor = L @ (Q * scales)
+    each, mean_only = math.sqrt(rate / len(draws)), math.sqrt(shrunk)
+    spread = np.concatenate([each * (draws - centre), mean_only * (mean - centre)[np.newaxis]])
+    steep = np.concatenate([each * (scores - slope), mean_only * slope[np.newaxis]])
+    L = np.linalg.cholesky(covariance + spread.T @ spread)
+    R = steep @ L
+    w, P = np.linalg.eigh(R @ R.T)
+    curved = w > _NO_CURVATURE * w[-1]
+    w, W = w[curved], R.T @ (P[:, curved] / np.sqrt(w[curved]))
+    scales = np.sqrt(2.0 / (1.0 + np.sqrt(1.0 + 4.0 * w)))
+    factor = L - (L @ W * (1.0 - scales)) @ W.T
     mean = (1.0 - shrunk) * mean + shrunk * (factor @ (factor.T @ slope) + centre)
-    return mean, factor, _entropy(np.diag(L) * scales)
+    entropy = _entropy(np.diag(L)) + float(np.log(scales).sum())
+    return mean, factor, factor @ factor.T, entropy

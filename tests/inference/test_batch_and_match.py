@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from skcocoafuse.inference import batch_and_match
+from skcocoafuse.inference.batch_and_match import _match
 
 SIZE = 6
 
@@ -42,6 +43,25 @@ def test_a_normal_is_found_exactly(scales, width):
     np.testing.assert_allclose(distance, 0.0, atol=0.05)
     evidence = 3.0 + 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
     assert found.bound == pytest.approx(evidence, abs=0.3)
+
+
+@pytest.mark.parametrize("n_draws", [4, 40])
+def test_a_step_is_that_of_the_paper(n_draws):
+    """Equations 7 to 12 of Cai et al. (2024): with fewer draws than coordinates, and with more."""
+    rng = np.random.default_rng(0)
+    size, rate = 12, 3.0
+    shrunk = rate / (1.0 + rate)
+    before = covariance_of(np.geomspace(0.1, 10.0, size), rng)
+    centre, draws, scores = rng.normal(size=size), *rng.normal(size=(2, n_draws, size))
+    mean, factor, S, entropy = _match(centre, before, draws, scores, rate)
+    slope, away = scores.mean(axis=0), centre - draws.mean(axis=0)
+    U = rate * np.cov(scores.T, ddof=0) + shrunk * np.outer(slope, slope)
+    V = before + rate * np.cov(draws.T, ddof=0) + shrunk * np.outer(away, away)
+    np.testing.assert_allclose(S @ U @ S + S, V, atol=1e-8)
+    np.testing.assert_allclose(factor @ factor.T, S, atol=1e-10)
+    expected = (1.0 - shrunk) * centre + shrunk * (S @ slope + draws.mean(axis=0))
+    np.testing.assert_allclose(mean, expected, atol=1e-10)
+    assert entropy == pytest.approx(stats.multivariate_normal(cov=S).entropy())
 
 
 def test_the_bound_is_below_the_evidence_of_a_wide_tailed_density():
