@@ -4,6 +4,7 @@ from skcocoafuse._version import __version__
 from skcocoafuse.estimators.experts import BoERegressor, CoCoAFusERegressor, MoERegressor
 from skcocoafuse.estimators.explanations import Explanation, explain
 from skcocoafuse.estimators.loading import load
+from skcocoafuse.estimators.recipe import recommended_regressor
 from skcocoafuse.estimators.selector import NExpertsSelector
 from skcocoafuse.evaluation.comparison import Comparison, compare, loo
 from skcocoafuse.evaluation.elpd import LooResult
@@ -53,5 +54,6 @@ __all__ = [
     "predict_quantiles",
     "predict_to_parquet",
     "prior_sensitivity",
+    "recommended_regressor",
     "select_n_experts",
 ]

@@ -50,7 +50,8 @@ def measure(contestant: Contestant, rows: tuple, seed: int, choice: dict | None)
     fit = warm_up = contestant.fit
     if choice is not None:
         fit = partial(contestant.fit, choice=choice)
-        warm_up = partial(contestant.fit, choice=choice | {"n_experts": ours.FEW_EXPERTS})
+        few_experts = choice["params"] | {"n_experts": ours.FEW_EXPERTS}
+        warm_up = partial(contestant.fit, choice={"params": few_experts})
     begun = time.perf_counter()
     for module in contestant.modules:
         importlib.import_module(module)

@@ -7,9 +7,6 @@ import pandas as pd
 from benchmarks.table.predictions import Prediction
 
 REGRESSORS = {"cocoafuse": "CoCoAFusERegressor", "moe": "MoERegressor", "boe": "BoERegressor"}
-NUMBERS = (1, 2, 3, 5, 8)
-TAILS = "student_t"  # the alternative to Normal noise
-MAX_ROWS = 2000  # of the training rows, to choose from
 CRPS_DRAWS = 1000
 FEW_EXPERTS = 2  # of fits that only load compiled code
 
@@ -21,12 +18,17 @@ def regressor_class(regressor: str):
     return getattr(skcocoafuse, REGRESSORS[regressor])
 
 
-def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
-    """Number of experts and tails of the noise, chosen on training rows.
+def unfitted(regressor: str, inference: str, seed: int):
+    """A regressor set up as that of ``recommended_regressor``."""
+    own = {"noise_features": None, "inference": inference, "random_state": seed}
+    return regressor_class(regressor)(**own)
 
-    The recipe of the user guide: noise depends on all inputs, and ``select_n_experts`` selects by
-    its defaults, with "vi", among ``NUMBERS``, then between Normal noise and Student's t. At most
-    ``MAX_ROWS`` training rows are used; rows come in random order.
+
+def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
+    """The settings that ``recommended_regressor`` chooses on training rows.
+
+    Mixture and Blend are set up in the same way. The final fit is by "vi" here, so that one choice
+    serves all engines.
 
     Parameters
     ----------
@@ -39,19 +41,18 @@ def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
     Returns
     -------
     dict
-        ``n_experts``, ``noise``, ``n_rows``, ``choose_seconds``, ``choose_cpu_seconds`` and
-        ``candidates``, all that were compared.
+        ``params``, as in ``set_params``, ``n_rows``, ``choose_seconds``, ``choose_cpu_seconds``
+        and ``candidates``, all that were compared.
     """
-    from skcocoafuse import select_n_experts
+    from skcocoafuse import recommended_regressor
 
-    X, y = X[:MAX_ROWS], y[:MAX_ROWS]
     begun, cpu = time.perf_counter(), time.process_time()
-    model = regressor_class(regressor)(inference="vi", noise_features=None, random_state=seed)
-    found = select_n_experts(model, X, y, n_experts=NUMBERS, alternatives={"noise": [TAILS]})
+    model = recommended_regressor(inference="vi", random_state=seed)
+    model.set_params(estimator=unfitted(regressor, "vi", seed)).fit(X, y)
+    found = model.selection_
     return {
-        "n_experts": found.n_experts,
-        "noise": found.params.get("noise", "normal"),
-        "n_rows": len(X),
+        "params": found.params,
+        "n_rows": len(found.selected.pointwise),
         "choose_seconds": time.perf_counter() - begun,
         "choose_cpu_seconds": time.process_time() - cpu,
         "candidates": _compared(found),
@@ -60,25 +61,26 @@ def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
 
 def load_compiled_code(regressor: str, X, y) -> None:
     """Fit and predict in the ways that :func:`choose` does, before the clock starts."""
-    for noise in ("normal", TAILS):
-        predict = fit(regressor, "vi", X, y, 0, {"n_experts": FEW_EXPERTS, "noise": noise})
+    for other in ({}, {"noise_features": []}, {"noise": "student_t"}):
+        params = {"n_experts": FEW_EXPERTS, **other}
+        predict = fit(regressor, "vi", X, y, 0, {"params": params})
         predict(X).distribution.logpdf(y)
 
 
 def _compared(found) -> list[dict]:
     """Elpd of every candidate, and its difference from the selected one with the paired error."""
-    candidates = [("normal", m, candidate) for m, candidate in found.candidates.items()]
-    candidates += [(each.value, found.n_experts, each.candidate) for each in found.alternatives]
+    candidates = [({"n_experts": m}, candidate) for m, candidate in found.candidates.items()]
+    candidates += [({each.name: each.value}, each.candidate) for each in found.alternatives]
     rows = []
-    for noise, n_experts, candidate in candidates:
+    for params, candidate in candidates:
         behind = candidate.elpd_difference(found.selected)
         rows.append(
             {
-                "noise": noise,
-                "n_experts": n_experts,
+                "params": params,
                 "elpd": candidate.elpd.elpd,
                 "elpd_diff": behind.elpd,
                 "diff_se": behind.se,
+                "dropped": candidate.dropped,
                 "seconds": candidate.seconds,
             }
         )
@@ -86,17 +88,10 @@ def _compared(found) -> list[dict]:
 
 
 def fit(regressor: str, inference: str, X, y, seed: int, choice: dict):
-    """Fit by the defaults with what was chosen; returns a function that predicts."""
+    """Fit with the parameters that were chosen; returns a function that predicts."""
     from skcocoafuse import predict_dist
 
-    model = regressor_class(regressor)(
-        choice["n_experts"],
-        inference=inference,
-        noise_features=None,
-        noise=choice["noise"],
-        random_state=seed,
-    )
-    model.fit(X, y)
+    model = unfitted(regressor, inference, seed).set_params(**choice["params"]).fit(X, y)
 
     def predict(X_test) -> Prediction:
         dist = predict_dist(model, X_test)

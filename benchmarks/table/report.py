@@ -23,7 +23,7 @@ TITLES = {
     "length95": "Length of 95% intervals",
     "interval_score95": "Interval score, 95%",
     "fit_seconds": "Seconds of a fit",
-    "choose_seconds": "Seconds of the choice of experts and tails",
+    "choose_seconds": "Seconds of the choice of settings",
     "peak_memory_mb": "Peak memory of the process, MB",
 }
 RANKED = ("nll", "crps", "interval_score95", "rmse")  # smaller is better

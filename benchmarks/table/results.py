@@ -8,7 +8,7 @@ COLUMNS = (
     "set", "split", "contestant", "n_train", "n_test", "n_columns",
     "nll", "crps", "rmse", "coverage95", "length95", "interval_score95",
     "fit_seconds", "choose_seconds", "cpu_seconds", "choose_cpu_seconds", "predict_seconds",
-    "first_seconds", "peak_memory_mb", "baseline_memory_mb", "warnings", "n_experts", "noise",
+    "first_seconds", "peak_memory_mb", "baseline_memory_mb", "warnings", "n_experts", "choice",
     "error", "version", "peer", "peer_version", "python", "cpu", "cores", "date",
 )  # fmt: skip
 KEY = ("set", "split", "contestant")

@@ -86,8 +86,11 @@ def run_one(name: str, number: int, contestant: str, options) -> dict:
         path, choice = choice_of(name, number, regressor, options)
         if "error" in choice:
             return row | {"error": f"{choice['error']} (choosing)"}
-        kept = ("n_experts", "noise", "choose_seconds", "choose_cpu_seconds")
-        row |= {key: choice[key] for key in kept}
+        row |= {key: choice[key] for key in ("choose_seconds", "choose_cpu_seconds")}
+        row["n_experts"], row["choice"] = (
+            choice["params"]["n_experts"],
+            json.dumps(choice["params"]),
+        )
         arguments = ["--choice", str(path)]
     arguments = [name, str(number), contestant, *_folder(options), *arguments]
     return row | in_process(arguments, options.limit)

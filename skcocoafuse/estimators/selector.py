@@ -32,6 +32,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     confidence : float, default=0.95
     alternatives : dict of str to list, optional
     race : bool, default=True
+    max_rows : int, optional
     inference : str, default="auto"
     n_jobs : int, optional
     progress_bar : bool, default=False
@@ -83,6 +84,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         confidence=0.95,
         alternatives=None,
         race=True,
+        max_rows=None,
         inference="auto",
         n_jobs=None,
         progress_bar=False,
@@ -95,6 +97,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.confidence = confidence
         self.alternatives = alternatives
         self.race = race
+        self.max_rows = max_rows
         self.inference = inference
         self.n_jobs = n_jobs
         self.progress_bar = progress_bar
@@ -110,6 +113,7 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         "confidence": [Real],
         "alternatives": "no_validation",
         "race": ["boolean"],
+        "max_rows": [Integral, None],
         "inference": [StrOptions({"auto", *ENGINE_NAMES})],
         "n_jobs": [Integral, None],
         "progress_bar": ["boolean"],
@@ -144,7 +148,9 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             own, for_cv = dict(fit_params), {}
             if "groups" in own:
                 for_cv["groups"] = own.pop("groups")
-        cv = list(check_cv(self.cv).split(X, y, **for_cv)) if for_cv else self.cv
+        cv, groups = self.cv, for_cv.get("groups")
+        if for_cv.keys() - {"groups"}:  # select_n_experts passes groups only
+            cv = list(check_cv(self.cv).split(X, y, **for_cv))
         self.selection_ = select_n_experts(
             self.estimator,
             X,
@@ -156,6 +162,8 @@ class NExpertsSelector(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             confidence=self.confidence,
             alternatives=self.alternatives,
             race=self.race,
+            max_rows=self.max_rows,
+            groups=groups,
             inference=self.inference,
             n_jobs=self.n_jobs,
             progress_bar=self.progress_bar,

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import indexable
+from sklearn.utils import _safe_indexing as rows_of
+from sklearn.utils import check_random_state, indexable
 
 from skcocoafuse._hints import refuse
 from skcocoafuse.evaluation import elpd, fit_warnings
 from skcocoafuse.evaluation.alternatives import try_alternatives
 from skcocoafuse.evaluation.comparison import loo_result, regressor_inside
 from skcocoafuse.evaluation.cross_validation import cross_validated
-from skcocoafuse.evaluation.folds import partition
+from skcocoafuse.evaluation.folds import cut, partition
 from skcocoafuse.evaluation.runs import Runs
 from skcocoafuse.evaluation.selection import RULES, Candidate, NExpertsSelection
 from skcocoafuse.exceptions import SelectionAtEdgeWarning, UncertainSelectionWarning
@@ -44,6 +45,7 @@ def select_n_experts(
     confidence=0.95,
     alternatives=None,
     race=True,
+    max_rows=None,
     groups=None,
     inference="auto",
     n_jobs=None,
@@ -86,6 +88,10 @@ def select_n_experts(
         is ahead of them in each by more than three paired standard errors and 4. Saves the fits
         to the other folds; figures of what was dropped are extrapolated. Only for folds, and not
         with the rule "chebyshev", by which the best may be one that predicts worse.
+    max_rows : int, optional
+        Number of rows to choose from: a random part if there are more, by the estimator's
+        ``random_state``; all by default. Figures are those of this part; what is selected is
+        fitted to all rows.
     groups : array-like of shape (n_samples,), optional
         Group labels for a ``cv`` that keeps groups of rows together, such as ``GroupKFold``.
     inference : str, default="auto"
@@ -153,8 +159,14 @@ def select_n_experts(
     name = _parameter_name(estimator)
     numbers = _checked(n_experts, criterion, rule, confidence)
     alternatives = _checked_alternatives(estimator, name, alternatives)
-    X, y = indexable(X, y)
-    own = estimator
+    X, y, groups = indexable(X, y, groups)
+    everything, own = (X, y, fit_params), estimator
+    part = _random_part(X, max_rows, estimator, name)
+    if part is not None:
+        if not (cv is None or isinstance(cv, Integral) or hasattr(cv, "split")):
+            raise ValueError("max_rows requires a cv that splits any rows: a number, or KFold.")
+        X, y, groups = (None if each is None else rows_of(each, part) for each in (X, y, groups))
+        fit_params = cut(fit_params, part, len(everything[1]))
     race = race and rule != "chebyshev"
     estimator, engine = _with_engine(own, name.removesuffix("n_experts"), inference, criterion)
     if criterion == "auto":
@@ -180,7 +192,8 @@ def select_n_experts(
         selection = NExpertsSelection(candidates, criterion, rule, float(confidence), name)
         tried = try_alternatives(selection, alternatives, evaluate)
         selection = replace(selection, alternatives=tried)
-    if criterion == "cv" or estimator is not own:
+    if criterion == "cv" or estimator is not own or part is not None:
+        X, y, fit_params = everything
         with fit_warnings.without_warnings():
             refitted = clone(own).set_params(**selection.params).fit(X, y, **fit_params)
         selection = replace(selection, refitted=refitted)
@@ -198,6 +211,19 @@ def _parameter_name(estimator) -> str:
             "MoERegressor or BoERegressor, alone or in a Pipeline or TransformedTargetRegressor."
         )
     return names[0]
+
+
+def _random_part(X, max_rows, estimator, name: str) -> np.ndarray | None:
+    """The rows to choose from, in order, or None for all."""
+    if max_rows is None:
+        return None
+    if not isinstance(max_rows, Integral) or isinstance(max_rows, bool) or max_rows < 1:
+        raise ValueError(f"max_rows must be a positive integer or None; got {max_rows!r}.")
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    if n_rows <= int(max_rows):
+        return None
+    seed = estimator.get_params()[name.removesuffix("n_experts") + "random_state"]
+    return np.sort(check_random_state(seed).permutation(n_rows)[: int(max_rows)])
 
 
 def _checked_alternatives(estimator, name: str, alternatives) -> dict[str, list]:

@@ -7,6 +7,7 @@ from scipy import stats
 
 from benchmarks.table import figures, ours, predictions, report, results, run, splits, targets
 from benchmarks.table.contestants import CONTESTANTS
+from skcocoafuse.estimators import recipe
 
 
 def make(n_rows):
@@ -109,16 +110,17 @@ def test_jobs_are_split_by_split_and_sets_have_their_limits(tmp_path):
     assert not run.takes_part("gaussian-process", "engel", 2001)
 
 
-def test_the_recipe_chooses_experts_and_tails(monkeypatch):
-    monkeypatch.setattr(ours, "NUMBERS", (1,))
+def test_settings_are_chosen_as_by_the_recommended_regressor(monkeypatch):
+    monkeypatch.setattr(recipe, "_NUMBERS", (1,))
     rng = np.random.default_rng(0)
     x = rng.uniform(size=200)
     y = x + 0.05 * rng.standard_t(1.5, size=200)
     found = ours.choose("boe", pd.DataFrame({"x": x}), pd.Series(y), 0)
-    assert found["noise"] == "student_t"
-    assert found["n_experts"] == 1
-    assert [row["noise"] for row in found["candidates"]] == ["normal", "student_t"]
-    assert found["candidates"][1]["elpd_diff"] == 0.0
+    assert found["params"]["noise"] == "student_t"
+    assert found["params"]["n_experts"] == 1
+    tried = [{"n_experts": 1}, {"noise_features": []}, {"noise": "student_t"}]
+    assert [row["params"] for row in found["candidates"]] == tried
+    assert found["candidates"][2]["elpd_diff"] == 0.0
 
 
 def test_the_registry_is_complete():

@@ -341,6 +341,51 @@ def test_groups_stay_together(data):
     np.testing.assert_array_equal(selector.selection_.table["elpd"], expected)
 
 
+def test_a_part_of_the_rows_suffices_to_choose(data):
+    """As a selection from these rows alone, weights and groups included; all rows are fitted."""
+    X, y = data
+    weight, groups = 1.0 + np.arange(120) % 2, np.arange(120) % 5
+    options = {"n_experts": [1, 2], "cv": GroupKFold(3)}
+    whole = {"groups": groups, "sample_weight": weight}
+    found = quietly(FAST, X, y, max_rows=90, **options, **whole)
+    part = np.sort(np.random.RandomState(0).permutation(120)[:90])  # the estimator's seed
+    of_part = {name: values[part] for name, values in whole.items()}
+    alone = quietly(FAST, X[part], y[part], **options, **of_part)
+    for m in (1, 2):
+        np.testing.assert_array_equal(found.candidates[m].pointwise, alone.candidates[m].pointwise)
+    fitted = fit_quietly(clone(FAST), X, y, sample_weight=weight)
+    np.testing.assert_array_equal(found.estimator.predict(X), fitted.predict(X))
+    selector = NExpertsSelector(FAST, max_rows=90, **options)
+    fit_quietly(selector, X, y, **whole)
+    pd.testing.assert_frame_equal(
+        selector.selection_.table.drop(columns="seconds"), found.table.drop(columns="seconds")
+    )
+
+
+def test_no_more_rows_than_there_are(data):
+    options = {"n_experts": [1, 2], "cv": 3}
+    found, expected = (quietly(FAST, *data, max_rows=n, **options) for n in (120, None))
+    np.testing.assert_array_equal(found.candidates[2].pointwise, expected.candidates[2].pointwise)
+
+
+def test_one_at_a_time_from_a_part_of_the_rows(data):
+    found = quietly(SAMPLED, *data, n_experts=[1], criterion="loo", max_rows=60)
+    assert len(found.candidates[1].pointwise) == 60
+    assert len(found.estimator.fitted_.problem.weight) == 120
+
+
+@pytest.mark.parametrize("max_rows", [0, 1.5, True, "all"])
+def test_wrong_numbers_of_rows_are_refused(max_rows, data):
+    with pytest.raises(ValueError, match="max_rows must be a positive integer or None"):
+        select_n_experts(FAST, *data, n_experts=[1], max_rows=max_rows)
+
+
+def test_folds_of_all_rows_are_none_of_a_part(data):
+    splits = list(KFold(3).split(data[0]))
+    with pytest.raises(ValueError, match="max_rows requires a cv that splits any rows"):
+        select_n_experts(FAST, *data, n_experts=[1], max_rows=60, cv=splits)
+
+
 @pytest.fixture(scope="module")
 def raced(once, data):
     def with_and_without():
