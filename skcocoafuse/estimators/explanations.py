@@ -32,8 +32,7 @@ class Explanation(Tabular):
     interval : ndarray of shape (rows, 2)
         Central, with 90% of the probability.
     baseline : ndarray of shape (rows,)
-        What the row's mix of experts predicts at average inputs (at inputs of 0 with
-        ``standardize=False``).
+        What the row's mix of experts predicts at average inputs, or at inputs of 0.
     contributions : ndarray of shape (rows, columns)
         What each column of the experts' design adds to the baseline; they sum to the mean.
     gate : ndarray of shape (rows, n_experts)
@@ -42,6 +41,8 @@ class Explanation(Tabular):
         Shares of noise, differences between experts, and uncertain parameters.
     columns : list of str
         Names of the columns.
+    from_zero : bool, default=False
+        Whether the baseline is at inputs of 0, where the regressor has ``standardize=False``.
     transformed : bool, default=False
         Whether values are in units of the transformed target, on whose scale the experts are
         linear, because there are no contributions to a sum on the original one.
@@ -66,6 +67,7 @@ class Explanation(Tabular):
     gate: np.ndarray
     variance: np.ndarray
     columns: list[str]
+    from_zero: bool = False
     transformed: bool = False
 
     def __len__(self) -> int:
@@ -105,10 +107,11 @@ class Explanation(Tabular):
             added += f", the others {rest:+.3g}"
         noise, between, parameters = self.variance[row]
         where = " (transformed target)" if self.transformed else ""
+        begin = "inputs of 0" if self.from_zero else "average inputs"
         return (
             f"Row {row}{where}: {self.mean[row]:.4g} with standard deviation {self.std[row]:.3g} "
             f"({_COVERAGE:.0%} from {low:.4g} to {high:.4g}), by expert {named}. "
-            f"From {self.baseline[row]:.4g} at average inputs: {added or 'no inputs'}. Of the "
+            f"From {self.baseline[row]:.4g} at {begin}: {added or 'no inputs'}. Of the "
             f"variance {noise:.0%} is noise, {between:.0%} differences between experts, "
             f"{parameters:.0%} uncertain parameters."
         )
@@ -221,4 +224,5 @@ def taken_apart(fit: Fit, designs, gate: np.ndarray, dist: PredictiveDistributio
         variance=np.column_stack([getattr(parts, name) for name in _SOURCES])
         / parts.total()[:, None],
         columns=fit.posed.column_names[EXPERT],
+        from_zero=not fit.posed.designs[EXPERT].scale.loc.any(),
     )

@@ -80,39 +80,39 @@ def behavior(fit: Fit, designs: Designs, tails: Tails = ()) -> Insight:
     return _over_rows(beta, fit, designs, tails)
 
 
-def _over_rows(function: Callable, fit: Fit, designs: Designs, tails: Tails) -> Insight:
-    """Mean and quantiles of ``function(draws, designs)``, (draws, rows, ...), by chunks of rows."""
-    flat = fit.posterior.main_cluster().flat()
-
-    def summarized(_, part):
-        draws = function(flat, part)
-        found = [draws.mean(axis=0)]
-        if len(tails):
-            found.append(np.moveaxis(np.quantile(draws, tails, axis=0), 0, -1))
-        return found
-
-    chunks = map_chunks(summarized, designs, flat.sigma.size)
-    mean, *quantile = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-    return mean, quantile[0] if quantile else None
-
-
 def mean(fit: Fit, designs: Designs, tails: Tails = ()) -> Insight:
     """The mean of the predictive distribution, (rows,), of all chain clusters by weight."""
-    draws, weight = fit.posterior.flat(), fit.posterior.draw_weight()
     spec = fit.problem.spec
 
+    def means(flat: Parameters, own: Designs):
+        return forward.mean_and_variance(mixture_of(spec, flat, own))[0]
+
+    draws, weight = fit.posterior.flat(), fit.posterior.draw_weight()
+    center, quantile = _weighted_over_rows(means, draws, weight, designs, tails)
+    return fit.target.undo(center), None if quantile is None else fit.target.undo(quantile)
+
+
+def _over_rows(function: Callable, fit: Fit, designs: Designs, tails: Tails) -> Insight:
+    """Of the heaviest chain cluster, whose draws have the same weight."""
+    draws = fit.posterior.main_cluster().flat()
+    return _weighted_over_rows(function, draws, None, designs, tails)
+
+
+def _weighted_over_rows(
+    function: Callable, draws: Parameters, weight, designs: Designs, tails: Tails
+) -> Insight:
+    """Mean and quantiles of ``function(draws, designs)``, (draws, rows, ...), by chunks of rows."""
+    weighted = {} if weight is None else {"weights": weight, "method": "inverted_cdf"}
+
     def summarized(_, part):
-        means = forward.mean_and_variance(mixture_of(spec, draws, part))[0]
-        found = [weight @ means]
+        values = function(draws, part)
+        found = [np.average(values, axis=0, weights=weight)]
         if len(tails):
-            each = np.broadcast_to(weight[:, None], means.shape)
-            found.append(np.quantile(means, tails, axis=0, weights=each, method="inverted_cdf").T)
+            found.append(np.moveaxis(np.quantile(values, tails, axis=0, **weighted), 0, -1))
         return found
 
     chunks = map_chunks(summarized, designs, draws.sigma.size)
-    center, *quantile = (
-        fit.target.undo(np.concatenate(part)) for part in zip(*chunks, strict=True)
-    )
+    center, *quantile = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
     return center, quantile[0] if quantile else None
 
 

@@ -17,6 +17,7 @@ SMOOTHING = 1e-3  # smooths the kink of Laplace priors, where optimizers stop
 # steps reach what 600 reach with 30 stored ones (Boston, Energy, Concrete; 5 experts).
 SHORT = StoppingRule(max_steps=60, memory=60, least_gain=1e-9)
 LONG = StoppingRule(max_steps=300, memory=200, least_gain=1e-9)
+MAX_STACKED = 8  # modes with the largest mass; stacking gives others almost no weight
 _LEAST_CURVATURE = 0.1  # that of a width of 3, where unit priors have 1
 
 

@@ -12,13 +12,12 @@ from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import batch_and_match, mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample
-from skcocoafuse.inference.modes import Mode, by_mass
+from skcocoafuse.inference.modes import MAX_STACKED, Mode, by_mass
 from skcocoafuse.model.forward import logsumexp
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import MIN_DRAWS
 from skcocoafuse.posterior.monte_carlo import MAX_PARETO_K, log_shares
 
-_MAX_NORMALS = 8  # with the largest mass; stacking gives others almost no weight
 # With more rows than are searched, 128 gradients of all rows per Normal, from its curvature, which
 # is nearly right.
 _MANY_ROWS: dict[str, Any] = {"n_pairs": 16, "max_steps": 4, "width": 1.0}
@@ -138,7 +137,7 @@ def _approximate(
     There are no more than can have chains that are long enough to tell clusters apart.
     """
     many_rows = _has_many_rows(modes[0].kernel)
-    most = _MAX_NORMALS_OF_MANY_ROWS if many_rows else _MAX_NORMALS
+    most = _MAX_NORMALS_OF_MANY_ROWS if many_rows else MAX_STACKED
     modes = by_mass(modes, settings.cores)[: max(1, min(most, n_kept // MIN_DRAWS))]
     seeds = rng.integers(2**31, size=len(modes))
 

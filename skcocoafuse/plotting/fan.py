@@ -4,7 +4,15 @@ import numpy as np
 
 from skcocoafuse._validation import check_probability
 from skcocoafuse.model.inputs import column_of
-from skcocoafuse.plotting.figure import DATA, MAIN, clean, expert_color, shades, stacked_axes
+from skcocoafuse.plotting.figure import (
+    DATA,
+    MAIN,
+    clean,
+    expert_color,
+    point_area,
+    shades,
+    stacked_axes,
+)
 from skcocoafuse.plotting.subject import Curves, curves_of, line_of, name_of_target, rows_of
 from skcocoafuse.predictive.prediction import predict_dist
 
@@ -242,9 +250,8 @@ class PredictionFanDisplay:
             ax.fill_between([], [], [], color=color, lw=0, label=f"{level:.0%} {kind}")
         ax.plot(self.x, self.mean, color=MAIN, lw=1.8, label="mean", zorder=4)
         if self.observed is not None:
-            size = 90.0 / np.sqrt(len(self.observed[0]))
-            ax.scatter(*self.observed, s=np.clip(size, 3.0, 14.0), color=DATA, alpha=0.45, lw=0,
-                       zorder=3, label="observed")  # fmt: skip
+            ax.scatter(*self.observed, s=point_area(len(self.observed[0])), color=DATA, alpha=0.45,
+                       lw=0, zorder=3, label="observed")  # fmt: skip
         if self.shown is not None:
             ax.set_ylim(*self.shown)
         ax.set_xlim(self.x[0], self.x[-1])

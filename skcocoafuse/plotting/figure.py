@@ -83,6 +83,11 @@ def filled_or_hollow(ax, x, y, hollow: np.ndarray, label: str) -> None:
             ax.plot(x[here], y[here], "o", color=MAIN, mfc=face, label=own)
 
 
+def point_area(n_points: int) -> float:
+    """Area of the marker of an observed row (points squared): the more rows, the smaller."""
+    return float(np.clip(90.0 / np.sqrt(n_points), 2.5, 13.0))
+
+
 def clean(ax):
     """Axes without the frame's upper and right lines."""
     ax.spines[["top", "right"]].set_visible(False)

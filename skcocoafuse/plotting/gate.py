@@ -3,7 +3,7 @@
 import numpy as np
 
 from skcocoafuse.model.inputs import column_of, holds_numbers, take, with_column
-from skcocoafuse.plotting.figure import DATA, clean, expert_color, new_axes
+from skcocoafuse.plotting.figure import DATA, clean, expert_color, new_axes, point_area
 from skcocoafuse.plotting.subject import line_of, number_of, regressor_of, rows_of
 
 _FAINT = 0.15  # opacity where an expert's weight is just the largest
@@ -153,7 +153,7 @@ class GateDisplay:
             )  # fmt: skip
             self.ax_.clabel(lines, fmt=lambda level: rf"$\beta$ = {level:g}", fontsize="small")
         if self.observed is not None:
-            size = float(np.clip(90.0 / np.sqrt(len(self.observed[0])), 2.0, 12.0))
+            size = point_area(len(self.observed[0]))
             self.ax_.scatter(*self.observed, s=size, color=DATA, alpha=0.5, lw=0)
         self.ax_.set(xlabel=self.names[0], ylabel=self.names[1], xlim=box[:2], ylim=box[2:])
         patches = [Patch(color=expert_color(k), alpha=0.6, label=f"expert {k}") for k in present]

@@ -54,6 +54,7 @@ def test_a_single_line_is_that_of_its_coefficients(data, standardize):
     np.testing.assert_allclose(found.contributions, expected, rtol=1e-8)
     assert (found.gate == 1.0).all()
     np.testing.assert_allclose(found.variance[:, 0], 1.0)
+    assert f"at {'average inputs' if standardize else 'inputs of 0'}: " in str(found)
 
 
 def test_columns_of_transformers_are_named(data):

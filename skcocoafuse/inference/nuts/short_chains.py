@@ -8,13 +8,12 @@ import numpy as np
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
-from skcocoafuse.inference.modes import by_mass
+from skcocoafuse.inference.modes import MAX_STACKED, by_mass
 from skcocoafuse.inference.nuts.backend import Launch, run_chains
 from skcocoafuse.inference.nuts.state import draws_of, gradients_of
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.posterior.clusters import MIN_DRAWS
 
-_MAX_MODES = 8  # with the largest mass; stacking gives others almost no weight
 # As many draws as it takes to separate clusters of chains, and as many of warm-up: in these
 # coordinates the posterior is nearly round already. Not compared.
 _LENGTH = MIN_DRAWS
@@ -29,7 +28,7 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     and Gelman, 2022, JMLR 23).
     """
     rng, kernel, watch = np.random.default_rng(settings.seed), Kernel(problem), Stopwatch()
-    modes = by_mass(mode_search.begin(kernel, settings, rng), settings.cores)[:_MAX_MODES]
+    modes = by_mass(mode_search.begin(kernel, settings, rng), settings.cores)[:MAX_STACKED]
     watch.lap("optimization")
     length: dict[str, Any] = {
         "draws": min(settings.draws, _LENGTH),
