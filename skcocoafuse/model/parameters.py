@@ -7,6 +7,7 @@ a parameter, add its row and its effect on the likelihood, in ``model.forward`` 
 
 from collections import namedtuple
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -161,8 +162,12 @@ _OTHERWISE = {
     NOISE: f"set noise={STUDENT_T!r}",
 }
 
-#: Priors of parameters that the ``priors`` argument does not name (standardized scale).
+#: Priors of parameters that the ``priors`` argument does not name (standardized scale), with up to
+#: ``MANY_COLUMNS``.
 DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.items()}
+# Test density does not depend on it with 11 and 13 columns; with 40 to 55 more, it is better for it
+# (benchmarks/LOG.md, "Many columns").
+MANY_COLUMNS = 10
 
 
 def _with_fields(cls: type) -> Any:
@@ -236,10 +241,29 @@ def line_of(part: str) -> tuple[str | None, str]:
 # -- priors --------------------------------------------------------------------------------
 
 
+def default_priors(n_features: Mapping[str, int]) -> dict[str, Prior]:
+    """Priors of all parameters, given the number of columns of each part.
+
+    Slopes of a part with more than ``MANY_COLUMNS`` columns have a scale in inverse proportion to
+    that number, so that the expected sum of their absolute values is no larger than with
+    ``MANY_COLUMNS``: of many columns only some matter, or all do little. The idea that a prior of
+    slopes depends on the number of columns is that of Piironen and Vehtari (2017), "Sparsity
+    information and regularization in the horseshoe and other shrinkage priors", Electronic
+    Journal of Statistics 11, section 3.
+    """
+    found = dict(DEFAULT_PRIORS)
+    for name, row in PARAMETERS.items():
+        if row.role == COEF:
+            share = min(1.0, MANY_COLUMNS / max(1, n_features.get(row.part, 0)))
+            found[name] = replace(row.prior, scale=share * row.prior.scale)
+    return found
+
+
 def complete_priors(
     priors: Mapping[str, Prior] | None,
     parameters: Collection[str] = DEFAULT_PRIORS,
     model: str = "The model",
+    defaults: Mapping[str, Prior] = DEFAULT_PRIORS,
 ) -> dict[str, Prior]:
     """Check the user's priors and fill in the defaults.
 
@@ -250,6 +274,8 @@ def complete_priors(
         Names of the parameters that the model has; all known names by default.
     model : str
         Its name, for messages.
+    defaults : mapping of str to Prior
+        For the others.
 
     Returns
     -------
@@ -265,7 +291,7 @@ def complete_priors(
         is not valid for its parameter.
     """
     if priors is None:
-        return dict(DEFAULT_PRIORS)
+        return dict(defaults)
     if not isinstance(priors, Mapping):
         raise TypeError(
             f"priors must be a dict from parameter name to Prior, or None; got {priors!r}."
@@ -286,7 +312,7 @@ def complete_priors(
                 f"got {prior!r}."
             )
         _check_fit(name, prior)
-    return {**DEFAULT_PRIORS, **priors}
+    return {**defaults, **priors}
 
 
 def _check_fit(name: str, prior: Prior) -> None:

@@ -15,7 +15,7 @@ from skcocoafuse.model.design import (
     smallest_difference,
 )
 from skcocoafuse.model.inputs import Inputs
-from skcocoafuse.model.parameters import complete_priors, parameter_names
+from skcocoafuse.model.parameters import complete_priors, default_priors, parameter_names
 from skcocoafuse.model.problem import Problem
 from skcocoafuse.model.raw_arrays import RawArrays
 from skcocoafuse.model.rows import RowsInMemory
@@ -159,11 +159,13 @@ def _specify(assumed: Assumptions, parts: dict[str, DesignPart], target: Scale, 
     """The specification of the model, given some targets in original units."""
     resolution = _recorded_step(y) if assumed.resolution == "auto" else assumed.resolution
     has = parameter_names(assumed.behavior, assumed.noise)
+    n_features = {part: len(design.names) for part, design in parts.items()}
+    defaults = default_priors(n_features)
     return ModelSpec(
         assumed.n_experts,
-        {part: len(design.names) for part, design in parts.items()},
+        n_features,
         behavior=assumed.behavior,
-        priors=complete_priors(assumed.priors, has, assumed.model),
+        priors=complete_priors(assumed.priors, has, assumed.model, defaults),
         rounding_variance=rounding_variance(float(resolution / target.scale)),
         noise=assumed.noise,
     )

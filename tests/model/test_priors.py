@@ -1,9 +1,11 @@
+import warnings
+
 import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from skcocoafuse import Prior
-from skcocoafuse.model.parameters import DEFAULT_PRIORS, complete_priors
+from skcocoafuse import MoERegressor, Prior
+from skcocoafuse.model.parameters import DEFAULT_PRIORS, complete_priors, default_priors
 from skcocoafuse.model.priors import (
     FAMILIES,
     sample_sum_to_zero,
@@ -103,6 +105,32 @@ def test_priors_compare_and_defaults_fill_in():
     assert {k: v for k, v in mine.items() if k != "sigma"} == {
         k: v for k, v in DEFAULT_PRIORS.items() if k != "sigma"
     }
+
+
+@pytest.mark.parametrize("n_columns", [0, 1, 10, 11, 50, 2000])
+def test_many_columns_share_what_few_have(n_columns):
+    """The expected sum of absolute slopes is at most that of ten columns; nothing else changes."""
+    found = default_priors({"expert": n_columns, "gate": 3, "noise": n_columns})
+    assert tuple(found) == tuple(DEFAULT_PRIORS)
+    changed = {"expert_coef", "noise_coef"} if n_columns > 10 else set()
+    assert {name for name in found if found[name] != DEFAULT_PRIORS[name]} == changed
+    for name in ("expert_coef", "noise_coef"):
+        few, many = DEFAULT_PRIORS[name].scale, found[name].scale
+        assert n_columns * many == pytest.approx(min(n_columns, 10) * few)  # of a Laplace prior
+
+
+def test_a_fit_has_the_priors_of_its_columns_and_of_its_user():
+    X = np.random.default_rng(0).normal(size=(60, 20))
+    model = MoERegressor(
+        2, inference="map", random_state=0, gate_features=[0], noise_features=list(range(12)),
+        priors={"noise_coef": Prior("normal", scale=3.0)},
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = model.fit(X, X[:, 0]).fitted_.problem.spec.priors
+    assert found["expert_coef"] == Prior("laplace", scale=0.5)
+    assert found["gate_coef"] == Prior("laplace", scale=1.0)
+    assert found["noise_coef"] == Prior("normal", scale=3.0)
 
 
 def test_flat_makes_beta_uniform():
