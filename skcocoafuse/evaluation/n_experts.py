@@ -161,10 +161,8 @@ def select_n_experts(
     alternatives = _checked_alternatives(estimator, name, alternatives)
     X, y, groups = indexable(X, y, groups)
     everything, own = (X, y, fit_params), estimator
-    part = _random_part(X, max_rows, estimator, name)
+    part = _random_part(X, max_rows, cv, estimator, name)
     if part is not None:
-        if not (cv is None or isinstance(cv, Integral) or hasattr(cv, "split")):
-            raise ValueError("max_rows requires a cv that splits any rows: a number, or KFold.")
         X, y, groups = (None if each is None else rows_of(each, part) for each in (X, y, groups))
         fit_params = cut(fit_params, part, len(everything[1]))
     race = race and rule != "chebyshev"
@@ -213,7 +211,7 @@ def _parameter_name(estimator) -> str:
     return names[0]
 
 
-def _random_part(X, max_rows, estimator, name: str) -> np.ndarray | None:
+def _random_part(X, max_rows, cv, estimator, name: str) -> np.ndarray | None:
     """The rows to choose from, in order, or None for all."""
     if max_rows is None:
         return None
@@ -222,6 +220,11 @@ def _random_part(X, max_rows, estimator, name: str) -> np.ndarray | None:
     n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
     if n_rows <= int(max_rows):
         return None
+    if not (cv is None or isinstance(cv, Integral) or hasattr(cv, "split")):
+        raise ValueError(
+            "max_rows takes a part of the rows, so cv must be able to split any rows: pass a "
+            "number of folds or a splitter such as KFold, not the indices of all rows."
+        )
     seed = estimator.get_params()[name.removesuffix("n_experts") + "random_state"]
     return np.sort(check_random_state(seed).permutation(n_rows)[: int(max_rows)])
 

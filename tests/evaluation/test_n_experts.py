@@ -382,7 +382,7 @@ def test_wrong_numbers_of_rows_are_refused(max_rows, data):
 
 def test_folds_of_all_rows_are_none_of_a_part(data):
     splits = list(KFold(3).split(data[0]))
-    with pytest.raises(ValueError, match="max_rows requires a cv that splits any rows"):
+    with pytest.raises(ValueError, match="cv must be able to split any rows"):
         select_n_experts(FAST, *data, n_experts=[1], max_rows=60, cv=splits)
 
 
