@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.table import figures, results, targets
-from benchmarks.table.contestants import CONTESTANTS
+from benchmarks.table.contestants import CONTESTANTS, OURS
 from benchmarks.table.datasets import SETS
 
 TITLES = {
@@ -30,8 +30,10 @@ RANKED = ("nll", "crps", "interval_score95", "rmse")  # smaller is better
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The last row of each set, split and contestant."""
+    """The last row of each set, split and contestant, of the sets that any of ours has run."""
     runs = pd.read_csv(path, dtype={"error": str, "warnings": str})
+    compared = runs.loc[runs["contestant"].isin(OURS), "set"]
+    runs = runs[runs["set"].isin(compared)]
     return runs.drop_duplicates(list(results.KEY), keep="last").reset_index(drop=True)
 
 

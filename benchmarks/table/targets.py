@@ -84,8 +84,9 @@ def _seconds(tables: dict[str, pd.DataFrame]) -> Iterator[Line]:
     own = f"{MAIN}-vi"
     if not {own, "ngboost"} <= set(fit):
         return
+    fit = fit[[own, "ngboost"]].dropna()
     for words, seconds in (("fit", fit[own]), ("choice and fit", fit[own] + choose[own])):
-        share = seconds / fit["ngboost"]
+        share = (seconds / fit["ngboost"]).dropna()
         yield (
             f"{own}: seconds of {words} at most NGBoost's, in the mean over sets",
             bool(seconds.sum() <= fit["ngboost"].sum()),

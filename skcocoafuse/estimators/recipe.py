@@ -41,8 +41,9 @@ def recommended_regressor(*, inference="nuts", random_state=None, n_jobs=None, p
     Notes
     -----
     What it achieves on real data beside other methods, and in what time, is in the documentation
-    (How good is it?). Whatever the number of rows, choosing took at most 4 minutes there, on two
-    cores with up to 13 columns. Its time grows in proportion to the columns.
+    (How good is it?). Choosing took 6 s (211 rows, 1 column) to 146 s (1439 rows, 11 columns)
+    there, on two cores. More than 2000 rows take no longer, but for the final fit; more columns
+    do.
 
     Examples
     --------
