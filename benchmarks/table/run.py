@@ -87,10 +87,8 @@ def run_one(name: str, number: int, contestant: str, options) -> dict:
         if "error" in choice:
             return row | {"error": f"{choice['error']} (choosing)"}
         row |= {key: choice[key] for key in ("choose_seconds", "choose_cpu_seconds")}
-        row["n_experts"], row["choice"] = (
-            choice["params"]["n_experts"],
-            json.dumps(choice["params"]),
-        )
+        params = choice["params"]
+        row |= {"n_experts": params["n_experts"], "choice": json.dumps(params)}
         arguments = ["--choice", str(path)]
     arguments = [name, str(number), contestant, *_folder(options), *arguments]
     return row | in_process(arguments, options.limit)

@@ -85,8 +85,9 @@ def _seconds(tables: dict[str, pd.DataFrame]) -> Iterator[Line]:
     if not {own, "ngboost"} <= set(fit):
         return
     fit = fit[[own, "ngboost"]].dropna()
+    choose = choose.reindex(fit.index)
     for words, seconds in (("fit", fit[own]), ("choice and fit", fit[own] + choose[own])):
-        share = (seconds / fit["ngboost"]).dropna()
+        share = seconds / fit["ngboost"]
         yield (
             f"{own}: seconds of {words} at most NGBoost's, in the mean over sets",
             bool(seconds.sum() <= fit["ngboost"].sum()),

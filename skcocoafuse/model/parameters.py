@@ -165,8 +165,8 @@ _OTHERWISE = {
 #: Priors of parameters that the ``priors`` argument does not name (standardized scale), with up to
 #: ``MANY_COLUMNS``.
 DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.items()}
-# Test density does not depend on it with 11 and 13 columns; with 40 to 55 more, it is better for it
-# (benchmarks/LOG.md, "Many columns").
+# With 11 and 13 columns test density hardly depends on it; with 48 to 65 it is better for it in
+# nine of ten fits to real sets (benchmarks/LOG.md, "Many columns").
 MANY_COLUMNS = 10
 
 
