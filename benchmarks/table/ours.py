@@ -24,6 +24,15 @@ def unfitted(regressor: str, inference: str, seed: int):
     return regressor_class(regressor)(**own)
 
 
+def alternatives(regressor: str) -> dict[str, list]:
+    """Those of ``recommended_regressor`` that a regressor has: a behavior only if it is learned."""
+    from skcocoafuse import recommended_regressor
+
+    own = regressor_class(regressor)().get_params()
+    tried = recommended_regressor().alternatives
+    return {name: values for name, values in tried.items() if name in own}
+
+
 def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
     """The settings that ``recommended_regressor`` chooses on training rows.
 
@@ -48,7 +57,9 @@ def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
 
     begun, cpu = time.perf_counter(), time.process_time()
     model = recommended_regressor(inference="vi", random_state=seed)
-    model.set_params(estimator=unfitted(regressor, "vi", seed)).fit(X, y)
+    model.set_params(
+        estimator=unfitted(regressor, "vi", seed), alternatives=alternatives(regressor)
+    ).fit(X, y)
     found = model.selection_
     return {
         "params": found.params,
@@ -61,10 +72,8 @@ def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
 
 def load_compiled_code(regressor: str, X, y) -> None:
     """Fit and predict in the ways that :func:`choose` does, before the clock starts."""
-    from skcocoafuse import recommended_regressor
-
-    alternatives = recommended_regressor().alternatives.items()
-    for other in ({}, *({name: value} for name, values in alternatives for value in values)):
+    tried = alternatives(regressor).items()
+    for other in ({}, *({name: value} for name, values in tried for value in values)):
         params = {"n_experts": FEW_EXPERTS, **other}
         predict = fit(regressor, "vi", X, y, 0, {"params": params})
         predict(X).distribution.logpdf(y)

@@ -1,16 +1,24 @@
-"""Other settings, tried with the selected number of experts."""
+"""Other settings, tried with the selected number of experts, and other numbers with these."""
 
 from collections.abc import Callable
 
-from skcocoafuse.evaluation.selection import Alternative, Candidate, NExpertsSelection
+from skcocoafuse.evaluation.selection import (
+    SMALL_DIFFERENCE,
+    Alternative,
+    Candidate,
+    NExpertsSelection,
+)
+
+Evaluate = Callable[[list[dict], Candidate], list[Candidate]]
 
 
 def try_alternatives(
-    selection: NExpertsSelection,
-    alternatives: dict[str, list],
-    evaluate: Callable[[list[dict], Candidate], list[Candidate]],
+    selection: NExpertsSelection, alternatives: dict[str, list], evaluate: Evaluate
 ) -> tuple[Alternative, ...]:
     """All values, one parameter after another, beside what was selected of those before.
+
+    If these are better by more than ``SMALL_DIFFERENCE`` together, numbers of experts next to the
+    selected one follow.
 
     Parameters
     ----------
@@ -25,14 +33,44 @@ def try_alternatives(
     current, params = selection.selected, selection.params
     for name, values in alternatives.items():
         found = evaluate([{**params, name: value} for value in values], current)
-        gains = [candidate.elpd_difference(current) for candidate in found]
         finished = [k for k, candidate in enumerate(found) if not candidate.dropped]
-        best = max(finished, key=lambda k: gains[k].elpd, default=-1)
+        best = max(finished, key=lambda k: found[k].elpd_difference(current).elpd, default=-1)
         better = bool(finished) and selection.prefers(found[best], current)
-        tried += tuple(
-            Alternative(name, value, candidate, gain, better and k == best)
-            for k, (value, candidate, gain) in enumerate(zip(values, found, gains, strict=True))
-        )
+        tried += _beside(current, name, values, found, best if better else None)
         if better:
             current, params = found[best], {**params, name: values[best]}
+    if current.elpd_difference(selection.selected).elpd > SMALL_DIFFERENCE:
+        tried += _numbers_nearby(selection, current, params, evaluate)
     return tried
+
+
+def _numbers_nearby(
+    selection: NExpertsSelection, current: Candidate, params: dict, evaluate: Evaluate
+) -> tuple[Alternative, ...]:
+    """The next smaller and larger number, and so on from the one that the rule selects of them."""
+    name, numbers = selection.name, list(selection.candidates)
+    chosen, tried = params[name], ()
+    known = {chosen: current}
+    while True:
+        at = numbers.index(chosen)
+        nearby = [m for m in numbers[max(0, at - 1) : at + 2] if m not in known]
+        if not nearby:
+            return tried
+        found = evaluate([{**params, name: m} for m in nearby], current)
+        known |= zip(nearby, found, strict=True)
+        now = selection.choose(known)
+        moved = nearby.index(now) if now != chosen else None
+        tried += _beside(current, name, nearby, found, moved)
+        if moved is None:
+            return tried
+        chosen, current = now, known[now]
+
+
+def _beside(
+    current: Candidate, name: str, values: list, found: list[Candidate], selected: int | None
+) -> tuple[Alternative, ...]:
+    """The candidates with each value, beside what was selected before."""
+    return tuple(
+        Alternative(name, value, candidate, candidate.elpd_difference(current), k == selected)
+        for k, (value, candidate) in enumerate(zip(values, found, strict=True))
+    )

@@ -82,7 +82,8 @@ def select_n_experts(
         Other values of the estimator's parameters, named as in ``set_params``, to try with the
         selected number of experts: ``{"noise_features": [None]}``. One parameter after another, on
         the same folds; the value with the highest elpd replaces the estimator's own if ``rule``
-        prefers it.
+        prefers it. If the new values together are better by more than 4, the next smaller and
+        larger number of experts are tried with them, and so on while the rule prefers another.
     race : bool, default=True
         Whether candidates are dropped after two folds, the first and the middle one, if the best
         is ahead of them in each by more than three paired standard errors and 4. Saves the fits
@@ -171,6 +172,7 @@ def select_n_experts(
         criterion = "loo" if samples_posterior(engine) else "cv"
     folds = [] if criterion == "loo" else partition(cv, X, y, groups=groups)
     n_candidates = len(numbers) + sum(map(len, alternatives.values()))
+    n_candidates += len(numbers) - 1 if alternatives else 0  # at most
     with drawn_progress(progress_bar, "fits", n_candidates * max(1, len(folds))) as step:
         run = Runs(estimator, n_jobs, step)
 

@@ -93,9 +93,19 @@ class Candidate:
         return Difference(scale * total, scale * error)
 
 
+def _finished(candidates: dict[int, Candidate]) -> dict[int, Candidate]:
+    """Those that predicted all folds, in ascending order."""
+    return {m: each for m, each in sorted(candidates.items()) if not each.dropped}
+
+
+def _highest(candidates: dict[int, Candidate]) -> int:
+    """The number with the highest elpd; the first one in case of ties."""
+    return max(candidates, key=lambda m: candidates[m].elpd.elpd)
+
+
 @dataclass(frozen=True, eq=False)
 class Alternative:
-    """Another value of a parameter, with the selected number of experts.
+    """Another value of a parameter, beside what was selected before.
 
     Parameters
     ----------
@@ -160,8 +170,7 @@ class NExpertsSelection(Tabular):
     @property
     def best(self) -> int:
         """The number of experts with the highest elpd; the smallest one in case of ties."""
-        finished = self._finished
-        return max(finished, key=lambda m: finished[m].elpd.elpd)
+        return _highest(_finished(self.candidates))
 
     @property
     def dropped(self) -> list[int]:
@@ -169,18 +178,19 @@ class NExpertsSelection(Tabular):
         return [m for m, candidate in self.candidates.items() if candidate.dropped]
 
     @property
-    def _finished(self) -> dict[int, Candidate]:
-        return {m: each for m, each in self.candidates.items() if not each.dropped}
-
-    @property
     def n_experts(self) -> int:
         """The number of experts selected by the rule."""
+        return self.params[self.name]
+
+    def choose(self, candidates: dict[int, Candidate]) -> int:
+        """The number that the rule selects of some candidates, of those that were not dropped."""
+        finished = _finished(candidates)
+        best = _highest(finished)
         if self.rule == "one_se":
-            best = self.candidates[self.best]
-            return next(m for m, each in self._finished.items() if not self.prefers(best, each))
+            return next(m for m in finished if not self.prefers(finished[best], finished[m]))
         if self.rule == "chebyshev":
-            return max(self._finished, key=self._lower_bound)
-        return self.best
+            return max(finished, key=lambda m: finished[m].elpd.lower_bound(self.confidence))
+        return best
 
     def prefers(self, new: Candidate, old: Candidate) -> bool:
         """Whether the rule prefers ``new`` to ``old``, which is simpler or the estimator's own."""
@@ -195,13 +205,13 @@ class NExpertsSelection(Tabular):
     def params(self) -> dict[str, Any]:
         """Selected parameters, as in ``set_params``: the number of experts, and alternatives."""
         others = {each.name: each.value for each in self.alternatives if each.selected}
-        return {self.name: self.n_experts, **others}
+        return {self.name: self.choose(self.candidates), **others}
 
     @property
     def selected(self) -> Candidate:
         """What was selected: the number of experts, with those alternatives that were better."""
         better = [each.candidate for each in self.alternatives if each.selected]
-        return (better or [self.candidates[self.n_experts]])[-1]
+        return (better or [self.candidates[self.choose(self.candidates)]])[-1]
 
     @property
     def edge(self) -> Literal["smallest", "largest"] | None:
@@ -257,9 +267,9 @@ class NExpertsSelection(Tabular):
             of parameters, and ``n_bad_k``: number of rows with a high Pareto k-hat, both only for
             the criterion "loo". ``rhat``: the largest of any fit. ``converged``: whether all did.
             ``collapsed``: number of experts that account for less than 1% of the data, the
-            largest of any fit. ``seconds``: run time of all fits. ``chosen``: whether selected by
-            the rule. ``dropped``: whether it was dropped after two folds, clearly worse than
-            another, so that its figures are extrapolated from these; only for "cv".
+            largest of any fit. ``seconds``: run time of all fits. ``chosen``: whether selected.
+            ``dropped``: whether it was dropped after two folds, clearly worse than another, so that
+            its figures are extrapolated from these; only for "cv".
         """
         import pandas as pd
 
@@ -289,6 +299,8 @@ class NExpertsSelection(Tabular):
     @property
     def table_of_alternatives(self):
         """Other settings that were tried with the selected number of experts, one per row.
+
+        If any was selected, other numbers of experts with these settings follow.
 
         Returns
         -------

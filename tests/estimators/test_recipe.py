@@ -28,7 +28,8 @@ def test_it_chooses_and_predicts(fitted):
     assert isinstance(model, NExpertsSelector)
     assert model.n_experts_ == 1
     assert "noise_features" not in model.best_params_  # noise still depends on inputs
-    noise, tails = model.selection_.alternatives
+    behavior, noise, tails, *_ = model.selection_.alternatives
+    assert (behavior.name, behavior.value) == ("behavior_features", [])
     assert (noise.name, noise.value) == ("noise_features", [])
     assert (tails.name, tails.value) == ("noise", "student_t")
     assert noise.gain.elpd < -3.0 * noise.gain.se
