@@ -11,6 +11,7 @@ from benchmarks.table.contestants import OURS
 
 _COLORS = {True: "tab:blue", False: "tab:gray"}  # whether it is ours
 _MARKERS = "os^DvP*X<>"
+_LENGTHS = (0.25, 4.0)  # shown, relative to the median method
 _TITLES = {"nll": "negative log density", "crps": "CRPS"}
 
 
@@ -25,12 +26,15 @@ def critical_difference(n_contestants: int, n_sets: int, level: float = 0.05) ->
 
 
 def ranks(tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    """Draw mean ranks of the contestants that ran on every set, one panel per metric."""
+    """Draw mean ranks over the sets that all have, of contestants that ran on most of them.
+
+    One panel per metric.
+    """
     from matplotlib import pyplot as plt
 
     fig, axes = plt.subplots(1, len(tables), figsize=(5.0 * len(tables), 4.2), layout="constrained")
     for ax, (metric, table) in zip(np.atleast_1d(axes), tables.items(), strict=True):
-        table = table.dropna(axis=1)
+        table = table.loc[:, table.notna().mean() > 0.5].dropna()
         means = table.rank(axis=1).mean().sort_values(ascending=False)
         ax.scatter(means, range(len(means)), c=[_COLORS[name in OURS] for name in means.index])
         ax.set_yticks(range(len(means)), means.index)
@@ -46,7 +50,8 @@ def ranks(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 def coverage_and_length(coverage: pd.DataFrame, length: pd.DataFrame, folder: Path) -> None:
     """Draw each contestant's coverage against its length, relative to the median one's of a set.
 
-    Means over sets, geometric for lengths; a small point per set. Of ours only the main regressor.
+    Mean coverage and median length over sets; a small point per set, at the edge if it is beyond.
+    Of ours only the main regressor.
     """
     from matplotlib import pyplot as plt
 
@@ -56,12 +61,16 @@ def coverage_and_length(coverage: pd.DataFrame, length: pd.DataFrame, folder: Pa
     shown = [name for name in coverage if name not in OURS or name.startswith("cocoafuse")]
     for name, marker in zip(shown, cycle(_MARKERS), strict=False):
         color = _COLORS[name in OURS]
-        ax.scatter(coverage[name], relative[name], s=6, color=color, alpha=0.35, lw=0)
-        middle = coverage[name].mean(), float(np.exp(np.log(relative[name]).mean()))
+        seen = relative[name].clip(*_LENGTHS)
+        ax.scatter(coverage[name], seen, s=6, color=color, alpha=0.35, lw=0, clip_on=False)
+        middle = coverage[name].mean(), relative[name].median()
         ax.scatter(*middle, color=color, marker=marker, s=50, label=name)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     ax.set(
-        yscale="log", xlabel="coverage of 95% intervals", ylabel="length, relative to the median"
+        yscale="log",
+        ylim=_LENGTHS,
+        xlabel="coverage of 95% intervals",
+        ylabel="length, relative to the median",
     )
     for axis_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
         axis_formatter("{x:g}")

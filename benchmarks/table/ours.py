@@ -20,8 +20,12 @@ def regressor_class(regressor: str):
 
 def unfitted(regressor: str, inference: str, seed: int):
     """A regressor set up as that of ``recommended_regressor``."""
-    own = {"noise_features": None, "inference": inference, "random_state": seed}
-    return regressor_class(regressor)(**own)
+    from skcocoafuse import recommended_regressor
+
+    found = regressor_class(regressor)()
+    recommended = recommended_regressor(inference=inference, random_state=seed).estimator
+    own = found.get_params()
+    return found.set_params(**{k: v for k, v in recommended.get_params().items() if k in own})
 
 
 def alternatives(regressor: str) -> dict[str, list]:

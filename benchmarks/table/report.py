@@ -1,8 +1,8 @@
 """Table, figures and targets from a file of results, and from nothing else.
 
-Run: python -m benchmarks.table.report results.csv --out FOLDER [--splits 0 1 2]. Writes
-``benchmark_table.rst``, ``benchmark_ranks.svg`` and ``benchmark_coverage.svg`` to the folder, and
-prints whether the targets are met.
+Run: python -m benchmarks.table.report results.csv --out FOLDER [--splits 0 1 2]
+[--timed-splits 0] [--without moe-nuts]. Writes ``benchmark_table.rst``, ``benchmark_ranks.svg`` and
+``benchmark_coverage.svg`` to the folder, and prints whether the targets are met.
 """
 
 import argparse
@@ -26,6 +26,7 @@ TITLES = {
     "choose_seconds": "Seconds of the choice of settings",
     "peak_memory_mb": "Peak memory of the process, MB",
 }
+MEASURED = ("fit_seconds", "choose_seconds", "peak_memory_mb")  # not scores of predictions
 RANKED = ("nll", "crps", "interval_score95", "rmse")  # smaller is better
 
 
@@ -114,10 +115,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--splits", type=int, nargs="+", help="only these; all by default")
+    parser.add_argument(
+        "--timed-splits",
+        type=int,
+        nargs="+",
+        help="splits that were run with nothing beside: times are of these only; all by default",
+    )
+    parser.add_argument("--without", nargs="+", default=[], choices=CONTESTANTS, help="left out")
     options = parser.parse_args(argv)
     runs = read(options.results)
+    runs = runs[~runs["contestant"].isin(options.without)]
     if options.splits:
         runs = runs[runs["split"].isin(options.splits)]
+    if options.timed_splits:
+        timed = runs["split"].isin(options.timed_splits)
+        runs = runs.assign(**{name: runs[name].where(timed) for name in MEASURED})
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "benchmark_table.rst").write_text(rst(runs), encoding="utf-8")
     tables = {metric: by_set(runs, metric) for metric in TITLES}

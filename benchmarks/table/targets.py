@@ -15,7 +15,7 @@ Line = tuple[str, bool, str]
 
 
 def check(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Every target, whether it is met, and the numbers.
+    """Every target, whether it is met, and the numbers, on the sets that have run.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def check(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def _rank(table: pd.DataFrame, metric: str, engine: str, at_most: int) -> Line:
     """Place by mean rank among peers; the other regressors of this package are left out."""
     own = f"{MAIN}-{engine}"
-    among = table[[name for name in table if name in (own, *PEERS)]]
+    among = table.loc[table[own].notna(), [name for name in table if name in (own, *PEERS)]]
     means = among.rank(axis=1).mean().sort_values()
     place = 1 + int((means < means[own]).sum())
     numbers = ", ".join(f"{name} {rank:.2f}" for name, rank in means.items())
@@ -52,7 +52,7 @@ def _rank(table: pd.DataFrame, metric: str, engine: str, at_most: int) -> Line:
 
 
 def _coverage(table: pd.DataFrame, engine: str) -> Iterator[Line]:
-    own = table[f"{MAIN}-{engine}"]
+    own = table[f"{MAIN}-{engine}"].dropna()
     low, high = MEAN_COVERAGE
     yield (
         f"{MAIN}-{engine}: mean coverage in {low} to {high}",
@@ -70,7 +70,7 @@ def _coverage(table: pd.DataFrame, engine: str) -> Iterator[Line]:
 def _no_worse_than_its_parts(table: pd.DataFrame, engine: str) -> Iterator[Line]:
     parts = [f"{name}-{engine}" for name in REGRESSORS if name != MAIN]
     if set(parts) <= set(table):
-        behind = table[f"{MAIN}-{engine}"] - table[parts].min(axis=1)
+        behind = (table[f"{MAIN}-{engine}"] - table[parts].min(axis=1, skipna=False)).dropna()
         yield (
             f"{MAIN}-{engine}: NLL at most {MAX_LOSS} above the better of moe and boe",
             bool((behind <= MAX_LOSS).all()),

@@ -41,7 +41,7 @@ def recommended_regressor(*, inference="nuts", random_state=None, n_jobs=None, p
     Notes
     -----
     What it achieves on real data beside other methods, and in what time, is in the documentation
-    (How good is it?). Choosing took 12 s (211 rows, 1 column) to 146 s (1439 rows, 11 columns)
+    (How good is it?). Choosing took 13 s (211 rows, 1 column) to 209 s (2000 rows, 9 columns)
     there, on two cores. More than 2000 rows take no longer, but for the final fit; more columns
     do.
 

@@ -49,7 +49,8 @@ def _numbers_nearby(
 ) -> tuple[Alternative, ...]:
     """The next smaller and larger number, and so on from the one that the rule selects of them."""
     name, numbers = selection.name, list(selection.candidates)
-    chosen, tried = params[name], ()
+    tried: tuple[Alternative, ...] = ()
+    chosen = params[name]
     known = {chosen: current}
     while True:
         at = numbers.index(chosen)

@@ -164,6 +164,20 @@ def test_report_comes_from_the_file_alone(tmp_path, capsys):
     assert "place by mean rank of NLL at most 1" in capsys.readouterr().out
 
 
+def test_times_of_chosen_splits_and_contestants_left_out(tmp_path):
+    pytest.importorskip("matplotlib")
+    for row in made_results():
+        row["fit_seconds"] = 1.0 + 8.0 * row["split"]
+        results.append(tmp_path / "results.csv", row)
+    options = ["--timed-splits", "0", "--without", "ngboost"]
+    report.main([str(tmp_path / "results.csv"), "--out", str(tmp_path / "doc"), *options])
+    text = (tmp_path / "doc" / "benchmark_table.rst").read_text()
+    scores, seconds = text.split("csv-table:: Seconds of a fit")
+    assert '"cocoafuse-nuts", "0.05 ± 0.05"' in scores  # of both splits
+    assert '"cocoafuse-nuts", "1", "1"' in seconds
+    assert "ngboost" not in text
+
+
 def test_means_are_of_the_same_splits():
     runs = pd.DataFrame(made_results(), columns=results.COLUMNS)
     table = report.by_set(runs, "nll")
@@ -188,3 +202,17 @@ def test_targets_fail_where_numbers_do():
     tables["coverage95"] = tables["coverage95"] - 0.03
     met = targets.check(tables)["met"].tolist()
     assert met == ["FAIL", "pass", "FAIL", "pass"]
+
+
+def test_targets_are_judged_on_the_sets_that_ran():
+    runs = pd.DataFrame(made_results(), columns=results.COLUMNS)
+    tables = {metric: report.by_set(runs, metric) for metric in report.TITLES}
+    nll = tables["nll"]["cocoafuse-nuts"]
+    tables["nll"] = tables["nll"].assign(**{"moe-nuts": nll - 0.01, "boe-nuts": nll + 1.0})
+    for metric in ("nll", "coverage95"):
+        tables[metric].loc["wine"] = np.nan  # nothing yet
+    tables["nll"].loc["wine", ["moe-nuts", "cocoafuse-nuts"]] = -9.0, 0.0  # but the Blend
+    assert (targets.check(tables)["met"] == "pass").all()
+    tables["nll"].loc["wine", "boe-nuts"] = -9.0
+    lines = targets.check(tables).set_index("target")["met"]
+    assert lines["cocoafuse-nuts: NLL at most 0.02 above the better of moe and boe"] == "FAIL"
