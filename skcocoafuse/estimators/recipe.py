@@ -51,8 +51,8 @@ def recommended_regressor(*, inference="nuts", random_state=None, n_jobs=None, p
     >>> from skcocoafuse.datasets import make_switch
     >>> X, y = make_switch(150, random_state=0)
     >>> model = recommended_regressor(inference="vi", random_state=0)
-    >>> model.set_params(n_experts=[1, 2]).fit(X, y).best_params_
-    {'n_experts': 2}
+    >>> model.set_params(n_experts=[1, 2]).fit(X, y).n_experts_
+    2
     >>> predict_interval(model, X, coverage=0.9).shape
     (150, 2)
     """
