@@ -18,23 +18,18 @@ def regressor_class(regressor: str):
     return getattr(skcocoafuse, REGRESSORS[regressor])
 
 
-def unfitted(regressor: str, inference: str, seed: int):
-    """A regressor set up as that of ``recommended_regressor``."""
+def recommended(regressor: str, inference: str, seed: int):
+    """``recommended_regressor`` of a regressor, without the parameters that it does not have."""
     from skcocoafuse import recommended_regressor
 
-    found = regressor_class(regressor)()
-    recommended = recommended_regressor(inference=inference, random_state=seed).estimator
-    own = found.get_params()
-    return found.set_params(**{k: v for k, v in recommended.get_params().items() if k in own})
+    model = recommended_regressor(inference=inference, random_state=seed)
+    own = regressor_class(regressor)()
 
+    def known(settings: dict) -> dict:
+        return {name: value for name, value in settings.items() if name in own.get_params()}
 
-def alternatives(regressor: str) -> dict[str, list]:
-    """Those of ``recommended_regressor`` that a regressor has: a behavior only if it is learned."""
-    from skcocoafuse import recommended_regressor
-
-    own = regressor_class(regressor)().get_params()
-    tried = recommended_regressor().alternatives
-    return {name: values for name, values in tried.items() if name in own}
+    estimator = own.set_params(**known(model.estimator.get_params()))
+    return model.set_params(estimator=estimator, alternatives=known(model.alternatives))
 
 
 def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
@@ -57,14 +52,8 @@ def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
         ``params``, as in ``set_params``, ``n_rows``, ``choose_seconds``, ``choose_cpu_seconds``
         and ``candidates``, all that were compared.
     """
-    from skcocoafuse import recommended_regressor
-
     begun, cpu = time.perf_counter(), time.process_time()
-    model = recommended_regressor(inference="vi", random_state=seed)
-    model.set_params(
-        estimator=unfitted(regressor, "vi", seed), alternatives=alternatives(regressor)
-    ).fit(X, y)
-    found = model.selection_
+    found = recommended(regressor, "vi", seed).fit(X, y).selection_
     return {
         "params": found.params,
         "n_rows": len(found.selected.pointwise),
@@ -76,7 +65,7 @@ def choose(regressor: str, X: pd.DataFrame, y: pd.Series, seed: int) -> dict:
 
 def load_compiled_code(regressor: str, X, y) -> None:
     """Fit and predict in the ways that :func:`choose` does, before the clock starts."""
-    tried = alternatives(regressor).items()
+    tried = recommended(regressor, "vi", 0).alternatives.items()
     for other in ({}, *({name: value} for name, values in tried for value in values)):
         params = {"n_experts": FEW_EXPERTS, **other}
         predict = fit(regressor, "vi", X, y, 0, {"params": params})
@@ -107,7 +96,8 @@ def fit(regressor: str, inference: str, X, y, seed: int, choice: dict):
     """Fit with the parameters that were chosen; returns a function that predicts."""
     from skcocoafuse import predict_dist
 
-    model = unfitted(regressor, inference, seed).set_params(**choice["params"]).fit(X, y)
+    unfitted = recommended(regressor, inference, seed).estimator
+    model = unfitted.set_params(**choice["params"]).fit(X, y)
 
     def predict(X_test) -> Prediction:
         dist = predict_dist(model, X_test)

@@ -28,7 +28,7 @@ def of_folds(regressor: str, params: dict, X, y, seed: int) -> dict:
     from skcocoafuse import cross_val_predict_dist
     from skcocoafuse.metrics import interval_coverage
 
-    model = ours.unfitted(regressor, "vi", seed).set_params(**params)
+    model = ours.recommended(regressor, "vi", seed).estimator.set_params(**params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dist = cross_val_predict_dist(model, X, y, cv=N_FOLDS)

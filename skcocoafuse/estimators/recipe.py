@@ -16,10 +16,10 @@ def recommended_regressor(*, inference="nuts", random_state=None, n_jobs=None, p
     that selects 1, 2, 3, 5 or 8 experts, then whether the behavior gate depends on inputs or is a
     constant, the same for the noise, and whether noise is Normal or Student t. If the last three
     are clearly better, more and fewer experts are tried with them. These choices are made by
-    ``"vi"``, in 5 shuffled folds of at most 2000 rows (a random part if there are more), in 40
-    fits, or 60 at most; then the regressor is fitted once to all rows. What has the highest log
-    density of held-out rows is selected; with ``set_params(rule="one_se")`` it is fewer experts if
-    these are nearly as good, which are easier to read.
+    ``"vi"``, in 5 shuffled folds of at most 2000 rows (a random part if there are more), in at most
+    40 fits, or 60 if numbers are tried again; then the regressor is fitted once to all rows. What
+    has the highest log density of held-out rows is selected; with ``set_params(rule="one_se")`` it
+    is fewer experts if these are nearly as good, which are easier to read.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def recommended_regressor(*, inference="nuts", random_state=None, n_jobs=None, p
         rule="best",
         # Constant noise is better by 0.07 to 0.48 nats a row with 45 irrelevant columns of 50, and
         # worse on seven of the eight data sets where it was tried. A constant behavior is better by
-        # 0.01 to 0.05 where the Mixture or the Blend alone would do (benchmarks/LOG.md).
+        # 0.01 to 0.05 on diabetes and boston, where the Blend is ahead (benchmarks/LOG.md).
         alternatives={"behavior_features": [[]], "noise_features": [[]], "noise": ["student_t"]},
         max_rows=_MAX_ROWS,
         n_jobs=n_jobs,

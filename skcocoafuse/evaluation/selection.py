@@ -182,6 +182,11 @@ class NExpertsSelection(Tabular):
         """The number of experts selected by the rule."""
         return self.params[self.name]
 
+    @property
+    def _n_experts_alone(self) -> int:
+        """The number selected with the estimator's own settings, before alternatives."""
+        return self.choose(self.candidates)
+
     def choose(self, candidates: dict[int, Candidate]) -> int:
         """The number that the rule selects of some candidates, of those that were not dropped."""
         finished = _finished(candidates)
@@ -205,13 +210,13 @@ class NExpertsSelection(Tabular):
     def params(self) -> dict[str, Any]:
         """Selected parameters, as in ``set_params``: the number of experts, and alternatives."""
         others = {each.name: each.value for each in self.alternatives if each.selected}
-        return {self.name: self.choose(self.candidates), **others}
+        return {self.name: self._n_experts_alone, **others}
 
     @property
     def selected(self) -> Candidate:
         """What was selected: the number of experts, with those alternatives that were better."""
         better = [each.candidate for each in self.alternatives if each.selected]
-        return (better or [self.candidates[self.choose(self.candidates)]])[-1]
+        return (better or [self.candidates[self._n_experts_alone]])[-1]
 
     @property
     def edge(self) -> Literal["smallest", "largest"] | None:
@@ -300,7 +305,7 @@ class NExpertsSelection(Tabular):
     def table_of_alternatives(self):
         """Other settings that were tried with the selected number of experts, one per row.
 
-        If any was selected, other numbers of experts with these settings follow.
+        If those selected are clearly better, other numbers of experts with them follow.
 
         Returns
         -------
