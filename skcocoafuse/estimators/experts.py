@@ -33,7 +33,8 @@ priors : dict of str to Prior, optional
     ``"expert_coef"``, ``"sigma"``, ``"noise_coef"``, ``"gate_intercept"``,
     ``"gate_coef"``{behavior_priors}; with Student's t also ``"noise_df"``, for the excess of the
     degrees of freedom over 1. Parameters that are not listed keep their default prior, which for
-    slopes is narrower in parts with more than 10 columns; other names raise an error.
+    slopes is narrower, with heavier tails, in parts with more than 15 columns; other names raise
+    an error.
 {inference}
 draws, tune, chains : int, default=1000, 500, 4
     Number of kept draws and of warm-up draws per chain, and number of chains.

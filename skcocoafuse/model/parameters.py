@@ -7,7 +7,6 @@ a parameter, add its row and its effect on the likelihood, in ``model.forward`` 
 
 from collections import namedtuple
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -165,9 +164,11 @@ _OTHERWISE = {
 #: Priors of parameters that the ``priors`` argument does not name (standardized scale), with up to
 #: ``MANY_COLUMNS``.
 DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.items()}
-# With 11 and 13 columns test density hardly depends on it; with 48 to 65 it is better for it in
-# nine of ten fits to real sets (benchmarks/LOG.md, "Many columns").
-MANY_COLUMNS = 10
+# With 20 columns and more, test density is better for sparse slopes on nine of ten sets, by 0.04 to
+# 0.52 nats a row; with 11 and 13 it is not (benchmarks/LOG.md, "Many columns").
+MANY_COLUMNS = 15
+_SPARSE_SCALE = 2.0  # over the number of columns; 1 is as good, but worse where all columns count
+_SPARSE_DF = 3.0  # with fewer, chains of NUTS mix less well, and predictions have no variance
 
 
 def _with_fields(cls: type) -> Any:
@@ -244,18 +245,19 @@ def line_of(part: str) -> tuple[str | None, str]:
 def default_priors(n_features: Mapping[str, int]) -> dict[str, Prior]:
     """Priors of all parameters, given the number of columns of each part.
 
-    Slopes of a part with more than ``MANY_COLUMNS`` columns have a scale in inverse proportion to
-    that number, so that the expected sum of their absolute values is no larger than with
-    ``MANY_COLUMNS``: of many columns only some matter, or all do little. The idea that a prior of
-    slopes depends on the number of columns is that of Piironen and Vehtari (2017), "Sparsity
-    information and regularization in the horseshoe and other shrinkage priors", Electronic
-    Journal of Statistics 11, section 3.
+    Of many columns only some matter, or all do little. So slopes of a part with more than
+    ``MANY_COLUMNS`` columns have a Student t prior, whose tails let a few be large, with a scale in
+    inverse proportion to the number of columns. That the scale should depend on it is from Piironen
+    and Vehtari (2017), "Sparsity information and regularization in the horseshoe and other
+    shrinkage priors", Electronic Journal of Statistics 11, section 3. With three degrees of freedom
+    slopes have a variance, and so have predictions.
     """
     found = dict(DEFAULT_PRIORS)
     for name, row in PARAMETERS.items():
-        if row.role == COEF:
-            share = min(1.0, MANY_COLUMNS / max(1, n_features.get(row.part, 0)))
-            found[name] = replace(row.prior, scale=share * row.prior.scale)
+        n_columns = n_features.get(row.part, 0)
+        if row.role == COEF and n_columns > MANY_COLUMNS:
+            scale = row.prior.scale * _SPARSE_SCALE / n_columns
+            found[name] = Prior("student_t", scale=scale, df=_SPARSE_DF)
     return found
 
 

@@ -107,16 +107,20 @@ def test_priors_compare_and_defaults_fill_in():
     }
 
 
-@pytest.mark.parametrize("n_columns", [0, 1, 10, 11, 50, 2000])
-def test_many_columns_share_what_few_have(n_columns):
-    """The expected sum of absolute slopes is at most that of ten columns; nothing else changes."""
+@pytest.mark.parametrize("n_columns", [0, 1, 15, 16, 50, 2000])
+def test_slopes_of_many_columns_are_sparse(n_columns):
+    """Their expected absolute sum is that of 2.2 Laplace slopes, however many; no other changes."""
     found = default_priors({"expert": n_columns, "gate": 3, "noise": n_columns})
     assert tuple(found) == tuple(DEFAULT_PRIORS)
-    changed = {"expert_coef", "noise_coef"} if n_columns > 10 else set()
+    changed = {"expert_coef", "noise_coef"} if n_columns > 15 else set()
     assert {name for name in found if found[name] != DEFAULT_PRIORS[name]} == changed
-    for name in ("expert_coef", "noise_coef"):
-        few, many = DEFAULT_PRIORS[name].scale, found[name].scale
-        assert n_columns * many == pytest.approx(min(n_columns, 10) * few)  # of a Laplace prior
+    for name in sorted(changed):
+        prior, few = found[name], DEFAULT_PRIORS[name]
+        size = stats.t(prior.df, scale=prior.scale).expect(np.abs)
+        assert n_columns * size == pytest.approx(4 * np.sqrt(3) / np.pi * few.scale, rel=1e-6)
+        laplace = stats.laplace(scale=size)  # of the same expected size
+        far = 20 * size
+        assert prior.log_density(np.log, far) > laplace.logpdf(far) + 5  # a few may be large
 
 
 def test_a_fit_has_the_priors_of_its_columns_and_of_its_user():
@@ -128,7 +132,7 @@ def test_a_fit_has_the_priors_of_its_columns_and_of_its_user():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = model.fit(X, X[:, 0]).fitted_.problem.spec.priors
-    assert found["expert_coef"] == Prior("laplace", scale=0.5)
+    assert found["expert_coef"] == Prior("student_t", scale=0.1, df=3.0)
     assert found["gate_coef"] == Prior("laplace", scale=1.0)
     assert found["noise_coef"] == Prior("normal", scale=3.0)
 
