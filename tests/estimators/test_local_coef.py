@@ -75,7 +75,8 @@ def test_intervals_widen_with_coverage_and_hold_the_mean(data):
 
 
 TRANSFORMERS = {
-    "spline": lambda: SplineTransformer(4, extrapolation="linear"),
+    # of three knots: with four, 150 rows have several modes, and rounding decides which is found
+    "spline": lambda: SplineTransformer(3, extrapolation="linear"),
     "polynomial": lambda: PolynomialFeatures(2, include_bias=False),
 }
 
@@ -89,8 +90,7 @@ def test_units_make_no_difference(name, data):
     def model():
         features = TRANSFORMERS[name]()
         options = {"expert_features": features, "gate_features": features}
-        # by this seed the search finds the same mode of 150 rows and 75 parameters in all units
-        return MoERegressor(inference="map", random_state=2, **options)
+        return MoERegressor(inference="map", random_state=0, **options)
 
     expected = model().fit(X, y).local_coef(X[:20])
     for units in ([1e-9, 1.0, 1e9], [1e9, 1e-9, 1e-3]):
