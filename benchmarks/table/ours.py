@@ -24,9 +24,10 @@ def recommended(regressor: str, inference: str, seed: int):
 
     model = recommended_regressor(inference=inference, random_state=seed)
     own = regressor_class(regressor)()
+    names = set(own.get_params())
 
     def known(settings: dict) -> dict:
-        return {name: value for name, value in settings.items() if name in own.get_params()}
+        return {name: value for name, value in settings.items() if name in names}
 
     estimator = own.set_params(**known(model.estimator.get_params()))
     return model.set_params(estimator=estimator, alternatives=known(model.alternatives))

@@ -63,7 +63,7 @@ def recommended_regressor(*, inference="nuts", random_state=None, n_jobs=None, p
         # of seven sets and three splits; "one_se" is behind by 0.012 nats a row in held-out folds
         # and 0.021 on test rows, and has fewer experts (benchmarks/LOG.md)
         rule="best",
-        # Constant noise is better by 0.02 to 0.3 nats a row with 45 irrelevant columns of 50, and
+        # Constant noise is better by 0.02 to 0.33 nats a row with 45 irrelevant columns of 50, and
         # worse on seven of the eight data sets where it was tried. A constant behavior is better by
         # 0.01 to 0.05 on diabetes and boston, where the Blend is ahead (benchmarks/LOG.md).
         alternatives={"behavior_features": [[]], "noise_features": [[]], "noise": ["student_t"]},

@@ -167,7 +167,7 @@ DEFAULT_PRIORS: dict[str, Prior] = {name: row.prior for name, row in PARAMETERS.
 # With 20 columns and more, test density is better for sparse slopes on nine of ten sets, by 0.04 to
 # 0.52 nats a row; with 11 and 13 it is not (benchmarks/LOG.md, "Many columns").
 MANY_COLUMNS = 15
-_SPARSE_SCALE = 2.0  # over the number of columns; 1 is as good, but worse where all columns count
+_SPARSE_SCALE = 2.0  # over the number of columns; with 1, better if few count, and worse if all do
 _SPARSE_DF = 3.0  # with fewer, chains of NUTS mix less well, and predictions have no variance
 
 
