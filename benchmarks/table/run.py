@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.table import results
 from benchmarks.table.contestants import CONTESTANTS
-from benchmarks.table.datasets import MAX_SPLITS, SETS, load
+from benchmarks.table.datasets import FAMILIAR, MAX_SPLITS, SETS, load
 from benchmarks.table.splits import split as rows_of_split
 
 LIMIT = 1800.0  # seconds of a contestant
@@ -158,7 +158,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=_absolute, nargs="?")
     parser.add_argument("--out", type=_absolute, required=True)
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--sets", nargs="+", default=list(FAMILIAR), choices=SETS)
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
     parser.add_argument("--splits", type=int, default=MAX_SPLITS)
     parser.add_argument("--first-split", type=int, default=0)

