@@ -79,7 +79,6 @@ UNSEEN = {
     "prestige": UnseenSet("carData", "Prestige", "prestige"),
     "airquality": UnseenSet("datasets", "airquality", "Ozone"),
     "cpus": UnseenSet("MASS", "cpus", "perf", ("name", "estperf")),
-    "meats": UnseenSet("modeldata", "meats", "protein", ("water", "fat")),
     "hitters": UnseenSet("ISLR", "Hitters", "Salary"),
     "auto": UnseenSet("ISLR", "Auto", "mpg", ("name",)),
     "salaries": UnseenSet("carData", "Salaries", "salary"),
