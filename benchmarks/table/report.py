@@ -74,6 +74,8 @@ def rst(runs: pd.DataFrame) -> str:
     """The tables as reStructuredText: a row per contestant, a column per set."""
     parts = []
     for metric, title in TITLES.items():
+        if runs[metric].isna().all():
+            continue
         mean, error = by_set(runs, metric), _over_splits(runs, metric, "sem")
         shown = pd.DataFrame(
             [[_cell(*pair) for pair in zip(mean[name], error[name], strict=True)] for name in mean],
@@ -118,8 +120,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--timed-splits",
         type=int,
-        nargs="+",
-        help="splits that were run with nothing beside: times are of these only; all by default",
+        nargs="*",
+        help="splits that were run with nothing beside: times are of these only, and left out if "
+        "there are none; of all by default",
     )
     parser.add_argument("--without", nargs="+", default=[], choices=CONTESTANTS, help="left out")
     options = parser.parse_args(argv)
@@ -127,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     runs = runs[~runs["contestant"].isin(options.without)]
     if options.splits:
         runs = runs[runs["split"].isin(options.splits)]
-    if options.timed_splits:
+    if options.timed_splits is not None:
         timed = runs["split"].isin(options.timed_splits)
         runs = runs.assign(**{name: runs[name].where(timed) for name in MEASURED})
     options.out.mkdir(parents=True, exist_ok=True)

@@ -211,6 +211,8 @@ def test_times_of_chosen_splits_and_contestants_left_out(tmp_path):
     assert '"cocoafuse-nuts", "0.05 ± 0.05"' in scores  # of both splits
     assert '"cocoafuse-nuts", "1", "1"' in seconds
     assert "ngboost" not in text
+    report.main([str(tmp_path / "results.csv"), "--out", str(tmp_path / "doc"), "--timed-splits"])
+    assert (tmp_path / "doc" / "benchmark_table.rst").read_text().count("Seconds") == 0
 
 
 def test_means_are_of_the_same_splits():
