@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 
 MAX_SPLITS = 20
-
-
 _MAX_ROWS_UNSEEN = 3000  # larger ones are a random part
 
 
@@ -47,14 +45,13 @@ class UnseenSet(NamedTuple):
     target : str
     drop : tuple of str
         Columns that are not inputs: names of rows, and what is computed from the target.
-    max_splits : int
     """
 
     package: str
     item: str
     target: str
     drop: tuple[str, ...] = ()
-    max_splits: int = MAX_SPLITS
+    max_splits = MAX_SPLITS
 
 
 FAMILIAR = {
@@ -72,8 +69,6 @@ FAMILIAR = {
     "kin8nm": DataSet("kin8nm.csv", "kin8nm"),
     "protein": DataSet("protein.csv.gz", "physiochemical_protein", max_splits=5),
 }
-
-
 UNSEEN = {
     "ethanol": UnseenSet("lattice", "ethanol", "NOx"),
     "prestige": UnseenSet("carData", "Prestige", "prestige"),

@@ -1,9 +1,9 @@
 """Run contestants on splits of data sets, each in a process of its own, and append rows to a CSV.
 
 Run: python -m benchmarks.table.run DATA_FOLDER --out results.csv [--sets ...]
-[--contestants ...] [--splits 3] [--first-split 0] [--limit 1800]. Without DATA_FOLDER, sets come
-from OpenML. Rows that are in the file are not run again, so the same command continues after an
-interruption. Set-ups that are chosen on training rows are kept beside the file, in
+[--contestants ...] [--splits 3] [--first-split 0] [--limit 1800]. Without DATA_FOLDER, familiar
+sets come from OpenML. Rows that are in the file are not run again, so the same command continues
+after an interruption. Set-ups that are chosen on training rows are kept beside the file, in
 ``results-choices/``.
 """
 
