@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from benchmarks.table import standings
 from benchmarks.table.contestants import OURS
 
 _COLORS = {True: "tab:blue", False: "tab:gray"}  # whether it is ours
@@ -34,8 +35,8 @@ def ranks(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 
     fig, axes = plt.subplots(1, len(tables), figsize=(5.0 * len(tables), 4.2), layout="constrained")
     for ax, (metric, table) in zip(np.atleast_1d(axes), tables.items(), strict=True):
-        table = table.loc[:, table.notna().mean() > 0.5].dropna()
-        means = table.rank(axis=1).mean().sort_values(ascending=False)
+        table = standings.on_most_sets(table).dropna()
+        means = standings.mean_ranks(table)[::-1]
         ax.scatter(means, range(len(means)), c=[_COLORS[name in OURS] for name in means.index])
         ax.set_yticks(range(len(means)), means.index)
         ax.set_xlabel(f"mean rank, {_TITLES[metric]}, {len(table)} sets")

@@ -2,7 +2,8 @@
 
 Run: python -m benchmarks.table.report results.csv --out FOLDER [--splits 0 1 2]
 [--timed-splits 0] [--without moe-nuts]. Writes ``benchmark_table.rst``, ``benchmark_ranks.svg`` and
-``benchmark_coverage.svg`` to the folder, and prints whether the targets are met.
+``benchmark_coverage.svg`` to the folder, and prints how ours stand among peers and whether the
+targets are met.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.table import figures, results, targets
+from benchmarks.table import figures, results, standings, targets
 from benchmarks.table.contestants import CONTESTANTS, OURS
 from benchmarks.table.datasets import SETS
 
@@ -65,11 +66,6 @@ def complete(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     return runs[present == n_contestants]
 
 
-def mean_ranks(table: pd.DataFrame) -> pd.Series:
-    """Mean rank over the sets that each contestant has, 1 for the smallest; ties share ranks."""
-    return table.rank(axis=1).mean().sort_values()
-
-
 def rst(runs: pd.DataFrame) -> str:
     """The tables as reStructuredText: a row per contestant, a column per set."""
     parts = []
@@ -83,7 +79,8 @@ def rst(runs: pd.DataFrame) -> str:
             columns=mean.index,
         )
         if metric in RANKED:
-            shown["mean rank"] = [f"{rank:.2f}" for rank in mean_ranks(mean)[mean.columns]]
+            ranks = standings.mean_ranks(mean).reindex(mean.columns)
+            shown["mean rank"] = ranks.map("{:.2f}".format, na_action="ignore").fillna("")
         parts.append(_csv_table(title, shown))
     return "\n".join(parts) + "\n" + _failures(runs)
 
@@ -138,7 +135,16 @@ def main(argv: list[str] | None = None) -> None:
     tables = {metric: by_set(runs, metric) for metric in TITLES}
     figures.ranks({name: tables[name] for name in ("nll", "crps")}, options.out)
     figures.coverage_and_length(tables["coverage95"], tables["length95"], options.out)
-    print(targets.check(tables).to_string(index=False))
+    _print_standings(runs, tables)
+
+
+def _print_standings(runs: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
+    for metric in ("nll", "crps"):
+        found = standings.beside_peers(tables[metric]).to_string()
+        print(f"{TITLES[metric]}, among peers:\n{found}\n")
+    rows = standings.coverage_of_rows(complete(runs, "coverage95")).to_string()
+    print(f"Coverage of all test rows:\n{rows}\n")
+    print(f"Targets:\n{targets.check(tables).to_string(index=False)}")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from benchmarks.table.contestants import PEERS
-from benchmarks.table.ours import REGRESSORS
+from benchmarks.table.standings import ENGINES, MAIN, PARTS, among_peers, mean_ranks
 
-ENGINES = ("nuts", "short_chains", "vi")
-MAIN = "cocoafuse"
 MAX_LOSS = 0.02  # nats behind the better of the mixture and the blend
 MEAN_COVERAGE, SET_COVERAGE = (0.93, 0.97), (0.90, 0.99)
 Line = tuple[str, bool, str]
@@ -44,8 +41,7 @@ def check(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def _rank(table: pd.DataFrame, metric: str, engine: str, at_most: int) -> Line:
     """Place by mean rank among peers; the other regressors of this package are left out."""
     own = f"{MAIN}-{engine}"
-    among = table.loc[table[own].notna(), [name for name in table if name in (own, *PEERS)]]
-    means = among.rank(axis=1).mean().sort_values()
+    means = mean_ranks(among_peers(table, own))
     place = 1 + int((means < means[own]).sum())
     numbers = ", ".join(f"{name} {rank:.2f}" for name, rank in means.items())
     return f"{own}: place by mean rank of {metric} at most {at_most}", place <= at_most, numbers
@@ -68,7 +64,7 @@ def _coverage(table: pd.DataFrame, engine: str) -> Iterator[Line]:
 
 
 def _no_worse_than_its_parts(table: pd.DataFrame, engine: str) -> Iterator[Line]:
-    parts = [f"{name}-{engine}" for name in REGRESSORS if name != MAIN]
+    parts = [f"{name}-{engine}" for name in PARTS]
     if set(parts) <= set(table):
         behind = (table[f"{MAIN}-{engine}"] - table[parts].min(axis=1, skipna=False)).dropna()
         yield (

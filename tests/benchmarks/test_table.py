@@ -17,6 +17,7 @@ from benchmarks.table import (
     results,
     run,
     splits,
+    standings,
     targets,
 )
 from benchmarks.table.contestants import CONTESTANTS
@@ -190,13 +191,15 @@ def test_report_comes_from_the_file_alone(tmp_path, capsys):
     text = (tmp_path / "doc" / "benchmark_table.rst").read_text()
     assert ':header: "", "engel", "concrete", "mean rank"' in text
     assert '"cocoafuse-nuts", "0.05 ± 0.05", "0.05 ± 0.05", "1.00"' in text
-    assert '"gaussian-process", "2.05 ± 0.05", "", "3.00"' in text
+    assert '"gaussian-process", "2.05 ± 0.05", "", ""' in text  # one of two sets: no rank
     assert "gaussian-process on concrete: MemoryError: no room (1)" in text
     assert {path.name for path in (tmp_path / "doc").glob("*.svg")} == {
         "benchmark_ranks.svg",
         "benchmark_coverage.svg",
     }
-    assert "place by mean rank of NLL at most 1" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "place by mean rank of NLL at most 1" in printed
+    assert "Coverage of all test rows" in printed
 
 
 def test_times_of_chosen_splits_and_contestants_left_out(tmp_path):
@@ -224,6 +227,33 @@ def test_means_are_of_the_same_splits():
     assert np.isnan(table.loc["concrete", "gaussian-process"])
     half_way = runs[~((runs["split"] == 1) & (runs["contestant"] == "ngboost"))]
     assert report.by_set(half_way, "nll").loc["engel", "cocoafuse-nuts"] == 0.0
+
+
+def test_one_set_of_three_gives_no_rank():
+    table = pd.DataFrame(
+        {
+            "cocoafuse-vi": [2.0, 1.0, 1.0],
+            "ngboost": [3.0, 2.0, 0.5],
+            "bambi": [1.0, np.nan, np.nan],
+        },
+        index=["engel", "boston", "wine"],
+    )
+    assert standings.mean_ranks(table).to_dict() == {
+        "cocoafuse-vi": pytest.approx(4 / 3),
+        "ngboost": pytest.approx(5 / 3),
+    }
+    found = standings.beside_peers(table).loc["cocoafuse-vi"]
+    assert (found["first"], found["sets"], found["mean rank"]) == (1, 3, 1.33)
+    assert found["behind"] == "engel 1.000 (bambi), wine 0.500 (ngboost)"  # beaten once is beaten
+
+
+def test_every_test_row_counts_once_in_the_coverage_of_rows():
+    runs = pd.DataFrame(
+        {"contestant": ["a", "a", "b"], "coverage95": [1.0, 0.5, 0.9], "n_test": [30, 10, 10]}
+    )
+    found = standings.coverage_of_rows(runs)
+    assert found["coverage"].to_dict() == {"a": 0.875, "b": 0.9}
+    assert found["rows"].to_dict() == {"a": 40, "b": 10}
 
 
 def test_critical_difference_is_that_of_the_reference():
