@@ -9,7 +9,7 @@ from skcocoafuse.evaluation.selection import (
     NExpertsSelection,
 )
 
-Evaluate = Callable[[list[dict], Candidate], list[Candidate]]
+Evaluate = Callable[..., list[Candidate]]
 
 
 def try_alternatives(
@@ -26,13 +26,13 @@ def try_alternatives(
         Of the number of experts.
     alternatives : dict of str to list
     evaluate : callable
-        Returns the candidates with each of some sets of parameters, which may drop those that are
-        clearly worse than the candidate it is given.
+        ``evaluate(settings, rival=candidate)`` returns the candidates with each of some sets of
+        parameters, and may drop those that are clearly worse than the rival.
     """
     tried: tuple[Alternative, ...] = ()
     current, params = selection.selected, selection.params
     for name, values in alternatives.items():
-        found = evaluate([{**params, name: value} for value in values], current)
+        found = evaluate([{**params, name: value} for value in values], rival=current)
         finished = [k for k, candidate in enumerate(found) if not candidate.dropped]
         best = max(finished, key=lambda k: found[k].elpd_difference(current).elpd, default=-1)
         better = bool(finished) and selection.prefers(found[best], current)
@@ -48,7 +48,7 @@ def _numbers_nearby(
     selection: NExpertsSelection, current: Candidate, params: dict, evaluate: Evaluate
 ) -> tuple[Alternative, ...]:
     """The next smaller and larger number, and so on from the one that the rule selects of them."""
-    name, numbers = selection.name, list(selection.candidates)
+    name, numbers = selection.name, [*selection.candidates, *selection.not_tried]
     tried: tuple[Alternative, ...] = ()
     chosen = params[name]
     known = {chosen: current}
@@ -57,7 +57,7 @@ def _numbers_nearby(
         nearby = [m for m in numbers[max(0, at - 1) : at + 2] if m not in known]
         if not nearby:
             return tried
-        found = evaluate([{**params, name: m} for m in nearby], current)
+        found = evaluate([{**params, name: m} for m in nearby], rival=current)
         known |= zip(nearby, found, strict=True)
         now = selection.choose(known)
         moved = nearby.index(now) if now != chosen else None

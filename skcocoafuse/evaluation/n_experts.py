@@ -87,8 +87,10 @@ def select_n_experts(
     race : bool, default=True
         Whether candidates are dropped after two folds, the first and the middle one, if the best
         is ahead of them in each by more than three paired standard errors and 4. Saves the fits
-        to the other folds; figures of what was dropped are extrapolated. Only for folds, and not
-        with the rule "chebyshev", by which the best may be one that predicts worse.
+        to the other folds; figures of what was dropped are extrapolated. And once a number of
+        experts, from the third on, is behind a smaller one in each by more than one standard error
+        and 4, larger numbers are not tried. Only for folds, and not with the rule "chebyshev", by
+        which the best may be one that predicts worse.
     max_rows : int, optional
         Number of rows to choose from: a random part if there are more, by the estimator's
         ``random_state``; all by default. Figures are those of this part; what is selected is
@@ -176,20 +178,21 @@ def select_n_experts(
     with drawn_progress(progress_bar, "fits", n_candidates * max(1, len(folds))) as step:
         run = Runs(estimator, n_jobs, step)
 
-        def evaluate(settings: list[dict], rival: Candidate | None = None) -> list[Candidate]:
+        def evaluate(settings: list[dict], **beside) -> list[Candidate]:
             models = [clone(estimator).set_params(**each) for each in settings]
-            if criterion == "loo":
-                found = run(_leave_one_out, [(model, X, y, fit_params) for model in models])
+            if criterion == "loo":  # the last first: the largest number takes longest
+                tasks = [(model, X, y, fit_params) for model in models]
+                found = run(_leave_one_out, tasks[::-1])[::-1]
             else:
-                found = cross_validated(
-                    models, X, y, fit_params, folds, run, race=race, rival=rival
-                )
-            _refuse_non_finite(settings, found)
+                found = cross_validated(models, X, y, fit_params, folds, run, race=race, **beside)
+            _refuse_non_finite(settings[: len(found)], found)
             return found
 
-        found = evaluate([{name: m} for m in numbers])
-        candidates = dict(sorted(zip(numbers, found, strict=True)))
-        selection = NExpertsSelection(candidates, criterion, rule, float(confidence), name)
+        found = evaluate([{name: m} for m in numbers], growing=True)
+        candidates, not_tried = dict(zip(numbers, found, strict=False)), numbers[len(found) :]
+        selection = NExpertsSelection(
+            candidates, criterion, rule, float(confidence), name, not_tried=tuple(not_tried)
+        )
         tried = try_alternatives(selection, alternatives, evaluate)
         selection = replace(selection, alternatives=tried)
     if criterion == "cv" or estimator is not own or part is not None:
@@ -279,7 +282,7 @@ def _with_engine(estimator, prefix: str, inference: str, criterion: str) -> tupl
 
 
 def _checked(n_experts, criterion, rule, confidence) -> list[int]:
-    """The numbers to try, the largest first, since it takes longest."""
+    """The numbers to try, in ascending order."""
     for name, value, known in (("criterion", criterion, CRITERIA), ("rule", rule, RULES)):
         if value not in known:
             raise ValueError(f"{name} must be one of {list(known)}; got {value!r}.")
@@ -291,7 +294,7 @@ def _checked(n_experts, criterion, rule, confidence) -> list[int]:
             "n_experts must contain distinct positive integers, at least one, such as range(1, 7); "
             f"got {n_experts!r}."
         )
-    return sorted((int(m) for m in numbers), reverse=True)
+    return sorted(int(m) for m in numbers)
 
 
 def _leave_one_out(estimator, X, y, fit_params) -> Candidate:

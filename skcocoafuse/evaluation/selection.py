@@ -147,6 +147,9 @@ class NExpertsSelection(Tabular):
     refitted : estimator, optional
         A fit of what was selected to all rows by the estimator's own engine, unless the candidates
         contain it.
+    not_tried : tuple of int, default=()
+        Numbers of experts that were left out, in ascending order: a smaller one was already behind
+        an even smaller one.
 
     Examples
     --------
@@ -166,6 +169,7 @@ class NExpertsSelection(Tabular):
     name: str = "n_experts"
     alternatives: tuple[Alternative, ...] = ()
     refitted: Any = None
+    not_tried: tuple[int, ...] = ()
 
     @property
     def best(self) -> int:
@@ -224,7 +228,7 @@ class NExpertsSelection(Tabular):
 
         One expert does not count as an edge, since there cannot be fewer, nor does a single number.
         """
-        tried = list(self.candidates)
+        tried = [*self.candidates, *self.not_tried]
         if len(tried) > 1 and self.n_experts == max(tried):
             return "largest"
         if len(tried) > 1 and self.n_experts == min(tried) > 1:
@@ -367,6 +371,8 @@ class NExpertsSelection(Tabular):
             lines.append(f"the {self.edge} number tried was selected")
         if self.dropped:
             lines.append(f"dropped after two folds: n_experts={self.dropped}")
+        if self.not_tried:
+            lines.append(f"not tried, since fewer are better: n_experts={list(self.not_tried)}")
         if self.untrusted:
             lines.append(f"unreliable estimates: n_experts={self.untrusted}")
         return "\n".join(lines)

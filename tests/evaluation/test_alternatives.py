@@ -23,10 +23,10 @@ def candidate(mean, *, dropped=False):
     return Candidate(mean + shared, np.ones(N_ROWS), none, [CONVERGED], 1.0, scored=scored)
 
 
-def choose(elpd, alternatives, rule="best", numbers=(1, 2, 3, 5, 8), dropped=()):
+def choose(elpd, alternatives, rule="best", numbers=(1, 2, 3, 5, 8), dropped=(), not_tried=()):
     """What is selected if settings have the mean log density ``elpd(**params)``, and what was run.
 
-    Settings in ``dropped`` leave the race.
+    Settings in ``dropped`` leave the race; numbers in ``not_tried`` are larger than ``numbers``.
     """
     run = []
 
@@ -36,7 +36,7 @@ def choose(elpd, alternatives, rule="best", numbers=(1, 2, 3, 5, 8), dropped=())
 
     settings = [{"n_experts": m} for m in numbers]
     first = dict(zip(numbers, evaluate(settings), strict=True))
-    selection = NExpertsSelection(first, "cv", rule, 0.95)
+    selection = NExpertsSelection(first, "cv", rule, 0.95, not_tried=tuple(not_tried))
     tried = try_alternatives(selection, alternatives, evaluate)
     found = NExpertsSelection(first, "cv", rule, 0.95, alternatives=tried)
     return found, run[len(numbers) :]
@@ -129,3 +129,22 @@ def test_the_search_ends_and_never_ends_below_where_it_began(rule, seed):
     assert found.selected.elpd.elpd >= first - (0.0 if rule == "best" else 4.0)
     chosen = means[found.params["n_experts"], found.params.get("noise", "full")]
     assert found.selected.elpd.elpd == pytest.approx(candidate(chosen).elpd.elpd, abs=1e-9)
+
+
+def test_numbers_that_were_not_tried_may_be_best_with_other_settings():
+    def elpd(n_experts, noise="full"):
+        return -n_experts if noise == "full" else 0.1 * n_experts
+
+    found, run = choose(elpd, {"noise": ["none"]}, numbers=(1, 2, 3), not_tried=(5, 8))
+    assert [each["n_experts"] for each in run] == [1, 2, 3, 5, 8]
+    assert found.params == {"n_experts": 8, "noise": "none"}
+
+
+def test_numbers_that_were_not_tried_are_said_and_count_for_the_edge():
+    first = {m: candidate(gain) for m, gain in ((1, 0.0), (2, 2.0), (3, 1.0))}
+    found = NExpertsSelection(first, "cv", "best", 0.95, not_tried=(5, 8))
+    assert "not tried, since fewer are better: n_experts=[5, 8]" in repr(found)
+    assert found.table.index.tolist() == [1, 2, 3]
+    two = {m: first[m] for m in (1, 2)}
+    assert NExpertsSelection(two, "cv", "best", 0.95).edge == "largest"
+    assert NExpertsSelection(two, "cv", "best", 0.95, not_tried=(3,)).edge is None

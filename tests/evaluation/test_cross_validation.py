@@ -1,0 +1,108 @@
+"""Folds, and the race: on densities made up here, without fits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+
+from skcocoafuse import MoERegressor, NExpertsSelection
+from skcocoafuse.evaluation.cross_validation import _in_reach, cross_validated
+from skcocoafuse.evaluation.folds import partition
+from skcocoafuse.evaluation.runs import Runs
+from skcocoafuse.evaluation.selection import Candidate
+
+
+def heats(*gaps):
+    """A leader, candidates that are behind in two folds by some nats with errors of 1, and rows."""
+    noise = np.tile([1.0, -1.0], (2, 25)) / 50**0.5
+    scored = np.arange(200) < 100
+    behind = [np.zeros((2, 50)), *(noise - np.reshape(gap, (2, 1)) / 50 for gap in gaps)]
+    candidates = [
+        Candidate(
+            np.concatenate([each.ravel(), np.full(100, np.nan)]), np.ones(200), ~scored, [{}], 0.0,
+            scored=scored,
+        )
+        for each in behind
+    ]  # fmt: skip
+    return candidates, [np.arange(50), np.arange(50, 100)]
+
+
+def test_only_what_is_clearly_worse_in_both_folds_leaves_the_race():
+    entered, rows = heats((4.1, 4.1), (3.9, 40.0), (40.0, 3.9), (0.0, 0.0))
+    assert _in_reach(entered, None, rows, 3.0) == [True, False, True, True, True]
+    assert _in_reach(entered[1:], entered[0], rows, 3.0) == [False, True, True, True]  # a rival
+
+
+@pytest.mark.parametrize(("gap", "kept"), [(2.9, True), (3.1, False)])
+def test_the_race_knows_standard_errors(gap, kept):
+    entered, rows = heats((gap, gap))
+    tenfold = [replace(each, pointwise=10.0 * each.pointwise) for each in entered]
+    assert _in_reach(tenfold, None, rows, 3.0) == [True, kept]
+    assert _in_reach(tenfold, None, rows, gap - 0.01) == [True, False]
+
+
+def test_rows_without_weight_do_not_decide_a_race():
+    (leader, behind), rows = heats((9.0, 9.0))
+    weight = np.ones(200)
+    weight[:50] = 0.0
+    found = [replace(each, weight=weight) for each in (leader, behind)]
+    assert _in_reach(found, None, rows, 3.0) == [True, True]
+
+
+class KnownDensity(BaseEstimator):
+    """Predicts each row with a density of its own number of experts, and counts its fits."""
+
+    def __init__(self, n_experts=1, gain=(), fits=()):
+        self.n_experts = n_experts
+        self.gain = gain
+        self.fits = fits
+
+
+@pytest.fixture
+def series(monkeypatch):
+    """Which models of a growing series run in a race, by their gain in nats a row."""
+
+    def fit_fold(model, X, y, fit_params, train, test):
+        fits.append((model.n_experts, test[0] // 40))
+        noise = 0.1 * np.random.default_rng(model.n_experts).normal(size=len(test))
+        return model.gain[model.n_experts] + noise, np.ones(len(train)), {}, 1.0
+
+    def run(*gain, **options):
+        fits.clear()
+        models = [KnownDensity(m, gain) for m in range(len(gain))]
+        rows = np.zeros((200, 1)), np.zeros(200)
+        folds = partition(5, *rows)
+        counted = Runs(MoERegressor(), 1, lambda: steps.append(0))
+        steps.clear()
+        found = cross_validated(models, *rows, {}, folds, counted, race=True, **options)
+        assert len(steps) == 5 * len(gain)  # what was not run is counted as done
+        return found, fits
+
+    fits, steps = [], []
+    monkeypatch.setattr("skcocoafuse.evaluation.cross_validation._fit_fold", fit_fold)
+    return run
+
+
+def test_larger_models_are_not_tried_once_one_is_behind(series):
+    found, fits = series(0.0, 1.0, 0.8, 0.5, 2.0, growing=True)
+    assert len(found) == 3  # the third one is behind the second: the last two never ran
+    assert fits[:6] == [(2, 0), (2, 2), (1, 0), (1, 2), (0, 0), (0, 2)]  # the largest first
+    assert {m for m, _ in fits} == {0, 1, 2}
+    assert len(series(0.0, 1.0, 1.0, 0.8, 2.0, 3.0, growing=True)[0]) == 4  # one by one
+    assert len(series(1.0, 0.0, 1.1, 1.1, 1.2, growing=True)[0]) == 5  # the second is too small
+    assert len(series(0.0, 1.0, 0.95, 0.5, growing=True)[0]) == 4  # 2 nats a fold: nearly equal
+    assert len(series(0.0, 1.0, 0.8, 0.5, 2.0)[0]) == 5  # no series
+
+
+def test_what_was_dropped_is_not_selected():
+    """Its extrapolated elpd can be the highest if the rows it predicted are easy."""
+    entered, _ = heats((9.0, 9.0))
+    whole = np.concatenate([np.zeros(100), np.full(100, -1.0)])
+    winner = Candidate(whole, np.ones(200), np.zeros(200, dtype=bool), [{}], 0.0)
+    candidates = {1: entered[1], 2: winner}
+    for rule in ("best", "one_se", "chebyshev"):
+        found = NExpertsSelection(candidates, "cv", rule, 0.95)
+        assert candidates[1].elpd.elpd > candidates[2].elpd.elpd
+        assert found.best == found.n_experts == 2
+    assert found.candidates[2].elpd_difference(entered[1]).elpd == pytest.approx(36.0)
