@@ -2,7 +2,8 @@
 
 With up to ``MAX_ROWS`` rows the search does not depend on the order of rows or on whether a row of
 weight 2 is given once or twice. With more rows a random subset is searched, and only its best modes
-are refined on all rows, so the cost on all rows is a few hundred gradients however many there are.
+are refined on more: on up to ``MAX_ROWS_REFINED`` rows thoroughly, on all rows in a few steps, so
+the cost on all rows is about a hundred gradients however many there are.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from skcocoafuse.compiled.lbfgs import StoppingRule
 from skcocoafuse.inference.engine import Settings
 from skcocoafuse.inference.modes import (
     LONG,
+    MAX_STACKED,
     SHORT,
     SMOOTHING,
     Mode,
@@ -43,9 +45,13 @@ _PATIENCE = 4  # moves of a line in a row that are not better, after which it re
 _MAX_LOSS = 10.0
 N_REVISITED, N_FRESH = 8, 8  # earlier draws to start from, and new starts in addition
 MAX_ROWS = 2000  # used by the search
-_N_TRANSFERRED = 4  # modes of a part of the rows that are refined on all rows
-_REFINED = StoppingRule(max_steps=20, memory=20, least_gain=1e-9)  # from nearly the right curvature
+MAX_ROWS_REFINED = 10_000  # that modes are refined on thoroughly
+# From nearly the right curvature. With four modes and 20 steps, all of them on all rows, vi with
+# 8 experts was 0.09 worse in test NLL on wind (4017 rows), 0.02 on kin8nm and 0.04 on protein.
+_REFINED = StoppingRule(max_steps=100, memory=100, least_gain=1e-9)
+_ON_ALL_ROWS = StoppingRule(max_steps=12, memory=12, least_gain=1e-9)
 _MAX_POLISHING = 80  # steps of BFGS on all rows; it ends at rounding accuracy after about 40
+_MAX_STACKED_OF_MANY_ROWS = 4  # if modes are not refined on all rows thoroughly; saves time
 GAIN = 1.0  # in log mass, that justifies another search or a move
 # Draws of a posterior are about half a unit of log density per parameter below its mode: 0.6 to
 # 1.1 after a twentieth of the rows changed, thousands on other data.
@@ -115,16 +121,27 @@ def find_modes(
     list of Mode
         Distinct in their log density.
     """
-    part = kernel.problem.random_part(MAX_ROWS, rng)
-    searched = kernel if part is kernel.problem else Kernel(part)
-    total = N_STARTS + _N_KEPT + MAX_ROUNDS * _N_LINES + _N_TRANSFERRED * (searched is not kernel)
+    searched, *larger = _growing_parts(kernel, rng)
+    total = N_STARTS + _N_KEPT + (MAX_ROUNDS + len(larger)) * _N_LINES
     with progress_bar(show_progress, "looking for modes", total) as step:
         starts = _starts(searched, searched.problem, N_STARTS, rng)
         lines = by_mass(_climb_in_two(searched, starts, cores, step), cores)[:_N_LINES]
         modes = improve(lines, rng, cores, step)
-        if searched is not kernel:
-            modes = _transfer(by_mass(modes, cores)[:_N_TRANSFERRED], kernel, cores, step)
+        for part, rule in zip(larger, (_REFINED, _ON_ALL_ROWS), strict=False):
+            modes = _transfer(modes, part, rule, cores, step)
     return distinct(modes)
+
+
+def _growing_parts(kernel: Kernel, rng: np.random.Generator) -> list[Kernel]:
+    """Kernels of random parts of the rows, the smaller first, and the one of all rows."""
+    parts = [kernel.problem.random_part(size, rng) for size in (MAX_ROWS, MAX_ROWS_REFINED)]
+    return [*(Kernel(part) for part in parts if part is not kernel.problem), kernel]
+
+
+def heaviest(modes: list[Mode], cores: int = 1) -> list[Mode]:
+    """The modes that are worth an approximation each, the heaviest first."""
+    many = modes[0].kernel.problem.rows.n_rows > MAX_ROWS_REFINED
+    return by_mass(modes, cores)[: _MAX_STACKED_OF_MANY_ROWS if many else MAX_STACKED]
 
 
 def improve(
@@ -165,12 +182,14 @@ def _gains_mass(pair: tuple[Mode, Mode]) -> bool:
     return loss < _MAX_LOSS and end.log_mass > mode.log_mass + GAIN
 
 
-def _transfer(modes: list[Mode], kernel: Kernel, cores: int, step) -> list[Mode]:
-    """Modes of a part of the rows, refined on all rows in the coordinates of the part."""
+def _transfer(
+    modes: list[Mode], kernel: Kernel, rule: StoppingRule, cores: int, step
+) -> list[Mode]:
+    """Modes of a part of the rows, refined on more rows in the coordinates of the part."""
 
     def refine(mode):
         density = kernel.function(SMOOTHING, mode.normal)
-        z, log_density = lbfgs.climb(density, np.zeros(kernel.n_parameters), _REFINED)
+        z, log_density = lbfgs.climb(density, np.zeros(kernel.n_parameters), rule)
         point = mode.normal.transformed(z)
         return Mode(kernel, point, log_density, mode.normal.factor)
 

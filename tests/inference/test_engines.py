@@ -41,6 +41,7 @@ from skcocoafuse.inference import (
     starting_points,
     variational,
 )
+from skcocoafuse.inference.modes import climb
 from skcocoafuse.inference.nuts import backend as nutpie_chains
 from skcocoafuse.inference.nuts import sampler
 from skcocoafuse.model.parameters import PARTS, Parameters
@@ -414,6 +415,18 @@ def test_many_rows_are_searched_by_a_part_of_them(monkeypatch, switch):
     np.testing.assert_allclose(part.sigma_, whole.sigma_, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("refined", "left"), [(300, 0.01), (100, 1.0)])
+def test_modes_of_a_part_of_the_rows_end_near_those_of_all(monkeypatch, refined, left):
+    """With up to ``refined`` rows they are refined thoroughly; with more, in a few steps."""
+    kernel = Kernel(make_problem(2, n=300))
+    monkeypatch.setattr(mode_search, "MAX_ROWS", 60)
+    monkeypatch.setattr(mode_search, "MAX_ROWS_REFINED", refined)
+    best = mode_search.heaviest(mode_search.find_modes(kernel, np.random.default_rng(0)))[0]
+    assert best.kernel is kernel
+    (end,) = climb(kernel, [best.point])
+    assert 0.0 <= end.log_density - best.log_density < left
+
+
 @pytest.mark.parametrize("engine", ["map", "vi"])
 def test_many_rows_take_few_gradients_of_all_of_them(monkeypatch, engine):
     """At most 400 evaluations, and the same posterior as from a search on all rows."""
@@ -423,6 +436,7 @@ def test_many_rows_take_few_gradients_of_all_of_them(monkeypatch, engine):
     settings = dataclasses.replace(QUICK, draws=1000)
     whole = get_engine(engine)(problem, settings)
     monkeypatch.setattr(mode_search, "MAX_ROWS", 300)
+    monkeypatch.setattr(mode_search, "MAX_ROWS_REFINED", 600)
     all_rows = in_parts(problem, 1000)
     found = get_engine(engine)(all_rows, settings)
     assert 0 < all_rows.rows.maps <= 400

@@ -8,7 +8,6 @@ import numpy as np
 from skcocoafuse.compiled.kernel import Kernel
 from skcocoafuse.inference import mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
-from skcocoafuse.inference.modes import MAX_STACKED, by_mass
 from skcocoafuse.inference.nuts.backend import Launch, run_chains
 from skcocoafuse.inference.nuts.state import draws_of, gradients_of
 from skcocoafuse.model.problem import Problem
@@ -21,14 +20,15 @@ _SHORT: dict[str, Any] = {"target_accept": 0.8, "options": {"maxdepth": 6}}  # a
 
 
 def sample(problem: Problem, settings: Settings) -> EngineResult:
-    """Chains of 100 draws after a warm-up of 100, one from each of up to eight modes.
+    """Chains of 100 draws after a warm-up of 100, one from each of up to eight modes,
+    or four if there are more than 10 000 rows.
 
     There are at least ``settings.chains`` of them, so with fewer modes several start at each. They
     are not continued if they disagree: predictions weight chain clusters by stacking (Yao, Vehtari
     and Gelman, 2022, JMLR 23).
     """
     rng, kernel, watch = np.random.default_rng(settings.seed), Kernel(problem), Stopwatch()
-    modes = by_mass(mode_search.begin(kernel, settings, rng), settings.cores)[:MAX_STACKED]
+    modes = mode_search.heaviest(mode_search.begin(kernel, settings, rng), settings.cores)
     watch.lap("optimization")
     length: dict[str, Any] = {
         "draws": min(settings.draws, _LENGTH),
