@@ -22,9 +22,9 @@ _SHORT: dict[str, Any] = {"target_accept": 0.8, "options": {"maxdepth": 6}}  # a
 def sample(problem: Problem, settings: Settings) -> EngineResult:
     """Chains of 100 draws after a warm-up of 100, one from each of up to eight modes.
 
-    With more than 10 000 rows there are up to four modes. There are at least ``settings.chains`` chains, so with fewer
-    modes several start at each. They are not continued if they disagree: predictions weight chain clusters by stacking (Yao, Vehtari
-    and Gelman, 2022, JMLR 23).
+    With more than 10 000 rows there are up to four modes. There are at least ``settings.chains``
+    chains, so with fewer modes several start at each. They are not continued if they disagree:
+    predictions weight chain clusters by stacking (Yao, Vehtari and Gelman, 2022, JMLR 23).
     """
     rng, kernel, watch = np.random.default_rng(settings.seed), Kernel(problem), Stopwatch()
     modes = mode_search.heaviest(mode_search.begin(kernel, settings, rng), settings.cores)
