@@ -106,7 +106,7 @@ def test_variational_fits_agree_whatever_the_partitions(client, frame):
 
 
 def test_rows_stay_on_their_workers(client, frame, monkeypatch):
-    """What comes back for a pass is a value and a gradient for each partition."""
+    """What comes back for a pass is a value and a gradient, but to standardize and for parts."""
     results, mapped = [], streams._Workers.map
     posed = by_index()._pose(frame[FEATURES].to_numpy(), frame["power"], None)
 
@@ -119,7 +119,8 @@ def test_rows_stay_on_their_workers(client, frame, monkeypatch):
 
     monkeypatch.setattr(streams._Workers, "map", noted)
     found = by_index().fit(*collections(frame, 2500))
-    assert np.mean(results) > 0.8
+    assert len(results) - sum(results) <= 13
+    assert sum(results) > 10
     assert found.fitted_.problem.rows.n_rows == (frame["hours"] > 0).sum()
 
 
