@@ -20,11 +20,14 @@ def on_most_sets(table: pd.DataFrame) -> pd.DataFrame:
 
 def among_peers(table: pd.DataFrame, own: str) -> pd.DataFrame:
     """One of ours and the peers, on its sets: its siblings do not compete with it."""
-    return on_most_sets(table.loc[table[own].notna(), [c for c in table if c in (own, *PEERS)]])
+    return table.loc[table[own].notna(), [name for name in table if name in (own, *PEERS)]]
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series:
-    """Mean rank over the sets that each contestant has, 1 for the smallest; ties share ranks."""
+    """Mean rank over the sets that each contestant has, 1 for the smallest; ties share ranks.
+
+    Of contestants that ran on most sets.
+    """
     return on_most_sets(table).rank(axis=1).mean().sort_values()
 
 
@@ -44,10 +47,10 @@ def beside_peers(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = {}
     for own in (f"{MAIN}-{engine}" for engine in ENGINES):
-        if own not in table or table[own].isna().all():
+        if own not in table:
             continue
         scores = among_peers(table, own)
-        peers = table.loc[scores.index, [name for name in table if name in PEERS]]
+        peers = scores.drop(columns=own)
         gap = scores[own] - peers.min(axis=1)
         rows[own] = {
             "first": int((gap <= 0.0).sum()),

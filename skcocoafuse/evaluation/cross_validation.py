@@ -13,7 +13,7 @@ from skcocoafuse.evaluation.selection import SMALL_DIFFERENCE, Candidate
 from skcocoafuse.predictive import prediction
 
 # Paired standard errors behind the leader, in each of the first folds: of what is dropped, and of
-# what makes larger models of a series pointless. In 110 choices by all folds, the latter would have
+# what makes larger models of a series pointless. In 126 choices by all folds, the latter would have
 # cost 0.00001 nats a row; with 100 columns it spares nine tenths of the time (benchmarks/LOG.md).
 _CLEARLY_WORSE, _WORSE = 3.0, 1.0
 _ALWAYS_TRIED = 3  # of a series: these take little time, and say whether more may help

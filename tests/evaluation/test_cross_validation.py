@@ -1,10 +1,10 @@
 """Folds, and the race: on densities made up here, without fits."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
 
 from skcocoafuse import MoERegressor, NExpertsSelection
 from skcocoafuse.evaluation.cross_validation import _in_reach, cross_validated
@@ -50,13 +50,11 @@ def test_rows_without_weight_do_not_decide_a_race():
     assert _in_reach(found, None, rows, 3.0) == [True, True]
 
 
-class KnownDensity(BaseEstimator):
-    """Predicts each row with a density of its own number of experts, and counts its fits."""
+class KnownDensity(NamedTuple):
+    """Predicts rows with the mean log density of its number of experts."""
 
-    def __init__(self, n_experts=1, gain=(), fits=()):
-        self.n_experts = n_experts
-        self.gain = gain
-        self.fits = fits
+    n_experts: int
+    gain: tuple[float, ...]
 
 
 @pytest.fixture
