@@ -1,6 +1,8 @@
 """Candidates by cross-validation: one fit per fold, and none for those that cannot win."""
 
 import time
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -16,17 +18,18 @@ from skcocoafuse.predictive import prediction
 # what makes larger models of a series pointless. In 126 choices by all folds, the latter would have
 # cost 0.00001 nats a row; with 100 columns it spares nine tenths of the time (benchmarks/LOG.md).
 _CLEARLY_WORSE, _WORSE = 3.0, 1.0
-_ALWAYS_TRIED = 3  # of a series: these take little time, and say whether more may help
+_MIN_TRIED = 3  # of a series, whichever is behind: these take little time
 
 
 def cross_validated(
-    models, X, y, fit_params, folds, run, *, race, rival=None, growing=False
+    models, X, y, fit_params, folds, run, *, race, rival=None, growing=None
 ) -> list[Candidate]:
     """Predictions of held-out rows by each model.
 
     In a race, all models predict the rows of two folds, the first and the middle one: in sorted
     data, these are rows at one end and rows between others. Those that are clearly worse than the
-    best in each of the two are dropped.
+    best in each of the two are dropped, and those that are too large: such fits interpolate, and
+    few held-out rows do not always show it.
 
     Parameters
     ----------
@@ -41,16 +44,17 @@ def cross_validated(
         Whether to drop models.
     rival : Candidate, optional
         Takes part in the race, with no further fits.
-    growing : bool, default=False
-        Whether each model is larger than the one before: in a race, those after the third are then
-        tried one by one, and no more once one is behind a smaller one in each of the two folds.
+    growing : list of int, optional
+        Numbers of experts, in ascending order, of models that are otherwise alike: in a race, they
+        are then tried one by one, until the next one is too large, or one, from the third on, is
+        behind a smaller one in each of the two folds.
 
     Returns
     -------
     list of Candidate
         Of the models that were tried: of a growing series the smaller ones.
     """
-    fits: dict[tuple[int, int], tuple] = {}
+    fits: dict[tuple[int, int], _FoldFit] = {}
 
     def fit(numbers, of_folds) -> None:
         # the last first: of a growing series it takes longest
@@ -67,63 +71,113 @@ def cross_validated(
     first = sorted({0, len(folds) // 2})
     if not race or len(first) == len(folds):
         fit(everyone, range(len(folds)))
-        return [candidate(k) for k in everyone]
+        return [replace(candidate(k), most_experts=np.inf) for k in everyone]  # each may win
     heats = [folds[fold][1] for fold in first]
     entered: list[Candidate] = []
     while len(entered) < len(models):
-        to = len(models) if not growing else max(_ALWAYS_TRIED, len(entered) + 1)
-        some = everyone[len(entered) : to]
+        some = everyone[len(entered) : len(entered) + 1 if growing else None]
         fit(some, first)
         entered += [candidate(k) for k in some]
-        if growing and not _in_reach(entered, rival, heats, _WORSE)[-1]:
+        if growing and not _may_grow(entered, growing, heats):
             break
     run.skip((len(models) - len(entered)) * len(folds))
-    kept = np.flatnonzero(_in_reach(entered, rival, heats, _CLEARLY_WORSE))
+    kept = np.flatnonzero(_may_win(entered, rival, heats, _CLEARLY_WORSE))
     run.skip((len(entered) - len(kept)) * (len(folds) - len(first)))
     fit(kept, [fold for fold in range(len(folds)) if fold not in first])
     return [candidate(k) for k in range(len(entered))]
 
 
-def _in_reach(
+def _may_grow(entered: list[Candidate], growing: list[int], heats: list[np.ndarray]) -> bool:
+    """Whether the next number of experts may be better than those that were tried."""
+    following = growing[len(entered) :]
+    if following and following[0] > entered[-1].most_experts:
+        return False
+    return len(entered) < _MIN_TRIED or _may_win(entered, None, heats, _WORSE)[-1]
+
+
+def _may_win(
     entered: list[Candidate], rival: Candidate | None, heats: list[np.ndarray], errors: float
 ) -> list[bool]:
-    """Whether each is not behind the best one, in every heat, by some paired standard errors."""
+    """Whether each is small enough, and not behind the best such one, in every heat, by errors.
+
+    The errors are paired and standard. The first is small enough if none is.
+    """
+    field = [each for each in entered if _small_enough(each, rival)]
+    if rival is not None:
+        field.append(rival)
+    field = field or entered[:1]
     heats = [heat[entered[0].weight[heat] > 0] for heat in heats]
     if not all(map(len, heats)):
-        return [True] * len(entered)
+        return [each in field for each in entered]
     rows = np.concatenate(heats)
-    leader = max(
-        [*entered, *([rival] if rival else [])],
-        key=lambda each: each.weight[rows] @ each.pointwise[rows],
-    )
+    leader = max(field, key=lambda each: each.weight[rows] @ each.pointwise[rows])
 
     def behind(candidate, heat) -> bool:
         gap = leader.pointwise[heat] - candidate.pointwise[heat]
         total, error = elpd.sum_and_error(gap, candidate.weight[heat])
         return total > max(errors * error, SMALL_DIFFERENCE)
 
-    return [not all(behind(each, heat) for heat in heats) for each in entered]
+    return [each in field and not all(behind(each, heat) for heat in heats) for each in entered]
 
 
-def _fit_fold(
-    estimator, X, y, fit_params, train, test
-) -> tuple[np.ndarray, np.ndarray, dict, float]:
-    """Log densities of the rows left out, weights of the others, diagnostics, seconds."""
+def _small_enough(candidate: Candidate, rival: Candidate | None) -> bool:
+    """Whether it is not too large, or no more so than what was selected before."""
+    return not candidate.too_large or (rival is not None and rival.too_large)
+
+
+class _FoldFit(NamedTuple):
+    """What a fit to all rows but those of a fold says.
+
+    Parameters
+    ----------
+    density : ndarray of shape (n_left_out,)
+        Log density of the rows left out.
+    weight : ndarray of shape (n_train,)
+        Of the others.
+    diagnostics : dict
+    seconds : float
+    n_experts, most_experts : int
+        As in :class:`Candidate`.
+    """
+
+    density: np.ndarray
+    weight: np.ndarray
+    diagnostics: dict
+    seconds: float
+    n_experts: int
+    most_experts: int
+
+
+def _fit_fold(estimator, X, y, fit_params, train, test) -> _FoldFit:
     begun = time.perf_counter()
     with fit_warnings.without_warnings():
         fitted = fit_part(clone(estimator), X, y, fit_params, train)
     density = prediction.log_prob(fitted, rows_of(X, test), rows_of(y, test))
     inside = regressor_inside(fitted)
-    weight = inside.fitted_.problem.weight
-    return density, weight, inside.diagnostics_, time.perf_counter() - begun
+    spec, weight = inside.fitted_.problem.spec, inside.fitted_.problem.weight
+    return _FoldFit(
+        density,
+        weight,
+        inside.diagnostics_,
+        time.perf_counter() - begun,
+        spec.n_experts,
+        spec.most_experts(weight.sum()),
+    )
 
 
-def _left_out_by(folds, fits: list, n_rows: int) -> Candidate:
+def _left_out_by(folds, fits: list[_FoldFit], n_rows: int) -> Candidate:
     """A candidate by the log densities of its folds."""
-    densities, weights, diagnostics, seconds = zip(*fits, strict=True)
     pointwise, weight = np.full(n_rows, np.nan), np.empty(n_rows)
     scored = np.zeros(n_rows, dtype=bool)
-    for (train, test), density, own in zip(folds, densities, weights, strict=True):
-        pointwise[test], weight[train], scored[test] = density, own, True
-    bad = np.zeros(n_rows, dtype=bool)
-    return Candidate(pointwise, weight, bad, list(diagnostics), sum(seconds), scored=scored)
+    for (train, test), fit in zip(folds, fits, strict=True):
+        pointwise[test], weight[train], scored[test] = fit.density, fit.weight, True
+    return Candidate(
+        pointwise,
+        weight,
+        np.zeros(n_rows, dtype=bool),
+        [fit.diagnostics for fit in fits],
+        sum(fit.seconds for fit in fits),
+        scored=scored,
+        n_experts=fits[0].n_experts,
+        most_experts=min(fit.most_experts for fit in fits),
+    )

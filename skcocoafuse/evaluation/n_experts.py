@@ -85,12 +85,14 @@ def select_n_experts(
         prefers it. If the new values together are better by more than 4, the next smaller and
         larger number of experts are tried with them, and so on while the rule prefers another.
     race : bool, default=True
-        Whether candidates are dropped after two folds, the first and the middle one, if the best
-        is ahead of them in each by more than three paired standard errors and 4. Saves the fits
-        to the other folds; figures of what was dropped are extrapolated. And once a number of
-        experts, from the third on, is behind a smaller one in each by more than one standard error
-        and 4, larger numbers are not tried. Only for folds, and not with the rule "chebyshev", by
-        which the best may be one that predicts worse.
+        Whether candidates that cannot win are dropped after two folds, the first and the middle
+        one: those that the best is ahead of in each by more than three paired standard errors and
+        4. Saves the fits to the other folds; figures of what was dropped are extrapolated. And once
+        a number of experts, from the third on, is behind a smaller one in each by more than one
+        standard error and 4, larger numbers are not tried; nor are several experts with more
+        parameters than there are rows (unless the smallest number is of that kind): on few held-out
+        rows such fits can win by chance. Only with three folds or more, and not with the rule
+        "chebyshev", by which the best may be one that predicts worse.
     max_rows : int, optional
         Number of rows to choose from: a random part if there are more, by the estimator's
         ``random_state``; all by default. Figures are those of this part; what is selected is
@@ -188,7 +190,7 @@ def select_n_experts(
             _refuse_non_finite(settings[: len(found)], found)
             return found
 
-        found = evaluate([{name: m} for m in numbers], growing=True)
+        found = evaluate([{name: m} for m in numbers], growing=numbers)
         candidates, not_tried = dict(zip(numbers, found, strict=False)), numbers[len(found) :]
         selection = NExpertsSelection(
             candidates, criterion, rule, float(confidence), name, not_tried=tuple(not_tried)

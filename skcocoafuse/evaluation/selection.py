@@ -41,8 +41,12 @@ class Candidate:
         Fitted to all rows, for leave-one-out.
     scored : ndarray of bool, shape (n_samples,), optional
         Rows that were predicted, all by default. A candidate that was dropped because it is
-        clearly worse than another has predicted some folds only; its elpd is extrapolated to all
-        rows.
+        clearly worse than another, or too large, has predicted some folds only; its elpd is
+        extrapolated to all rows.
+    n_experts : int, default=1
+    most_experts : float, default=inf
+        The most, at least one, that have no more parameters than any fit has rows, counted by their
+        weights, all else equal; infinite without a race.
     """
 
     pointwise: np.ndarray
@@ -53,10 +57,17 @@ class Candidate:
     p: float = np.nan
     estimator: Any = None
     scored: np.ndarray | None = None
+    n_experts: int = 1
+    most_experts: float = np.inf
+
+    @property
+    def too_large(self) -> bool:
+        """Whether there are several experts with more parameters than rows to fit them to."""
+        return self.n_experts > self.most_experts
 
     @property
     def dropped(self) -> bool:
-        """Whether some folds were not predicted, because it was clearly worse than another."""
+        """Whether some folds were not predicted: clearly worse than another, or too large."""
         return self.scored is not None and not self.scored.all()
 
     @property
@@ -149,7 +160,7 @@ class NExpertsSelection(Tabular):
         contain it.
     not_tried : tuple of int, default=()
         Numbers of experts that were left out, in ascending order: a smaller one was already behind
-        an even smaller one.
+        an even smaller one, or these have more parameters than there are rows.
 
     Examples
     --------
@@ -178,7 +189,7 @@ class NExpertsSelection(Tabular):
 
     @property
     def dropped(self) -> list[int]:
-        """Numbers of experts that were dropped after two folds, clearly worse than another."""
+        """Numbers of experts dropped after two folds, clearly worse than another or too large."""
         return [m for m, candidate in self.candidates.items() if candidate.dropped]
 
     @property
@@ -277,8 +288,9 @@ class NExpertsSelection(Tabular):
             the criterion "loo". ``rhat``: the largest of any fit. ``converged``: whether all did.
             ``collapsed``: number of experts that account for less than 1% of the data, the
             largest of any fit. ``seconds``: run time of all fits. ``chosen``: whether selected.
-            ``dropped``: whether it was dropped after two folds, clearly worse than another, so that
-            its figures are extrapolated from these; only for "cv".
+            ``dropped``: whether it was dropped after two folds, clearly worse than another or with
+            more parameters than rows, so that its figures are extrapolated from these; only for
+            "cv".
         """
         import pandas as pd
 
@@ -372,7 +384,8 @@ class NExpertsSelection(Tabular):
         if self.dropped:
             lines.append(f"dropped after two folds: n_experts={self.dropped}")
         if self.not_tried:
-            lines.append(f"not tried, since fewer are better: n_experts={list(self.not_tried)}")
+            reason = "since fewer are better or rows too few"
+            lines.append(f"not tried, {reason}: n_experts={list(self.not_tried)}")
         if self.untrusted:
             lines.append(f"unreliable estimates: n_experts={self.untrusted}")
         return "\n".join(lines)

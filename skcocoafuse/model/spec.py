@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +95,11 @@ class ModelSpec:
     def n_parameters(self) -> int:
         """Length of the unconstrained vector."""
         return sum(block.size for block in self.blocks)
+
+    def most_experts(self, n_rows: float) -> int:
+        """The most experts, at least one, with no more parameters than there are rows."""
+        one, two = (replace(self, n_experts=m).n_parameters for m in (1, 2))
+        return max(1, 1 + int((n_rows - one) // (two - one)))
 
     @cached_property
     def basis(self) -> np.ndarray:

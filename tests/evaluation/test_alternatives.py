@@ -13,17 +13,20 @@ CONVERGED = {
 }  # fmt: skip
 
 
-def candidate(mean, *, dropped=False):
+def candidate(mean, *, dropped=False, **sizes):
     """Predicts every row with the same log density, but for an error that all candidates share."""
     shared = np.random.default_rng(0).normal(size=N_ROWS)
     scored = np.full(N_ROWS, True)
     if dropped:
         scored[N_ROWS // 2 :] = False
     none = np.zeros(N_ROWS, dtype=bool)
-    return Candidate(mean + shared, np.ones(N_ROWS), none, [CONVERGED], 1.0, scored=scored)
+    weight = np.ones(N_ROWS)
+    return Candidate(mean + shared, weight, none, [CONVERGED], 1.0, scored=scored, **sizes)
 
 
-def choose(elpd, alternatives, rule="best", numbers=(1, 2, 3, 5, 8), dropped=(), not_tried=()):
+def choose(
+    elpd, alternatives, rule="best", numbers=(1, 2, 3, 5, 8), dropped=(), not_tried=(), **sizes
+):
     """What is selected if settings have the mean log density ``elpd(**params)``, and what was run.
 
     Settings in ``dropped`` leave the race; numbers in ``not_tried`` are larger than ``numbers``.
@@ -32,7 +35,7 @@ def choose(elpd, alternatives, rule="best", numbers=(1, 2, 3, 5, 8), dropped=(),
 
     def evaluate(settings, rival=None):
         run.extend(settings)
-        return [candidate(elpd(**each), dropped=each in dropped) for each in settings]
+        return [candidate(elpd(**each), dropped=each in dropped, **sizes) for each in settings]
 
     settings = [{"n_experts": m} for m in numbers]
     first = dict(zip(numbers, evaluate(settings), strict=True))
@@ -140,10 +143,21 @@ def test_numbers_that_were_not_tried_may_be_best_with_other_settings():
     assert found.params == {"n_experts": 8, "noise": "none"}
 
 
+def test_numbers_that_are_too_large_for_the_rows_are_not_tried_again():
+    def elpd(n_experts, noise="full"):
+        return -n_experts if noise == "full" else 0.1 * n_experts
+
+    found, run = choose(
+        elpd, {"noise": ["none"]}, numbers=(1, 2), not_tried=(3, 5, 8), most_experts=3
+    )
+    assert [each["n_experts"] for each in run] == [1, 2, 3]
+    assert found.params == {"n_experts": 3, "noise": "none"}
+
+
 def test_numbers_that_were_not_tried_are_said_and_count_for_the_edge():
     first = {m: candidate(gain) for m, gain in ((1, 0.0), (2, 2.0), (3, 1.0))}
     found = NExpertsSelection(first, "cv", "best", 0.95, not_tried=(5, 8))
-    assert "not tried, since fewer are better: n_experts=[5, 8]" in repr(found)
+    assert "not tried, since fewer are better or rows too few: n_experts=[5, 8]" in repr(found)
     assert found.table.index.tolist() == [1, 2, 3]
     two = {m: first[m] for m in (1, 2)}
     assert NExpertsSelection(two, "cv", "best", 0.95).edge == "largest"

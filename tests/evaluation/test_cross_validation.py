@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skcocoafuse import MoERegressor, NExpertsSelection
-from skcocoafuse.evaluation.cross_validation import _in_reach, cross_validated
+from skcocoafuse.evaluation.cross_validation import _FoldFit, _may_win, cross_validated
 from skcocoafuse.evaluation.folds import partition
 from skcocoafuse.evaluation.runs import Runs
 from skcocoafuse.evaluation.selection import Candidate
@@ -30,16 +30,16 @@ def heats(*gaps):
 
 def test_only_what_is_clearly_worse_in_both_folds_leaves_the_race():
     entered, rows = heats((4.1, 4.1), (3.9, 40.0), (40.0, 3.9), (0.0, 0.0))
-    assert _in_reach(entered, None, rows, 3.0) == [True, False, True, True, True]
-    assert _in_reach(entered[1:], entered[0], rows, 3.0) == [False, True, True, True]  # a rival
+    assert _may_win(entered, None, rows, 3.0) == [True, False, True, True, True]
+    assert _may_win(entered[1:], entered[0], rows, 3.0) == [False, True, True, True]  # a rival
 
 
 @pytest.mark.parametrize(("gap", "kept"), [(2.9, True), (3.1, False)])
 def test_the_race_knows_standard_errors(gap, kept):
     entered, rows = heats((gap, gap))
     tenfold = [replace(each, pointwise=10.0 * each.pointwise) for each in entered]
-    assert _in_reach(tenfold, None, rows, 3.0) == [True, kept]
-    assert _in_reach(tenfold, None, rows, gap - 0.01) == [True, False]
+    assert _may_win(tenfold, None, rows, 3.0) == [True, kept]
+    assert _may_win(tenfold, None, rows, gap - 0.01) == [True, False]
 
 
 def test_rows_without_weight_do_not_decide_a_race():
@@ -47,7 +47,20 @@ def test_rows_without_weight_do_not_decide_a_race():
     weight = np.ones(200)
     weight[:50] = 0.0
     found = [replace(each, weight=weight) for each in (leader, behind)]
-    assert _in_reach(found, None, rows, 3.0) == [True, True]
+    assert _may_win(found, None, rows, 3.0) == [True, True]
+
+
+def test_what_is_too_large_leaves_the_race_and_does_not_lead_it():
+    entered, rows = heats((9.0, 9.0), (12.0, 12.0))
+    first, *others = entered
+    large = replace(first, n_experts=2, most_experts=1)
+    assert large.too_large
+    assert _may_win(entered, None, rows, 3.0) == [True, False, False]
+    assert _may_win([large, *others], None, rows, 3.0) == [False, True, True]
+    every = [replace(each, n_experts=2, most_experts=1) for each in entered]
+    assert _may_win(every[::-1], None, rows, 3.0) == [True, False, False]  # the smallest is left
+    assert _may_win([large, others[1]], others[0], rows, 3.0) == [False, True]  # a rival
+    assert _may_win([large, others[0]], every[0], rows, 3.0) == [True, False]  # itself too large
 
 
 class KnownDensity(NamedTuple):
@@ -55,6 +68,7 @@ class KnownDensity(NamedTuple):
 
     n_experts: int
     gain: tuple[float, ...]
+    most_experts: float
 
 
 @pytest.fixture
@@ -64,16 +78,18 @@ def series(monkeypatch):
     def fit_fold(model, X, y, fit_params, train, test):
         fits.append((model.n_experts, test[0] // 40))
         noise = 0.1 * np.random.default_rng(model.n_experts).normal(size=len(test))
-        return model.gain[model.n_experts] + noise, np.ones(len(train)), {}, 1.0
+        density, weight = model.gain[model.n_experts] + noise, np.ones(len(train))
+        return _FoldFit(density, weight, {}, 1.0, model.n_experts, model.most_experts)
 
-    def run(*gain, **options):
+    def run(*gain, most=np.inf, growing=True, race=True):
         fits.clear()
-        models = [KnownDensity(m, gain) for m in range(len(gain))]
+        models = [KnownDensity(m, gain, most) for m in range(len(gain))]
+        options = {"race": race, "growing": list(range(len(gain))) if growing else None}
         rows = np.zeros((200, 1)), np.zeros(200)
         folds = partition(5, *rows)
         counted = Runs(MoERegressor(), 1, lambda: steps.append(0))
         steps.clear()
-        found = cross_validated(models, *rows, {}, folds, counted, race=True, **options)
+        found = cross_validated(models, *rows, {}, folds, counted, **options)
         assert len(steps) == 5 * len(gain)  # what was not run is counted as done
         return found, fits
 
@@ -83,14 +99,28 @@ def series(monkeypatch):
 
 
 def test_larger_models_are_not_tried_once_one_is_behind(series):
-    found, fits = series(0.0, 1.0, 0.8, 0.5, 2.0, growing=True)
+    found, fits = series(0.0, 1.0, 0.8, 0.5, 2.0)
     assert len(found) == 3  # the third one is behind the second: the last two never ran
-    assert fits[:6] == [(2, 0), (2, 2), (1, 0), (1, 2), (0, 0), (0, 2)]  # the largest first
+    assert fits[:6] == [(0, 0), (0, 2), (1, 0), (1, 2), (2, 0), (2, 2)]
     assert {m for m, _ in fits} == {0, 1, 2}
-    assert len(series(0.0, 1.0, 1.0, 0.8, 2.0, 3.0, growing=True)[0]) == 4  # one by one
-    assert len(series(1.0, 0.0, 1.1, 1.1, 1.2, growing=True)[0]) == 5  # the second is too small
-    assert len(series(0.0, 1.0, 0.95, 0.5, growing=True)[0]) == 4  # 2 nats a fold: nearly equal
-    assert len(series(0.0, 1.0, 0.8, 0.5, 2.0)[0]) == 5  # no series
+    assert len(series(0.0, 1.0, 1.0, 0.8, 2.0, 3.0)[0]) == 4  # one by one
+    assert len(series(1.0, 0.0, 1.1, 1.1, 1.2)[0]) == 5  # the second is too small
+    assert len(series(0.0, 1.0, 0.95, 0.5)[0]) == 4  # 2 nats a fold: nearly equal
+    found, fits = series(0.0, 1.0, 0.8, 0.5, 2.0, growing=False)
+    assert len(found) == 5
+    assert fits[:4] == [(4, 0), (4, 2), (3, 0), (3, 2)]  # the last first
+
+
+def test_models_that_are_too_large_are_not_tried(series):
+    found, fits = series(0.0, 1.0, 2.0, 3.0, most=1)
+    assert [each.dropped for each in found] == [True, False]  # the first is clearly worse
+    assert {m for m, _ in fits} == {0, 1}
+    found, _ = series(0.0, 1.0, 2.0, most=-1)
+    assert [each.dropped for each in found] == [False]  # something has to be selected
+    found, _ = series(0.95, 1.0, 0.95, 2.0, most=2, growing=False)
+    assert [each.dropped for each in found] == [False, False, False, True]  # best, but too large
+    found, _ = series(0.0, 1.0, 2.0, 3.0, most=1, race=False)
+    assert [each.dropped or each.too_large for each in found] == [False] * 4  # as was asked for
 
 
 def test_what_was_dropped_is_not_selected():

@@ -439,6 +439,19 @@ def test_bounds_of_all_candidates_need_all_folds(data):
     assert found.dropped == []
 
 
+def test_no_more_parameters_than_rows_are_tried():
+    """MoERegressor with 6 columns: 8 parameters with one expert, 23 with two, 38 with three."""
+    X, y = np.random.default_rng(0).normal(size=(30, 6)), np.arange(30.0) % 7
+    for weight, tried in ((1.0, [1]), (2.0, [1, 2, 3]), (1.9, [1, 2])):  # 20 rows to fit to
+        found = quietly(
+            FAST, X, y, n_experts=[1, 2, 3], cv=3, sample_weight=np.full(30, weight), rule="best"
+        )
+        assert [*found.candidates] == tried
+        assert found.not_tried == tuple({1, 2, 3} - set(tried))
+    assert [*quietly(FAST, X, y, n_experts=[2, 3], cv=3).candidates] == [2]
+    assert [*quietly(FAST, X, y, n_experts=[1, 2], cv=3, race=False).candidates] == [1, 2]
+
+
 def test_an_alternative_can_leave_the_race(data):
     found = quietly(FAST, *data, n_experts=[2], cv=3, alternatives={"expert_features": [[]]})
     (constants,) = found.alternatives

@@ -42,6 +42,17 @@ def test_the_vector_has_the_parameters_one_after_another(behavior, noise):
             assert value is None
 
 
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("behavior", [None, 0.0, 1.0])
+@pytest.mark.parametrize("n_rows", [0, 1, 17, 50.5, 1000])
+def test_the_most_experts_are_found_by_counting(behavior, noise, n_rows):
+    def fits(m):
+        return ModelSpec(m, SIZES, behavior=behavior, noise=noise).n_parameters <= n_rows
+
+    most = max((m for m in range(1, 200) if fits(m)), default=1)
+    assert ModelSpec(5, SIZES, behavior=behavior, noise=noise).most_experts(n_rows) == most
+
+
 def test_every_part_has_a_line():
     for part in PARTS:
         intercept, coef = line_of(part)
