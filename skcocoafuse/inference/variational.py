@@ -1,4 +1,4 @@
-"""Normals fitted variationally at several modes, corrected by importance weights or stacked."""
+"""Normals fitted variationally at several modes, corrected by importance weights or moved."""
 
 import dataclasses
 from typing import Any
@@ -9,7 +9,7 @@ from scipy import stats
 from skcocoafuse._threads import in_threads
 from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
-from skcocoafuse.inference import batch_and_match, mode_search
+from skcocoafuse.inference import batch_and_match, hamiltonian, mode_search
 from skcocoafuse.inference.engine import EngineResult, Settings, Stopwatch
 from skcocoafuse.inference.importance import resample
 from skcocoafuse.inference.modes import Mode
@@ -25,6 +25,10 @@ _MANY_ROWS: dict[str, Any] = {"n_pairs": 16, "max_steps": 4, "width": 1.0}
 # than two with 128.
 _VERY_MANY_ROWS = _MANY_ROWS | {"n_pairs": 8}
 _POOL_OF_MANY_ROWS = 100  # proposals, which suffice for k-hat; none is kept
+# Leapfrog steps of draws that are moved, with at most this many rows and with more. The fewer rows,
+# the less Normal is the posterior, and the less a step costs: (4, 12) is better than (2, 6) by 0.02
+# to 0.06 in test NLL with 50 to 455 rows, and no better with 691 to 1440 (benchmarks/LOG.md).
+_FEW_ROWS, _STEPS, _STEPS_OF_MORE_ROWS = 500, (4, 12), (2, 6)
 _POOL = 4  # proposals per kept draw, if weights are usable
 _FIRST_POOL = 1000  # proposals of a first pool that shows whether they are
 _HOPELESS = 1.0  # k-hat of the first pool above which they are not
@@ -60,8 +64,10 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     Each Normal is weighted by its evidence lower bound. Proposals from Student t distributions of
     the same scale, whose wider tails bound the weights (Geweke, 1989, Econometrica 57), are
     resampled by smoothed importance weights. If the Pareto k-hat of these is above 0.7, the weights
-    are unreliable; then every mode gets separate, uncorrected chains, and predictions weight the
-    modes as they weight chain clusters, by stacking. A small first pool detects hopeless cases.
+    are unreliable; then every mode gets separate chains, whose draws are moved towards the
+    posterior (:mod:`skcocoafuse.inference.hamiltonian`) unless there are many rows, and predictions
+    weight the modes as they weight chain clusters, by stacking. A small first pool detects hopeless
+    cases.
 
     Raises
     ------
@@ -82,12 +88,14 @@ def sample(problem: Problem, settings: Settings) -> EngineResult:
     else:
         chains_each = min(-(-settings.chains // len(fits)), n_kept // len(fits))
         fits = [fit for fit in fits for _ in range(chains_each)]
-        draws = _draw(fits, [n_kept // len(fits)] * len(fits), rng)
-        theta = np.stack(draws)
+        n_each = n_kept // len(fits)
         if _has_many_rows(kernel):
+            draws = _draw(fits, [n_each] * len(fits), rng)
             each = zip(fits, draws, strict=True)
+            theta = np.stack(draws)
             log_posterior = np.stack([fit.log_posterior(own) for fit, own in each])
         else:
+            theta = _moved(fits, n_each, kernel, settings.cores, rng)
             log_posterior = kernel.log_posterior(theta, settings.cores)
     watch.lap("sampling")
     return EngineResult(
@@ -182,6 +190,22 @@ def _draw(fits: list[_Approximation], counts, rng, df: float = np.inf) -> list[n
             z *= np.sqrt(df / rng.chisquare(df, size=(count, 1)))
         draws.append(fit.normal.to_theta(z))
     return draws
+
+
+def _moved(
+    fits: list[_Approximation], count: int, kernel: Kernel, cores: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws of each Normal, moved towards the posterior: parameters, (fits, count, ...)."""
+    seeds = rng.integers(2**31, size=len(fits))
+    n_steps = _STEPS if kernel.problem.rows.n_rows <= _FEW_ROWS else _STEPS_OF_MORE_ROWS
+
+    def move(job) -> np.ndarray:
+        fit, seed = job
+        density, size = kernel.function(0.0, fit.normal), len(fit.normal.centre)
+        z = hamiltonian.moved(density, size, count, np.random.default_rng(seed), n_steps)
+        return fit.normal.to_theta(z)
+
+    return np.stack(in_threads(move, list(zip(fits, seeds, strict=True)), cores))
 
 
 def _log_density(fits: list[_Approximation], log_share, theta: np.ndarray) -> np.ndarray:
