@@ -128,7 +128,8 @@ axes[0].legend(frameon=False)
 # The fast engine knows how far it is from the posterior: it evaluates the true posterior density at
 # its draws, and the ratios are importance weights. Pareto k-hat describes the tail of the weights.
 # Up to 0.7 they correct the draws, and nothing is said. Above, they would do more harm than good,
-# so the draws stay as they are, and `PoorApproximationWarning` is issued.
+# so draws are moved by a few steps of Hamiltonian Monte Carlo instead, and
+# `PoorApproximationWarning` is issued.
 
 for (name, engine), caught in messages.items():
     if engine == "vi":
