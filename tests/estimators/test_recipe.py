@@ -11,14 +11,18 @@ from tests.conftest import fit_quietly
 
 @pytest.fixture(scope="module")
 def fitted(once):
-    """Chosen from 150 of 200 rows with noise that grows along the first column."""
+    """Chosen from 150 of 200 rows with noise that grows along the first column.
+
+    By "one_se": two experts are as good as one, within the standard error, and "best" takes either.
+    """
 
     def fit():
         r = np.random.default_rng(0)
         X = r.uniform(size=(200, 2))
         y = X[:, 0] + 0.05 * 20.0 ** X[:, 0] * r.normal(size=200)
         model = recommended_regressor(inference="short_chains", random_state=0)
-        return fit_quietly(model.set_params(n_experts=[1, 2], max_rows=150), X, y), X
+        model.set_params(n_experts=[1, 2], max_rows=150, rule="one_se")
+        return fit_quietly(model, X, y), X
 
     return once({"recommended regressor": fit})["recommended regressor"]
 
