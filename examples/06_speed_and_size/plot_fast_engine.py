@@ -101,10 +101,10 @@ axes[0].set_ylabel("end of interval, vi")
 axes[0].legend(frameon=False)
 
 # %%
-# The fast engine needs a fifth to a third of the time. On two of the data sets its intervals are
+# The fast engine needs a quarter to a half of the time. On two of the data sets its intervals are
 # those of NUTS. On the diabetes data they are as good on average, but not the same: 221 rows leave
-# several explanations with 46 parameters, of which it reports one. The slopes show it, here
-# with 95% intervals: some of those of `"vi"` are too short, and some exclude what NUTS includes.
+# several explanations with 46 parameters, of which it reports one. Its slopes, here with 95%
+# intervals, are nearly those of NUTS, but that is not certain.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.0), sharey=True, layout="constrained")
 styles = {"nuts": ("#0072B2", -0.15), "vi": ("#D55E00", 0.15)}
@@ -145,8 +145,8 @@ text = next(
 print(text)
 
 # %%
-# On the diabetes data k-hat is far above 0.7, and coefficients do differ. On the turbine it is
-# barely above, and nothing of importance differs: the warning is about all parameters together,
+# On the diabetes data k-hat is far above 0.7, and slopes differ a little. On the turbine it is
+# above as well, but nothing of importance differs: the warning is about all parameters together,
 # while predictions are often good nevertheless. So without the warning, use the draws for
 # everything. With it, use the predictions if held-out rows confirm them, and NUTS for coefficients;
 # methods that need draws from the posterior, such as `loo`, refuse the fit.

@@ -205,8 +205,8 @@ def _of_approximation(diagnostics: dict) -> str | None:
     return (
         "The approximation is far from the posterior: Pareto k-hat "
         f"{beyond(diagnostics['pareto_k'], MAX_PARETO_K, 2)} (wanted: at most {MAX_PARETO_K}), so "
-        f"its draws were left uncorrected.{several} Use inference='nuts' to report coefficients "
-        "or their intervals."
+        f"importance weights cannot correct it.{several} Use inference='nuts' to report "
+        "coefficients or their intervals."
     )
 
 
