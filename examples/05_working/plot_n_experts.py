@@ -88,8 +88,8 @@ print(selector.selection_.table[columns].round(1).to_string())
 display = NExpertsDisplay.from_selection(selector)
 
 # %%
-# One expert is far behind, and two are behind by more than a standard error and by more than 4 nats,
-# so the rule takes three.
+# One expert is far behind, and two are behind by more than a standard error, and by more than 4
+# nats, so the rule takes three.
 
 # %%
 # Rows that no choice has seen
