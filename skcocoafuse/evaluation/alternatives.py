@@ -54,8 +54,8 @@ def _numbers_nearby(
     known = {chosen: current}
     while True:
         at = numbers.index(chosen)
-        nearby = [m for m in numbers[max(0, at - 1) : at + 2] if m not in known]
-        nearby = [m for m in nearby if m <= current.most_experts]
+        beside = numbers[max(0, at - 1) : at + 2]
+        nearby = [m for m in beside if m not in known and m <= current.most_experts]
         if not nearby:
             return tried
         found = evaluate([{**params, name: m} for m in nearby], rival=current)

@@ -312,6 +312,7 @@ def _leave_one_out(estimator, X, y, fit_params) -> Candidate:
         time.perf_counter() - begun,
         result.p_loo,
         estimator,
+        n_experts=inside.fitted_.problem.spec.n_experts,
     )
 
 

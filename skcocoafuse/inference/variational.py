@@ -26,7 +26,7 @@ _MANY_ROWS: dict[str, Any] = {"n_pairs": 16, "max_steps": 4, "width": 1.0}
 _VERY_MANY_ROWS = _MANY_ROWS | {"n_pairs": 8}
 _POOL_OF_MANY_ROWS = 100  # proposals, which suffice for k-hat; none is kept
 # Leapfrog steps of draws that are moved, with at most this many rows and with more. The fewer rows,
-# the less Normal is the posterior, and the less a step costs: (4, 12) is better than (2, 6) by 0.02
+# the less Normal is the posterior, and the less a step costs: (4, 12) is better than (2, 6) by up
 # to 0.06 in test NLL with 50 to 455 rows, and no better with 691 to 1440 (benchmarks/LOG.md).
 _FEW_ROWS, _STEPS, _STEPS_OF_MORE_ROWS = 500, (4, 12), (2, 6)
 _POOL = 4  # proposals per kept draw, if weights are usable
