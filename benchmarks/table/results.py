@@ -16,13 +16,14 @@ TIMED_OUT = "TimeoutError"
 
 
 def append(path: Path, row: dict) -> None:
-    """Write a row at the end of the file, and have it on disk.
+    """Write a row at the end of the file, and have it on disk; its folder is made if there is none.
 
     Raises
     ------
     ValueError
         For a name that is not in ``COLUMNS``.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists() or not path.stat().st_size
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")

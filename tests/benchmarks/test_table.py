@@ -120,7 +120,7 @@ def test_a_crash_is_a_row_and_what_is_finished_is_not_run_again(tmp_path):
 
 
 def test_what_takes_too_long_is_stopped_and_not_run_again(tmp_path):
-    out = tmp_path / "results.csv"
+    out = tmp_path / "made" / "results.csv"  # there is no such folder
     make(60).to_csv(tmp_path / "engel.csv", index=False)
     command = [str(tmp_path), "--out", str(out), "--sets", "engel", "--splits", "1"]
     command += ["--contestants", "ngboost", "cocoafuse-vi", "--limit", "0.01"]
