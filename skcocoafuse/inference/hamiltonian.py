@@ -2,9 +2,9 @@
 
 Sources: Neal (2011), "MCMC using Hamiltonian dynamics", Handbook of Markov chain Monte Carlo,
 section 5.3; from a variational approximation: Salimans, Kingma and Welling (2015), "Markov chain
-Monte Carlo and variational inference: bridging the gap", ICML. Several walkers take some transitions
-each, in the coordinates of the approximation, so there is no mass matrix to adapt, and the
-acceptance of all of them adapts the length of a step.
+Monte Carlo and variational inference: bridging the gap", ICML. A few walkers take some transitions each,
+in the coordinates of the approximation, so there is no mass matrix to adapt, and the acceptance of
+all of them adapts the length of a step.
 """
 
 import numpy as np
@@ -16,6 +16,7 @@ from skcocoafuse.inference.importance import uncorrected
 # long (benchmarks/LOG.md).
 _N_BURN_IN, _N_KEPT = 16, 32  # transitions whose states are not kept, and at most that are
 _MIN_WALKERS = 8
+_TRIED = 4  # starts per walker: where densities are not finite at some, others are taken
 _REPEATED = 2  # times that a state is given as a draw
 _FIRST_STEP, _ACCEPTANCE = 0.3, 0.8  # of leapfrog, in standard deviations; aimed at
 _JITTER = (0.7, 1.2)  # factors of the step
@@ -52,7 +53,7 @@ def moved(
     """
     n_states = -(-n_draws // _REPEATED)
     n_walkers = max(_MIN_WALKERS, -(-n_states // _N_KEPT))
-    walkers = _Walkers(density, rng.normal(size=(n_walkers, size)), n_steps)
+    walkers = _Walkers(density, rng.normal(size=(_TRIED * n_walkers, size)), n_walkers, n_steps)
     step, kept = _FIRST_STEP, []
     for _ in range(_N_BURN_IN):
         step *= np.exp(walkers.transition(step, rng) - _ACCEPTANCE)
@@ -65,10 +66,10 @@ def moved(
 class _Walkers:
     """Where they are, (walkers, size), with log densities and gradients: at first, finite ones."""
 
-    def __init__(self, density: LogDensity, at: np.ndarray, n_steps: tuple[int, int]):
-        value, gradient = density.at_many(at)
-        known = uncorrected(np.where(np.isfinite(gradient).all(axis=1), value, np.nan), len(at))
-        self.at, self.value, self.gradient = at[known], value[known], gradient[known]
+    def __init__(self, density: LogDensity, starts: np.ndarray, n: int, n_steps: tuple[int, int]):
+        value, gradient = density.at_many(starts)
+        known = uncorrected(np.where(np.isfinite(gradient).all(axis=1), value, np.nan), n)
+        self.at, self.value, self.gradient = starts[known], value[known], gradient[known]
         self.density, self.n_steps = density, n_steps
 
     def transition(self, step: float, rng: np.random.Generator) -> float:
