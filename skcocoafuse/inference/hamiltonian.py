@@ -2,9 +2,9 @@
 
 Sources: Neal (2011), "MCMC using Hamiltonian dynamics", Handbook of Markov chain Monte Carlo,
 section 5.3; from a variational approximation: Salimans, Kingma and Welling (2015), "Markov chain
-Monte Carlo and variational inference: bridging the gap", ICML. A few walkers take some transitions each,
-in the coordinates of the approximation, so there is no mass matrix to adapt, and the acceptance of
-all of them adapts the length of a step.
+Monte Carlo and variational inference: bridging the gap", ICML. A few walkers take some transitions
+each, in the coordinates of the approximation, so there is no mass matrix to adapt, and the
+acceptance of all of them adapts the length of a step.
 """
 
 import numpy as np
