@@ -15,7 +15,7 @@ from skcocoafuse.inference.importance import uncorrected
 # As good as 32 walkers with 8 and 16 transitions and no state given twice, which take 1.7 times as
 # long (benchmarks/LOG.md).
 _N_BURN_IN, _N_KEPT = 16, 32  # transitions whose states are not kept, and at most that are
-_MIN_WALKERS = 8
+_MIN_WALKERS = 8  # few, since a walker that goes further is worth more than another one
 _TRIED = 4  # starts per walker: where densities are not finite at some, others are taken
 _REPEATED = 2  # times that a state is given as a draw
 _FIRST_STEP, _ACCEPTANCE = 0.3, 0.8  # of leapfrog, in standard deviations; aimed at
