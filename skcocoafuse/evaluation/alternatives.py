@@ -27,12 +27,14 @@ def try_alternatives(
     alternatives : dict of str to list
     evaluate : callable
         ``evaluate(settings, rival=candidate)`` returns the candidates with each of some sets of
-        parameters, and may drop those that are clearly worse than the rival.
+        parameters, and may drop those that are clearly worse than the rival; with
+        ``must_gain=True``, those that are probably no better.
     """
     tried: tuple[Alternative, ...] = ()
     current, params = selection.selected, selection.params
     for name, values in alternatives.items():
-        found = evaluate([{**params, name: value} for value in values], rival=current)
+        settings = [{**params, name: value} for value in values]
+        found = evaluate(settings, rival=current, must_gain=True)
         finished = [k for k, candidate in enumerate(found) if not candidate.dropped]
         best = max(finished, key=lambda k: found[k].elpd_difference(current).elpd, default=-1)
         better = bool(finished) and selection.prefers(found[best], current)

@@ -18,11 +18,13 @@ from skcocoafuse.predictive import prediction
 # what makes larger models of a series pointless. In 126 choices by all folds, the latter would have
 # cost 0.00001 nats a row; with 100 columns it spares nine tenths of the time (benchmarks/LOG.md).
 _CLEARLY_WORSE, _WORSE = 3.0, 1.0
+# Paired standard errors behind a rival, in the first folds together, of what will hardly gain.
+_HARDLY_BETTER = 0.5
 _MIN_TRIED = 3  # of a series, whichever is behind: these take little time
 
 
 def cross_validated(
-    models, X, y, fit_params, folds, run, *, race, rival=None, growing=None
+    models, X, y, fit_params, folds, run, *, race, rival=None, must_gain=False, growing=None
 ) -> list[Candidate]:
     """Predictions of held-out rows by each model.
 
@@ -44,6 +46,9 @@ def cross_validated(
         Whether to drop models.
     rival : Candidate, optional
         Takes part in the race, with no further fits.
+    must_gain : bool, default=False
+        Whether a race also drops models that are behind the rival in the two folds together, by
+        half a paired standard error.
     growing : list of int, optional
         Numbers of experts, in ascending order, of models that are otherwise alike: in a race, they
         are then tried one by one, until the next one is too large, or one, from the third on, is
@@ -81,7 +86,10 @@ def cross_validated(
         if growing and not _may_grow(entered, growing, heats):
             break
     run.skip((len(models) - len(entered)) * len(folds))
-    kept = np.flatnonzero(_may_win(entered, rival, heats, _CLEARLY_WORSE))
+    stays = np.array(_may_win(entered, rival, heats, _CLEARLY_WORSE))
+    if must_gain:
+        stays &= np.array(_may_gain(entered, rival, np.concatenate(heats)))
+    kept = np.flatnonzero(stays)
     run.skip((len(entered) - len(kept)) * (len(folds) - len(first)))
     fit(kept, [fold for fold in range(len(folds)) if fold not in first])
     return [candidate(k) for k in range(len(entered))]
@@ -118,6 +126,16 @@ def _may_win(
         return total > max(errors * error, SMALL_DIFFERENCE)
 
     return [each in field and not all(behind(each, heat) for heat in heats) for each in entered]
+
+
+def _may_gain(entered: list[Candidate], rival: Candidate, rows: np.ndarray) -> list[bool]:
+    """Whether each is at least not far behind the rival, which may be by chance, in some rows."""
+    rows = rows[rival.weight[rows] > 0]
+    if not rows.size:
+        return [True] * len(entered)
+    gaps = [(rival.pointwise - each.pointwise)[rows] for each in entered]
+    sums = [elpd.sum_and_error(gap, rival.weight[rows]) for gap in gaps]
+    return [total <= _HARDLY_BETTER * error for total, error in sums]
 
 
 def _small_enough(candidate: Candidate, rival: Candidate | None) -> bool:

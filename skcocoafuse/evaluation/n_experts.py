@@ -87,12 +87,13 @@ def select_n_experts(
     race : bool, default=True
         Whether candidates that cannot win are dropped after two folds, the first and the middle
         one: those that the best is ahead of in each by more than three paired standard errors and
-        4. Saves the fits to the other folds; figures of what was dropped are extrapolated. And once
-        a number of experts, from the third on, is behind a smaller one in each by more than one
-        standard error and 4, larger numbers are not tried; nor are several experts with more
-        parameters than there are rows (unless the smallest number is of that kind): on few held-out
-        rows such fits can win by chance. Only with three folds or more, and not with the rule
-        "chebyshev", by which the best may be one that predicts worse.
+        4, and alternatives that are behind what they would replace, in the two together, by half a
+        standard error. Saves the fits to the other folds; figures of what was dropped are
+        extrapolated. And once a number of experts, from the third on, is behind a smaller one in
+        each by more than one standard error and 4, larger numbers are not tried; nor are several
+        experts with more parameters than there are rows (unless the smallest number is of that
+        kind): on few held-out rows such fits can win by chance. Only with three folds or more, and
+        not with the rule "chebyshev", by which the best may be one that predicts worse.
     max_rows : int, optional
         Number of rows to choose from: a random part if there are more, by the estimator's
         ``random_state``; all by default. Figures are those of this part; what is selected is

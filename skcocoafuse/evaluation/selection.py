@@ -40,9 +40,8 @@ class Candidate:
     estimator : estimator, optional
         Fitted to all rows, for leave-one-out.
     scored : ndarray of bool, shape (n_samples,), optional
-        Rows that were predicted, all by default. A candidate that was dropped because it is
-        clearly worse than another, or too large, has predicted some folds only; its elpd is
-        extrapolated to all rows.
+        Rows that were predicted, all by default. A candidate that was dropped because it cannot
+        win, or is too large, has predicted some folds only; its elpd is extrapolated to all rows.
     n_experts : int, default=1
     most_experts : float, default=inf
         The most, at least one, that have no more parameters than any fit has rows, counted by their
@@ -67,7 +66,7 @@ class Candidate:
 
     @property
     def dropped(self) -> bool:
-        """Whether some folds were not predicted: clearly worse than another, or too large."""
+        """Whether some folds were not predicted, because it cannot win or is too large."""
         return self.scored is not None and not self.scored.all()
 
     @property
@@ -329,11 +328,13 @@ class NExpertsSelection(Tabular):
             ``name`` and ``value`` of the parameter. ``elpd``, ``se``: as in ``table``.
             ``elpd_gain``, ``gain_se``: elpd minus that of what was selected before, and the paired
             standard error. ``seconds``: run time of all fits. ``selected``: whether it replaced
-            the estimator's own value.
+            the estimator's own value. ``dropped``: whether it was dropped after two folds, in which
+            it was behind, so that its figures are extrapolated from these.
         """
         import pandas as pd
 
-        columns = ["name", "value", "elpd", "se", "elpd_gain", "gain_se", "seconds", "selected"]
+        columns = ["name", "value", "elpd", "se", "elpd_gain", "gain_se"]
+        columns += ["seconds", "selected", "dropped"]
         rows = [
             (
                 each.name,
@@ -344,6 +345,7 @@ class NExpertsSelection(Tabular):
                 each.gain.se,
                 each.candidate.seconds,
                 each.selected,
+                each.candidate.dropped,
             )
             for each in self.alternatives
         ]

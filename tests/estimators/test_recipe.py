@@ -36,7 +36,8 @@ def test_it_chooses_and_predicts(fitted):
     assert (behavior.name, behavior.value) == ("behavior_features", [])
     assert (noise.name, noise.value) == ("noise_features", [])
     assert (tails.name, tails.value) == ("noise", "student_t")
-    assert noise.gain.elpd < -3.0 * noise.gain.se
+    assert noise.candidate.dropped  # behind in the two folds that all predict
+    assert noise.gain.elpd < -noise.gain.se
     assert model.best_estimator_.inference == "short_chains"
     assert len(model.selection_.candidates[1].pointwise) == 150
     assert predict_dist(model, X).interval(0.9).shape == (200, 2)

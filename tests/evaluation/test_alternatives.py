@@ -33,7 +33,7 @@ def choose(
     """
     run = []
 
-    def evaluate(settings, rival=None):
+    def evaluate(settings, rival=None, must_gain=False):
         run.extend(settings)
         return [candidate(elpd(**each), dropped=each in dropped, **sizes) for each in settings]
 
@@ -72,6 +72,7 @@ def test_the_table_says_what_was_tried_and_selected():
         ["n_experts", 3],
     ]
     assert table["selected"].tolist() == [True, True, False]
+    assert table["dropped"].tolist() == [False, False, False]
     # each beside what was selected before it
     np.testing.assert_allclose(table["elpd_gain"], N_ROWS * np.array([1.1, 0.5, -0.3]))
     assert found.table.index[found.table["chosen"]].tolist() == [2]
@@ -116,6 +117,7 @@ def test_what_left_the_race_is_not_selected():
     two = {"n_experts": 2, "noise": "none"}
     found, run = choose(costly_noise, {"noise": ["none"]}, dropped=[two])
     assert two in run
+    assert found.table_of_alternatives["dropped"].tolist() == [False, True]
     assert found.params == {"n_experts": 1, "noise": "none"}
 
 

@@ -81,10 +81,10 @@ def series(monkeypatch):
         density, weight = model.gain[model.n_experts] + noise, np.ones(len(train))
         return _FoldFit(density, weight, {}, 1.0, model.n_experts, model.most_experts)
 
-    def run(*gain, most=np.inf, growing=True, race=True):
+    def run(*gain, most=np.inf, growing=True, race=True, **options):
         fits.clear()
         models = [KnownDensity(m, gain, most) for m in range(len(gain))]
-        options = {"race": race, "growing": list(range(len(gain))) if growing else None}
+        options |= {"race": race, "growing": list(range(len(gain))) if growing else None}
         rows = np.zeros((200, 1)), np.zeros(200)
         folds = partition(5, *rows)
         counted = Runs(MoERegressor(), 1, lambda: steps.append(0))
@@ -121,6 +121,24 @@ def test_models_that_are_too_large_are_not_tried(series):
     assert [each.dropped for each in found] == [False, False, False, True]  # best, but too large
     found, _ = series(0.0, 1.0, 2.0, 3.0, most=1, race=False)
     assert [each.dropped or each.too_large for each in found] == [False] * 4  # as was asked for
+
+
+def test_what_has_to_gain_leaves_the_race_if_it_is_behind(series):
+    """By 1.2 nats a fold, with errors of 0.6: not clearly."""
+    rival = Candidate(np.ones(200), np.ones(200), np.zeros(200, dtype=bool), [{}], 0.0)
+    beside = {"growing": False, "rival": rival}
+    found, _ = series(0.97, 1.03, **beside)
+    assert [each.dropped for each in found] == [False, False]
+    found, fits = series(0.97, 1.03, must_gain=True, **beside)
+    assert [each.dropped for each in found] == [True, False]
+    assert fits == [(1, 0), (1, 2), (0, 0), (0, 2), (1, 1), (1, 3), (1, 4)]
+    found, _ = series(0.97, 1.03, must_gain=True, race=False, **beside)
+    assert [each.dropped for each in found] == [False, False]
+    weight = np.where(np.arange(200) < 120, 0.0, 1.0)  # no row that counts was predicted
+    found, _ = series(
+        0.97, 1.03, must_gain=True, growing=False, rival=replace(rival, weight=weight)
+    )
+    assert [each.dropped for each in found] == [False, False]
 
 
 def test_what_was_dropped_is_not_selected():
