@@ -7,6 +7,9 @@ each, in the coordinates of the approximation, so there is no mass matrix to ada
 acceptance of all of them adapts the length of a step.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from skcocoafuse.compiled.kernel import LogDensity
@@ -63,6 +66,29 @@ def moved(
     return rng.permutation(np.concatenate(kept * _REPEATED))[:n_draws]
 
 
+def leapfrog(
+    density: Callable, at: np.ndarray, momentum: np.ndarray, gradient: np.ndarray, step, n_steps
+) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray]:
+    """Position, momentum, log density and gradient after some steps along a trajectory.
+
+    Parameters
+    ----------
+    density : callable
+        Returns the log density and its gradient, at one position or at each of many.
+    at, momentum, gradient : ndarray
+        At the beginning.
+    step : float
+    n_steps : int
+        At least one.
+    """
+    for _ in range(n_steps):
+        momentum = momentum + 0.5 * step * gradient
+        at = at + step * momentum
+        value, gradient = density(at)
+        momentum = momentum + 0.5 * step * gradient
+    return at, momentum, value, gradient
+
+
 class _Walkers:
     """Where they are, (walkers, size), with log densities and gradients: at first, finite ones."""
 
@@ -78,12 +104,9 @@ class _Walkers:
         step = step * rng.uniform(*_JITTER)
         start = rng.normal(size=self.at.shape)
         with np.errstate(over="ignore", invalid="ignore"):  # far outside; not accepted
-            momentum = start + 0.5 * step * self.gradient
-            at = self.at
-            for left in range(n_steps)[::-1]:
-                at = at + step * momentum
-                value, gradient = self.density.at_many(at)
-                momentum = momentum + (step if left else 0.5 * step) * gradient
+            at, momentum, value, gradient = leapfrog(
+                self.density.at_many, self.at, start, self.gradient, step, n_steps
+            )
             gain = value - self.value - 0.5 * (momentum**2 - start**2).sum(axis=1)
             acceptance = np.exp(np.minimum(np.nan_to_num(gain, nan=-np.inf), 0.0))
         accepted = rng.uniform(size=len(at)) < acceptance

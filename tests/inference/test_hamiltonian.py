@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skcocoafuse.inference.hamiltonian import moved
+from skcocoafuse.inference.hamiltonian import leapfrog, moved
 
 STEPS = (4, 12)
 
@@ -22,6 +22,24 @@ class Target:
 
 def normal(scale, centre=0.0):
     return Target(lambda z: stats.norm(centre, scale).logpdf(z), lambda z: -(z - centre) / scale**2)
+
+
+def test_trajectories_can_be_reversed_and_keep_their_energy():
+    """To rounding, and to the square of the step."""
+    rng = np.random.default_rng(6)
+    at, momentum = rng.normal(size=(2, 10, 3))
+    gumbel = Target(lambda z: z - np.exp(z), lambda z: 1 - np.exp(z))
+    begin, slope = gumbel.at_many(at)
+    errors = []
+    for step, n_steps in ((0.02, 40), (0.01, 80)):
+        there, moving, end, last = leapfrog(gumbel.at_many, at, momentum, slope, step, n_steps)
+        change = end - begin - 0.5 * (moving**2 - momentum**2).sum(axis=1)
+        errors.append(np.abs(change).max())
+        back, returned, *_ = leapfrog(gumbel.at_many, there, -moving, last, step, n_steps)
+        np.testing.assert_allclose(back, at, atol=1e-12)
+        np.testing.assert_allclose(returned, -momentum, atol=1e-12)
+    assert np.abs(there - at).min() > 0.01
+    assert errors[1] == pytest.approx(errors[0] / 4, rel=0.05)
 
 
 @pytest.mark.parametrize("n_steps", [(2, 6), STEPS])

@@ -17,6 +17,7 @@ import numpy as np
 from skcocoafuse._threads import in_threads
 from skcocoafuse.compiled.coordinates import Coordinates
 from skcocoafuse.compiled.kernel import Kernel
+from skcocoafuse.inference.hamiltonian import leapfrog
 from skcocoafuse.posterior.monte_carlo import rhat
 
 # Densities on the way, and leapfrog steps at each: two of three jumps on kin8nm are accepted. On
@@ -192,12 +193,7 @@ def _trajectory(here, there, share, z, step_size, rng) -> tuple[np.ndarray, bool
     momentum = rng.normal(size=len(z))
     with np.errstate(over="ignore", invalid="ignore"):  # steps that are too long overflow
         value, slope = between(z)
-        at, moving = z, momentum
-        for _ in range(_STEPS):
-            moving = moving + 0.5 * step_size * slope
-            at = at + step_size * moving
-            end, slope = between(at)
-            moving = moving + 0.5 * step_size * slope
+        at, moving, end, _ = leapfrog(between, z, momentum, slope, step_size, _STEPS)
         gain = end - value - 0.5 * (moving @ moving - momentum @ momentum)
     accepted = bool(np.log(rng.uniform()) < gain)  # False for NaN
     return (at, True) if accepted else (z, False)
