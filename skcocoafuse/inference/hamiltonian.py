@@ -15,10 +15,11 @@ import numpy as np
 from skcocoafuse.compiled.kernel import LogDensity
 from skcocoafuse.inference.importance import uncorrected
 
-# As good as 32 walkers with 8 and 16 transitions and no state given twice, which take 1.7 times as
-# long (benchmarks/LOG.md).
-_N_BURN_IN, _N_KEPT = 16, 32  # transitions whose states are not kept, and at most that are
-_MIN_WALKERS = 8  # few, since a walker that goes further is worth more than another one
+# Test densities are as good as with 32 walkers, 8 and 16 transitions and no state given twice, for 0.7
+# of the time; with 8 walkers as well, but their draws are worth too little (benchmarks/LOG.md).
+_N_BURN_IN, _N_KEPT = 12, 32  # transitions whose states are not kept, and at most that are
+_MIN_WALKERS = 20  # so that draws of a mode are worth a hundred if every fifth walker stands still
+_REPEATED = 2  # times that a state is given as a draw
 _TRIED = 4  # starts per walker: where densities are not finite at some, others are taken
 _REPEATED = 2  # times that a state is given as a draw
 _FIRST_STEP, _ACCEPTANCE = 0.3, 0.8  # of leapfrog, in standard deviations; aimed at

@@ -96,7 +96,7 @@ def test_there_are_as_many_draws_as_wanted_and_a_seed_repeats_them(n_draws):
 
 
 def test_the_cost_is_bounded():
-    """One batch of gradients at the start, and at most 12 in each of 16 and 32 transitions."""
+    """One batch of gradients at the start, and at most 12 in each of 12 and 32 transitions."""
     target = normal(1.0)
     moved(target, 2, 4000, np.random.default_rng(0), STEPS)
-    assert target.calls <= 1 + 12 * 48
+    assert target.calls <= 1 + 12 * 44
