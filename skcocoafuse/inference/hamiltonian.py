@@ -15,8 +15,8 @@ import numpy as np
 from skcocoafuse.compiled.kernel import LogDensity
 from skcocoafuse.inference.importance import uncorrected
 
-# Test densities are as good as with 32 walkers, 8 and 16 transitions and no state given twice, for 0.7
-# of the time; with 8 walkers as well, but their draws are worth too little (benchmarks/LOG.md).
+# Test densities are as good as with 32 walkers, 8 and 16 transitions and no state given twice, for
+# 0.7 of the time; so they are with 8 walkers, whose draws are worth too little (benchmarks/LOG.md).
 _N_BURN_IN, _N_KEPT = 12, 32  # transitions whose states are not kept, and at most that are
 _MIN_WALKERS = 20  # so that draws of a mode are worth a hundred if every fifth walker stands still
 _REPEATED = 2  # times that a state is given as a draw
