@@ -21,7 +21,6 @@ _N_BURN_IN, _N_KEPT = 12, 32  # transitions whose states are not kept, and at mo
 _MIN_WALKERS = 20  # so that draws of a mode are worth a hundred if every fifth walker stands still
 _REPEATED = 2  # times that a state is given as a draw
 _TRIED = 4  # starts per walker: where densities are not finite at some, others are taken
-_REPEATED = 2  # times that a state is given as a draw
 _FIRST_STEP, _ACCEPTANCE = 0.3, 0.8  # of leapfrog, in standard deviations; aimed at
 _JITTER = (0.7, 1.2)  # factors of the step
 
