@@ -28,7 +28,7 @@ def try_alternatives(
     evaluate : callable
         ``evaluate(settings, rival=candidate)`` returns the candidates with each of some sets of
         parameters, and may drop those that are clearly worse than the rival; with
-        ``must_gain=True``, those that are probably no better.
+        ``must_gain=True``, also those that will hardly be better.
     """
     tried: tuple[Alternative, ...] = ()
     current, params = selection.selected, selection.params

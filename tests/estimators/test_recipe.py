@@ -14,6 +14,7 @@ def fitted(once):
     """Chosen from 150 of 200 rows with noise that grows along the first column.
 
     By "one_se": two experts are as good as one, within the standard error, and "best" takes either.
+    Without a race, so that all folds say how much worse alternatives are.
     """
 
     def fit():
@@ -21,7 +22,7 @@ def fitted(once):
         X = r.uniform(size=(200, 2))
         y = X[:, 0] + 0.05 * 20.0 ** X[:, 0] * r.normal(size=200)
         model = recommended_regressor(inference="short_chains", random_state=0)
-        model.set_params(n_experts=[1, 2], max_rows=150, rule="one_se")
+        model.set_params(n_experts=[1, 2], max_rows=150, rule="one_se", race=False)
         return fit_quietly(model, X, y), X
 
     return once({"recommended regressor": fit})["recommended regressor"]
@@ -36,8 +37,7 @@ def test_it_chooses_and_predicts(fitted):
     assert (behavior.name, behavior.value) == ("behavior_features", [])
     assert (noise.name, noise.value) == ("noise_features", [])
     assert (tails.name, tails.value) == ("noise", "student_t")
-    assert noise.candidate.dropped  # behind in the two folds that all predict
-    assert noise.gain.elpd < -noise.gain.se
+    assert noise.gain.elpd < -3.0 * noise.gain.se
     assert model.best_estimator_.inference == "short_chains"
     assert len(model.selection_.candidates[1].pointwise) == 150
     assert predict_dist(model, X).interval(0.9).shape == (200, 2)
